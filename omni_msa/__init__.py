@@ -1,0 +1,1 @@
+"""Controlled sweeps over multimodal sentiment models: one YAML file in, evidence out."""

@@ -1,0 +1,119 @@
+"""Trainable low-rank weights (LoRA, arXiv 2106.09685): attached to a frozen backbone for one trial, taken off again."""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from peft import LoraConfig
+from peft.tuners.lora import LoraLayer, LoraModel
+from torch import nn
+
+from omni_msa.config import AdapterConfig
+from omni_msa.seeding import derive
+from omni_msa.thinker import Backbone
+
+_TOWER_PATHS = {"text": r"language_model\.layers", "audio": r"audio_tower\.layers", "video": r"visual\.blocks"}
+
+
+def first_adapted_layer(config: AdapterConfig, num_text_layers: int) -> int:
+    """Return the lowest text layer that training can reach: below it, states are the same in every trial.
+
+    Args:
+        config: 0 is returned if a tower other than text is adapted, as its states feed the first layer.
+        num_text_layers: of the backbone.
+
+    Raises:
+        ValueError: the adapter names more layers than there are.
+    """
+    if config.towers != ("text",) or config.text_layers == "all":
+        return 0
+    num_adapted = int(config.text_layers.removeprefix("last_"))
+    if num_adapted > num_text_layers:
+        raise ValueError(f"adapter.text_layers is {config.text_layers}, but the backbone has {num_text_layers} layers")
+    return num_text_layers - num_adapted
+
+
+def target_pattern(config: AdapterConfig, num_text_layers: int) -> str:
+    """Return the regular expression that matches the full names of the adapted linear layers."""
+    names = "|".join(map(re.escape, config.targets))
+    numbers = r"\d+"
+    if config.text_layers != "all":
+        num_adapted = int(config.text_layers.removeprefix("last_"))
+        numbers = "|".join(map(str, range(num_text_layers - num_adapted, num_text_layers)))
+    places = [
+        rf"{_TOWER_PATHS[tower]}\.({numbers if tower == 'text' else r'[0-9]+'})\.(.+\.)?" for tower in config.towers
+    ]
+    return rf".*({'|'.join(places)})({names})"
+
+
+class Adapter:
+    """The low-rank weights of one trial, in float32 (peft's rule) whatever the backbone's type."""
+
+    def __init__(self, layers: dict[str, LoraLayer]) -> None:
+        self._layers = layers
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the trainable tensors by name; they are the live ones, not copies."""
+        return {
+            f"{name}.lora_{side}": getattr(layer, f"lora_{side}")["default"].weight
+            for name, layer in sorted(self._layers.items())
+            for side in "AB"
+        }
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return the trainable tensors, in the order of their names."""
+        return list(self.state_dict().values())  # type: ignore[arg-type]
+
+    def train(self, mode: bool) -> None:
+        """Switch the adapter's dropout on or off; the frozen backbone stays in eval mode."""
+        for layer in self._layers.values():
+            layer.lora_dropout.train(mode)  # type: ignore[operator]
+
+    def initialise(self, seed: int) -> None:
+        """Draw A uniformly as torch does for a linear layer and set B to zero.
+
+        Each tensor has a generator of its own, named by its layer: two trials of one seed start from the same
+        adapter whatever their readout.
+        """
+        for name, tensor in self.state_dict().items():
+            values = torch.zeros(tensor.shape)
+            if name.endswith("lora_A"):
+                generator = torch.Generator().manual_seed(derive(seed, "adapter", name))
+                bound = 1 / math.sqrt(tensor.shape[1])  # kaiming_uniform with a = sqrt(5)
+                values.uniform_(-bound, bound, generator=generator)
+            with torch.no_grad():
+                tensor.copy_(values)
+
+
+@contextmanager
+def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[Adapter]:
+    """Attach a fresh adapter to a frozen backbone, and take it off at the end whatever happens.
+
+    Args:
+        backbone: left as it was, bit for bit.
+        config: which layers, rank, scaling, dropout.
+        seed: of the initial values.
+    """
+    num_layers = backbone.num_text_layers
+    first_adapted_layer(config, num_layers)  # checks the number of layers
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,  # type: ignore[arg-type]  # a fraction works as well
+        lora_dropout=config.dropout,
+        target_modules=target_pattern(config, num_layers),
+        bias="none",
+    )
+    inner = backbone.model.model
+    tuner = LoraModel(inner, lora, "default")
+    try:
+        layers = {name: module for name, module in inner.named_modules() if isinstance(module, LoraLayer)}
+        adapter = Adapter(layers)
+        adapter.initialise(seed)
+        yield adapter
+    finally:
+        tuner.unload()
+        if hasattr(inner, "peft_config"):
+            del inner.peft_config
+        backbone.model.requires_grad_(False).eval()

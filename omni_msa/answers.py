@@ -1,0 +1,87 @@
+"""Scores as text: how they are written, how they are read, and the tree of all that can be written."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omni_msa.prompt import END_OF_TURN
+from omni_msa.readout import Prediction, clip_score
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+# Minus and dashes that models write for the ASCII hyphen: minus sign, hyphens, figure/en/em dash, small and full width.
+_DASHES = dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d"), "-")
+_NUMBER = re.compile(r"[-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)", re.ASCII)
+
+
+def write_score(score: float, decimals: int) -> str:
+    """Return a score as a signed decimal such as "+1.2"; there is one zero, "+0.0"."""
+    text = f"{score:+.{decimals}f}"
+    return f"+{text[1:]}" if float(text) == 0 else text
+
+
+def parse_score(text: str, label_range: tuple[float, float]) -> Prediction:
+    """Read the first decimal number in a decoded text.
+
+    Returns:
+        the score; 0 and `parsed` False if there is no number, clipped and `in_range` False if it is outside.
+    """
+    found = _NUMBER.search(text.translate(_DASHES))
+    if found is None:
+        return Prediction(0.0, text, parsed=False)
+    return clip_score(float(re.sub(r"\s", "", found.group())), label_range, text)
+
+
+def answer_ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[int, ...]:
+    """Return the token ids of an answer, without end of turn."""
+    return tuple(tokenizer.encode(text, add_special_tokens=False))
+
+
+def end_of_turn(tokenizer: "PreTrainedTokenizerFast") -> int:
+    """Return the id of the token that ends an answer."""
+    token = tokenizer.convert_tokens_to_ids(END_OF_TURN)
+    assert isinstance(token, int)
+    return token
+
+
+@dataclass(frozen=True)
+class AnswerTree:
+    """All answers of a grid as a tree of tokens, so that shared beginnings are computed once.
+
+    Args:
+        values: (G,) the score of each answer.
+        tokens: (S,) tokens of inner nodes, parents before children.
+        parents: (S,) index of each inner node's parent, -1 for the prompt's last token.
+        paths: for each answer its edges (node index + 1, with 0 for the prompt's last token; next token).
+    """
+
+    values: tuple[float, ...]
+    tokens: list[int]
+    parents: list[int]
+    paths: tuple[tuple[tuple[int, int], ...], ...]
+
+
+def answer_tree(tokenizer: "PreTrainedTokenizerFast", label_range: tuple[float, float], decimals: int) -> AnswerTree:
+    """Return the tree of every score in the label range with this many decimals.
+
+    Where one answer begins another, each is followed by the end of turn; else that token is left out, because no
+    other answer competes for its place.
+    """
+    scale = 10**decimals
+    low, high = (round(end * scale) for end in label_range)
+    values = tuple(number / scale for number in range(low, high + 1))
+    ids = [answer_ids(tokenizer, write_score(value, decimals)) for value in values]
+    if len({len(each) for each in ids}) > 1 and any(a != b and b[: len(a)] == a for a in ids for b in ids):
+        ids = [(*each, end_of_turn(tokenizer)) for each in ids]
+    nodes: dict[tuple[int, ...], int] = {(): 0}
+    tokens: list[int] = []
+    parents: list[int] = []
+    for each in ids:
+        for length in range(1, len(each)):
+            if each[:length] not in nodes:
+                tokens.append(each[length - 1])
+                parents.append(nodes[each[: length - 1]] - 1)
+                nodes[each[:length]] = len(tokens)
+    paths = tuple(tuple((nodes[each[:place]], token) for place, token in enumerate(each)) for each in ids)
+    return AnswerTree(values, tokens, parents, paths)

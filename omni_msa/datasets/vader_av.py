@@ -1,0 +1,165 @@
+"""Demo dataset: real sentences and human ratings, synthetic voice and face that carry the label plus known noise.
+
+Its numbers are not comparable with those of recorded corpora.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from omni_msa.cache import cache_folder
+from omni_msa.clip import Clip
+from omni_msa.demo import generate, ratings, sampling
+from omni_msa.errors import InputError, Problem
+from omni_msa.fetch import Progress
+from omni_msa.options import DatasetOptions
+
+GENERATOR_VERSION = 1  # raise it when the same options would give other clips
+
+
+class Options(DatasetOptions):
+    """Which sentences, how many, and how much of the label voice and face carry."""
+
+    name: Literal["vader_av"] = "vader_av"
+    domains: tuple[Literal["movies", "products", "news", "tweets"], ...] = Field(
+        ("movies",), min_length=1, strict=False
+    )
+    num_train: int = Field(240, ge=1)
+    num_valid: int = Field(60, ge=1)
+    num_test: int = Field(120, ge=1)
+    audio_signal: float = Field(0.7, ge=0, le=1, description="correlation of the label with what the voice carries")
+    video_signal: float = Field(0.7, ge=0, le=1, description="correlation of the label with what the face carries")
+    min_words: int = Field(4, ge=1)
+    max_words: int = Field(16, ge=1)
+    seed: int = Field(0, ge=0, description="of the choice of clips, the noise and the looks")
+
+    @field_validator("domains")
+    @classmethod
+    def _canonical_order(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(domains)) != len(domains):
+            raise ValueError("a domain is named twice")
+        return tuple(name for name in ratings.FILES if name in domains)
+
+
+def label_range(options: Options) -> tuple[float, float]:
+    """Return the lowest and highest label."""
+    return -3.0, 3.0
+
+
+def fingerprint(root: Path | None, options: Options) -> str:
+    """Return 64 hex digits that change with the data: with the options, the source and the generator.
+
+    Args:
+        root: not looked at; the same options give the same clips anywhere.
+        options: of this dataset.
+    """
+    content = [options.model_dump(mode="json", exclude={"name", "root"}), ratings.SHA256, GENERATOR_VERSION]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def check(root: Path | None, options: Options) -> list[Problem]:
+    """Return what is wrong with the folder a user gave for the generated clips, if they are not in it yet.
+
+    Args:
+        root: that folder, or None for the cache folder.
+        options: of this dataset.
+    """
+    if root is None or generate.is_complete(_folder(root, options)):
+        return []
+    if root.is_dir() and os.access(root, os.W_OK | os.X_OK):
+        return []
+    what = "the folder for the generated clips is not writable" if root.is_dir() else "there is no such folder"
+    return [Problem(what, "dataset.root", str(root), next_step="create it, or leave root out to use the cache folder")]
+
+
+def load(root: Path | None, options: Options, progress: Progress | None = None) -> list[Clip]:
+    """Return the clips of all splits, fetching the sentences and rendering the clips on first use.
+
+    Args:
+        root: folder that holds generated datasets, each in a folder of its own; None for the cache folder.
+        options: of this dataset.
+        progress: called with (what, done, total).
+
+    Raises:
+        InputError: the sentences could not be fetched, or there are fewer than asked for.
+    """
+    from filelock import FileLock
+
+    folder = _folder(root, options)
+    rows = generate.read_rows(folder)
+    if rows is None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            rows = generate.read_rows(folder)  # another process may have been faster
+            if rows is None:
+                rows = plan(ratings.fetch_sentences(progress), options)
+                generate.generate(folder, rows, options.seed, progress)
+    return [generate.as_clip(folder, row) for row in rows]
+
+
+def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
+    """Return the metrics of a typical human rater on the test split: each rating against the mean of all others.
+
+    Raters are not named in the source: see `ratings.leave_one_rater_out`. Metrics are means over the raters.
+
+    Args:
+        root: as for `load`.
+        options: of this dataset.
+
+    Returns:
+        Metrics by name, or None if the clips have not been generated yet.
+    """
+    rows = generate.read_rows(_folder(root, options))
+    if rows is None:
+        return None
+    from omni_msa.metrics import compute
+
+    tested = [tuple(map(int, row.ratings.split())) for row in rows if row.split == "test"]
+    raters = [compute(others, own) for others, own in ratings.leave_one_rater_out(tested)]
+    return {name: float(np.mean([metrics[name] for metrics in raters])) for name in raters[0]}
+
+
+def plan(sentences: Iterable[ratings.Sentence], options: Options) -> list[generate.Row]:
+    """Return the annotation of every clip: its split, and the cues of voice and face.
+
+    Args:
+        sentences: of all domains.
+        options: of this dataset.
+
+    Raises:
+        InputError: there are fewer sentences than asked for.
+    """
+    candidates = sampling.eligible(sentences, options.domains, options.min_words, options.max_words)
+    if not candidates:
+        raise InputError(
+            Problem("no sentence is that long", "dataset", f"{options.min_words}..{options.max_words} words")
+        )
+    sizes = {"test": options.num_test, "valid": options.num_valid, "train": options.num_train}
+    chosen = sampling.choose_splits(candidates, options.seed, sizes)
+    mean, std = sampling.population(candidates)
+    return [_row(split, sentence, (sentence.label - mean) / std, options) for split, sentence in chosen]
+
+
+def _row(split: str, sentence: ratings.Sentence, z: float, options: Options) -> generate.Row:
+    return generate.Row(
+        id=sentence.id,
+        source=sentence.source,
+        index=sentence.index,
+        split=split,
+        label=sentence.label,
+        transcript=sentence.text,
+        audio_cue=sampling.cue(z, options.audio_signal, f"{options.seed}/{sentence.id}/audio"),
+        video_cue=sampling.cue(z, options.video_signal, f"{options.seed}/{sentence.id}/video"),
+        ratings=" ".join(map(str, sentence.ratings)),
+    )
+
+
+def _folder(root: Path | None, options: Options) -> Path:
+    base = cache_folder() / "datasets" if root is None else root
+    return base / f"vader_av-{fingerprint(root, options)[:16]}"

@@ -1,0 +1,147 @@
+"""Frames and sound out of media files: decord, or PyAV where decord has no wheel; soundfile for plain sound files.
+
+Errors are raised as the libraries raise them; `media` turns them into `BadMedia`.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE_HZ = 16_000
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff")
+SizeRule = Callable[[int, int], tuple[int, int]]
+IndexRule = Callable[[int, float], list[int]]
+
+
+@cache
+def video_library() -> str:
+    """Return the library that opens containers here: `decord` if installed, else `av`. Chosen in this place only."""
+    return "decord" if find_spec("decord") else "av"
+
+
+def library_of(path: Path, modality: str) -> str:
+    """Return the library that decodes a file: `soundfile`, `decord` or `av`.
+
+    Args:
+        path: the file; only its ending is looked at.
+        modality: audio or video.
+    """
+    plain_sound = modality == "audio" and path.suffix.lower() in SOUND_SUFFIXES
+    return "soundfile" if plain_sound else video_library()
+
+
+def read_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
+    """Decode some frames of a video, scaled while decoding.
+
+    Args:
+        path: a video file.
+        size: maps native (height, width) in pixels to those wanted.
+        indices: maps (number of frames, frames per second) to the ascending frame numbers wanted.
+
+    Returns:
+        RGB frames, uint8 (T, H, W, 3).
+    """
+    decoders = {"decord": decord_video, "av": av_video}
+    return decoders[library_of(path, "video")](path, size, indices)
+
+
+def read_sound(path: Path, seconds_max: float) -> NDArray[np.float32]:
+    """Decode the start of a file's sound, mixed to one channel at 16 kHz.
+
+    Args:
+        path: a sound file or a video file with sound.
+        seconds_max: sound beyond this many seconds is left out.
+
+    Returns:
+        samples in about [-1, 1], float32 (N,).
+    """
+    if library_of(path, "audio") == "soundfile":
+        sound = soundfile_sound(path, seconds_max)
+    else:
+        sound = {"decord": decord_sound, "av": av_sound}[video_library()](path)
+    return np.ascontiguousarray(sound[: round(seconds_max * SAMPLE_RATE_HZ)], dtype=np.float32)
+
+
+def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
+    """`read_video` with decord, one thread."""
+    # decord scales inside its decoder but tells the native size only from a decoded frame: hence two readers.
+    probe = _decord_reader(path)
+    height, width = size(*probe[0].shape[:2])
+    chosen = indices(len(probe), float(probe.get_avg_fps()))
+    reader = _decord_reader(path, width=width, height=height)
+    frames: NDArray[np.uint8] = reader.get_batch(chosen).asnumpy()
+    return frames
+
+
+def decord_sound(path: Path) -> NDArray[np.float32]:
+    """`read_sound` with decord, of the whole file."""
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    reader = decord.AudioReader(str(path), ctx=decord.cpu(0), sample_rate=SAMPLE_RATE_HZ, mono=True)
+    # decord returns (1, N). Its resampling is clean but comes 1 ms late: nothing beside a hop of 10 ms.
+    samples: NDArray[np.float32] = reader[:].asnumpy()[0]
+    return samples
+
+
+def av_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
+    """`read_video` with PyAV."""
+    import av
+
+    with av.open(str(path)) as container:
+        num_frames = sum(packet.size > 0 for packet in container.demux(video=0))
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        height, width = size(stream.height, stream.width)
+        chosen = indices(num_frames, float(stream.average_rate or 0))
+        scaled = {}
+        for number, frame in enumerate(container.decode(stream)):
+            if number in chosen:
+                # Bilinear comes nearest to what decord's filter does.
+                small = frame.reformat(width, height, "rgb24", interpolation="BILINEAR")
+                scaled[number] = small.to_ndarray()
+    if missing := set(chosen) - set(scaled):
+        raise RuntimeError(f"frame {min(missing)} of {num_frames} cannot be decoded")
+    return np.stack([scaled[number] for number in chosen])
+
+
+def av_sound(path: Path) -> NDArray[np.float32]:
+    """`read_sound` with PyAV, of the whole file."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
+        pieces = [piece for frame in container.decode(stream) for piece in resampler.resample(frame)]
+        pieces += resampler.resample(None)
+    return np.concatenate([piece.to_ndarray()[0] for piece in pieces])
+
+
+def soundfile_sound(path: Path, seconds_max: float) -> NDArray[np.float32]:
+    """`read_sound` of wav, flac and the like; other sample rates are resampled by librosa."""
+    import soundfile
+
+    with soundfile.SoundFile(path) as file:
+        rate_hz = file.samplerate
+        num_wanted = min(file.frames, int(seconds_max * rate_hz) + 1)
+        channels = file.read(num_wanted, dtype="float32", always_2d=True)  # (N, C)
+    if len(channels) < num_wanted:
+        raise RuntimeError(f"only {len(channels)} of {num_wanted} samples can be decoded")
+    samples: NDArray[np.float32] = channels.mean(axis=1)
+    if rate_hz != SAMPLE_RATE_HZ and samples.size:
+        import librosa  # over a second to import: only where it is needed
+
+        samples = librosa.resample(samples, orig_sr=rate_hz, target_sr=SAMPLE_RATE_HZ)
+    return samples
+
+
+def _decord_reader(path: Path, **size: int) -> Any:
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    return decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1, **size)

@@ -1,0 +1,1 @@
+"""What the demo dataset is made of: rated sentences, speech, drawn faces, clips."""

@@ -1,0 +1,80 @@
+"""One clip as an mp4 file: a drawn face that speaks a sentence."""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa.demo.face import draw_face, random_look
+from omni_msa.demo.sampling import generator
+from omni_msa.demo.speech import SAMPLE_RATE_HZ, prosody, speak
+
+FRAME_RATE_HZ = 8
+
+
+def make_clip(path: Path, text: str, audio_drive: float, video_drive: float, key: str) -> None:
+    """Write an mp4 file (H.264 and AAC) of a face saying a sentence; it appears complete or not at all.
+
+    The picture lasts as long as the speech, so its length is the one thing in it that depends on `audio_drive`
+    (a livelier voice is also a little faster).
+
+    Args:
+        path: the file to write.
+        text: the sentence.
+        audio_drive: what the voice carries, in [-1, 1].
+        video_drive: what the face carries, in [-1, 1].
+        key: what voice, look and small deviations are drawn from.
+    """
+    sound = speak(text, prosody(audio_drive, generator(f"{key}/speaker")))
+    look = random_look(generator(f"{key}/look"))
+    frames = draw_face(video_drive, loudness(sound), FRAME_RATE_HZ, look)
+    write_mp4(path, frames, sound)
+
+
+def loudness(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how loud each frame of the clip is, relative to its own loudest one, in [0, 1], shape (T,).
+
+    Relative, so that the picture does not tell how loud the voice is.
+
+    Args:
+        sound: samples at `SAMPLE_RATE_HZ`, shape (N,).
+    """
+    num_samples = SAMPLE_RATE_HZ / FRAME_RATE_HZ
+    num_frames = max(2, int(np.ceil(len(sound) / num_samples)))
+    parts = np.array_split(np.pad(sound, (0, max(0, num_frames - len(sound)))), num_frames)
+    levels = np.array([np.sqrt(np.mean(part**2)) for part in parts], dtype=np.float32)
+    return levels / max(levels.max(), np.float32(1e-6))
+
+
+def write_mp4(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -> None:
+    """Encode frames and sound into an mp4 file, single-threaded; a temporary file is renamed when it is complete.
+
+    Args:
+        path: the file to write.
+        frames: RGB, uint8, shape (T, H, W, 3), at `FRAME_RATE_HZ`.
+        sound: mono samples at `SAMPLE_RATE_HZ` in [-1, 1], shape (N,).
+    """
+    import av
+
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.mp4")
+    try:
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
+            quality = {"crf": "18", "preset": "veryfast", "bf": "0", "threads": "1"}
+            video = container.add_stream("libx264", rate=FRAME_RATE_HZ, options=quality)
+            video.height, video.width = frames.shape[1:3]
+            video.pix_fmt = "yuv420p"
+            audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono", bit_rate=64_000)
+            for number, frame in enumerate(frames):
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts, picture.time_base = number, Fraction(1, FRAME_RATE_HZ)
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="fltp", layout="mono")
+            samples.sample_rate, samples.pts = SAMPLE_RATE_HZ, 0
+            container.mux(audio.encode(samples))
+            container.mux(audio.encode(None))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""The folder of a generated dataset: one mp4 file a clip, and `clips.csv`, written last."""
+
+import csv
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from omni_msa.clip import Clip
+from omni_msa.demo.clip_video import make_clip
+from omni_msa.demo.sampling import drive
+from omni_msa.fetch import Progress
+
+ANNOTATION = "clips.csv"
+CLIPS_PER_PROCESS = 16  # starting a process pays off from about this many
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of `clips.csv`.
+
+    Args:
+        id, source, index, split, label, transcript: as in `Clip`.
+        audio_cue, video_cue: what voice and face carry, of unit variance.
+        ratings: the single human ratings, separated by spaces.
+    """
+
+    id: str
+    source: str
+    index: int
+    split: str
+    label: float
+    transcript: str
+    audio_cue: float
+    video_cue: float
+    ratings: str
+
+
+def generate(folder: Path, rows: Sequence[Row], seed: int, progress: Progress | None = None) -> None:
+    """Render the clips that are missing, in several processes, then write the annotation.
+
+    Args:
+        folder: an existing folder; what an interrupted run left there is kept.
+        rows: one for each clip.
+        seed: what voices and looks are drawn from.
+        progress: called with (what, clips done, clips in all).
+    """
+    missing = [row for row in rows if not (folder / f"{row.id}.mp4").exists()]
+    for num_done, _ in enumerate(_render_all(folder, missing, seed), len(rows) - len(missing) + 1):
+        if progress:
+            progress("generating clips", num_done, len(rows))
+    _write_rows(folder, rows)
+
+
+def is_complete(folder: Path) -> bool:
+    """Return whether all clips of a folder have been generated."""
+    return (folder / ANNOTATION).exists()
+
+
+def read_rows(folder: Path) -> list[Row] | None:
+    """Return the annotation of a generated folder, or None if it is missing or was never completed."""
+    if not is_complete(folder):
+        return None
+    with (folder / ANNOTATION).open(newline="", encoding="utf-8") as lines:
+        return [_parse(line) for line in csv.DictReader(lines)]
+
+
+def as_clip(folder: Path, row: Row) -> Clip:
+    """Return the clip that a row describes; sound and picture are in one file."""
+    file = folder / f"{row.id}.mp4"
+    return Clip(row.id, row.source, row.index, row.split, row.label, row.transcript, audio=file, video=file)
+
+
+def _render_all(folder: Path, rows: Sequence[Row], seed: int) -> Iterator[None]:
+    """Yield once for each clip rendered."""
+    num_processes = min(os.cpu_count() or 1, len(rows) // CLIPS_PER_PROCESS)
+    if num_processes <= 1:
+        for row in rows:
+            _render(folder, row, seed)
+            yield
+        return
+    # Spawned, not forked: the caller may hold locks and threads of torch or Ray.
+    with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
+        try:
+            for rendered in as_completed([pool.submit(_render, folder, row, seed) for row in rows]):
+                rendered.result()  # raises what the process raised
+                yield
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _render(folder: Path, row: Row, seed: int) -> None:
+    file = folder / f"{row.id}.mp4"
+    make_clip(file, row.transcript, drive(row.audio_cue), drive(row.video_cue), key=f"{seed}/{row.id}")
+
+
+def _parse(line: dict[str, str]) -> Row:
+    numbers = {name: float(line[name]) for name in ("label", "audio_cue", "video_cue")}
+    return Row(**{**line, **numbers, "index": int(line["index"])})  # type: ignore[arg-type]
+
+
+def _write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    temporary = folder / f".{ANNOTATION}.{os.getpid()}"
+    with temporary.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, [field.name for field in fields(Row)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+    os.replace(temporary, folder / ANNOTATION)

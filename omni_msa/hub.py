@@ -1,0 +1,75 @@
+"""Checkpoints of the model hub that lie on this machine; plain Python, so that `--plan` can look for them.
+
+Gigabytes are never downloaded without being asked for: where a checkpoint is missing, the message says the command.
+"""
+
+import json
+from pathlib import Path
+
+from omni_msa.errors import InputError, Problem
+
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+
+
+def find_checkpoint(repository: str, weights: str | None) -> Path | Problem:
+    """Return the folder of a checkpoint, or why there is none.
+
+    Args:
+        repository: name on the hub.
+        weights: local folder; None to look into the hub's cache on this machine.
+    """
+    if weights is None:
+        folder = _cached_snapshot(repository)
+        if folder is None:
+            return _problem(repository, "the backbone's weights are not on this machine", "no cached copy")
+    else:
+        folder = Path(weights).expanduser()
+    missing = missing_files(folder)
+    if missing:
+        what = "files of the backbone's weights are missing"
+        return _problem(repository, what, f"{folder} lacks {', '.join(missing[:4])}{' ...' * (len(missing) > 4)}")
+    return folder
+
+
+def require_checkpoint(repository: str, weights: str | None) -> Path:
+    """Return the folder of a checkpoint; arguments as for `find_checkpoint`.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = find_checkpoint(repository, weights)
+    if isinstance(found, Problem):
+        raise InputError(found)
+    return found
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Return the names of the files that a Thinker needs and a checkpoint folder lacks.
+
+    Args:
+        folder: with an index, only the parts that hold something of the Thinker are asked for.
+    """
+    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    if (folder / INDEX).is_file():
+        parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+        needed = {part for name, part in parts.items() if name.startswith("thinker.")} or set(parts.values())
+        return missing + sorted(part for part in needed if not (folder / part).is_file())
+    return missing if (folder / SINGLE).is_file() else [*missing, f"{SINGLE} or {INDEX}"]
+
+
+def _cached_snapshot(repository: str) -> Path | None:
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(repository, "config.json")
+    return Path(config).parent if isinstance(config, str) else None
+
+
+def _problem(repository: str, what: str, got: str) -> Problem:
+    return Problem(
+        what=what,
+        where="backbone.weights",
+        got=got,
+        allowed=f"a folder with all files of {repository}",
+        next_step=f"run `hf download {repository}` (or `hf download {repository} --local-dir FOLDER` and give "
+        "backbone.weights=FOLDER)",
+    )

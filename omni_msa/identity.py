@@ -1,0 +1,62 @@
+"""What makes two trials the same: an id is a hash of everything the result depends on, and of nothing else."""
+
+import hashlib
+import json
+from typing import Any
+
+from omni_msa import plugins
+from omni_msa.config import TrialConfig
+from omni_msa.options import Section
+
+PROTOCOL_VERSION = 1
+"""Rises when the golden tiny trial of the tests changes its numbers: older results are then not reused."""
+
+
+def trial_id(config: TrialConfig, fingerprint: str) -> str:
+    """Return 16 hex digits that name a trial.
+
+    Args:
+        config: the trial's configuration; only the sections that its readout `uses` count.
+        fingerprint: of the dataset, as its plug-in states it.
+    """
+    return _digest({**_dependencies(config, fingerprint), "readout": _identity(config.readout)})
+
+
+def fit_id(config: TrialConfig, fingerprint: str) -> str:
+    """Return 16 hex digits that name the training of a trial: equal for trials that only read a fit differently."""
+    readout = plugins.load("readouts", config.readout.name)
+    options = _identity(config.readout)
+    fitted = {"name": readout.fit_as, **{field: options[field] for field in readout.fit_fields if field in options}}
+    return _digest({**_dependencies(config, fingerprint), "readout": fitted})
+
+
+def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
+    uses = plugins.load("readouts", config.readout.name).uses
+    values = {section: _plain(getattr(config, section)) for section in uses if section != "readout"}
+    if "media" in values and config.modalities == ("text",):
+        del values["media"]
+    if config.repeat:  # added to ids only where asked for: a first run is repeat 0
+        values["repeat"] = config.repeat
+    return {"protocol": PROTOCOL_VERSION, "fingerprint": fingerprint, **values}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Section):
+        return _identity(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _identity(section: Section) -> dict[str, Any]:
+    """Return the section's values without what does not change results and without later fields at their first value."""
+    values = {}
+    for name, field in type(section).model_fields.items():
+        extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+        value = getattr(section, name)
+        if extra.get("identity", True) and ("introduced_as" not in extra or value != extra["introduced_as"]):
+            values[name] = _plain(value)
+    return values
+
+
+def _digest(values: dict[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

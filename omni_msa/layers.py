@@ -1,0 +1,35 @@
+"""Trainable modules of readouts."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+
+class RegressionHead(nn.Module):
+    """Hidden state to one number: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
+
+    The last layer starts at zero, so that the first prediction is the training mean.
+
+    Args:
+        hidden_size: width of the state.
+        width: of the inner layer; 0 makes the head linear.
+        dropout: probability in [0, 1).
+        norm: LayerNorm on the state ("before"), on the inner layer ("inner"), or nowhere ("none").
+    """
+
+    def __init__(self, hidden_size: int, width: int, dropout: float, norm: Literal["before", "inner", "none"]) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.LayerNorm(hidden_size)] if norm == "before" else []
+        if width:
+            layers.append(nn.Linear(hidden_size, width))
+            layers += [nn.LayerNorm(width)] if norm == "inner" else []
+            layers += [nn.ReLU(), nn.Dropout(dropout)]
+        last = nn.Linear(width or hidden_size, 1)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        self.layers = nn.Sequential(*layers, last)
+
+    def forward(self, state: torch.Tensor) -> torch.Tensor:
+        """Return one number for each state: (B, D) to (B,)."""
+        return self.layers(state.float()).squeeze(-1)

@@ -1,0 +1,170 @@
+"""Sound and picture of a clip, from the file to arrays that a network reads."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import floor, sqrt
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa import decode
+from omni_msa.config import MediaConfig
+from omni_msa.container import is_cut_off
+from omni_msa.mel import mel_features, num_audio_tokens
+from omni_msa.patches import FACTOR_PX, TEMPORAL, cut_patches, normalise_patches, num_video_tokens, patches
+
+__all__ = [
+    "BadMedia",
+    "check_audio",
+    "check_video",
+    "cut_patches",
+    "fit_size",
+    "mel_features",
+    "normalise_patches",
+    "num_audio_tokens",
+    "num_video_tokens",
+    "patches",
+    "read_audio",
+    "read_frames",
+    "sample_indices",
+]
+
+SILENCE_DBFS = -60.0
+BLACK_LEVEL = 16
+
+
+class BadMedia(Exception):
+    """A media file that cannot be used.
+
+    Args:
+        path: the file.
+        reason: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(path, reason)  # both, so that it survives pickling between processes
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def read_frames(path: Path, media: MediaConfig) -> NDArray[np.uint8]:
+    """Decode a video's frames, sampled uniformly and scaled to whole patches.
+
+    Args:
+        path: a video file.
+        media: `num_frames_max`, `frame_rate_hz` and `frame_pixels_max` are used.
+
+    Returns:
+        RGB frames, uint8 (T, H, W, 3); T even, H and W multiples of 28.
+
+    Raises:
+        BadMedia: the file is missing, empty, truncated or no video.
+    """
+    with _errors_of(path):
+        return decode.read_video(
+            path,
+            size=lambda height, width: fit_size(height, width, media.frame_pixels_max),
+            indices=lambda num_frames, rate_hz: sample_indices(num_frames, rate_hz, media),
+        )
+
+
+def read_audio(path: Path, media: MediaConfig) -> NDArray[np.float32]:
+    """Decode a file's sound.
+
+    Args:
+        path: wav, flac or a video file with sound.
+        media: sound beyond `audio_seconds_max` is cut off.
+
+    Returns:
+        mono samples at 16 kHz in about [-1, 1], float32 (N,).
+
+    Raises:
+        BadMedia: the file is missing, truncated or has no sound.
+    """
+    with _errors_of(path):
+        return decode.read_sound(path, media.audio_seconds_max)
+
+
+def fit_size(height: int, width: int, pixels_max: int) -> tuple[int, int]:
+    """Return the frame size nearest to the native one that fits whole 2x2 groups of patches.
+
+    Source: `smart_resize` of Qwen2-VL; unlike there a very long frame is squeezed, so that the cap always holds.
+
+    Args:
+        height: native, pixels.
+        width: native, pixels.
+        pixels_max: cap on the area, at least 28 * 28 pixels.
+
+    Returns:
+        height and width, each a multiple of 28, at least 28.
+    """
+    cap = pixels_max // FACTOR_PX**2
+    rows, columns = (max(1, round(side / FACTOR_PX)) for side in (height, width))
+    if rows * columns > cap:
+        shrink = sqrt(height * width / pixels_max) * FACTOR_PX
+        rows, columns = (max(1, floor(side / shrink)) for side in (height, width))
+        rows, columns = min(rows, cap // columns or 1), min(columns, cap // rows or 1)
+    return rows * FACTOR_PX, columns * FACTOR_PX
+
+
+def sample_indices(num_frames: int, rate_hz: float, media: MediaConfig) -> list[int]:
+    """Return which frames to read: an even number, from the first to the last at equal distances.
+
+    Source: `smart_nframes` of qwen-vl-utils; a video of one frame gives that frame twice.
+
+    Args:
+        num_frames: frames the video has, at least 1.
+        rate_hz: its frames per second; 0 if unknown, then as many frames as allowed are read.
+        media: `num_frames_max` and `frame_rate_hz` are used.
+    """
+    wanted = num_frames / rate_hz * media.frame_rate_hz if rate_hz > 0 else num_frames
+    fewest = min(wanted + 1e-6, num_frames, media.num_frames_max)
+    count = max(TEMPORAL, int(fewest) // TEMPORAL * TEMPORAL)
+    return [int(index) for index in np.linspace(0, num_frames - 1, count).round()]
+
+
+def check_audio(waveform: NDArray[np.float32]) -> str | None:
+    """Return why sound is of no use (empty, not finite, silent), or None if it is fine.
+
+    Args:
+        waveform: mono samples at 16 kHz, float32 (N,). Silent: the loudest tenth of a second is below -60 dBFS RMS.
+    """
+    if not waveform.size:
+        return "the sound is empty"
+    if not np.isfinite(waveform).all():
+        return "the sound is not finite"
+    starts = np.arange(0, len(waveform), decode.SAMPLE_RATE_HZ // 10)
+    energies = np.add.reduceat(np.square(waveform, dtype=np.float64), starts)
+    num_samples = np.diff(starts, append=len(waveform))
+    level_dbfs = 10 * np.log10((energies / num_samples).max() + 1e-20)
+    return f"the sound is silent ({level_dbfs:.0f} dBFS at its loudest)" if level_dbfs < SILENCE_DBFS else None
+
+
+def check_video(frames: NDArray[np.uint8]) -> str | None:
+    """Return why a picture is of no use (empty, black), or None if it is fine.
+
+    Args:
+        frames: uint8 (T, H, W, 3). Black: no value of any frame reaches 16 of 255.
+    """
+    if not frames.size:
+        return "the video is empty"
+    brightest = int(frames.max())
+    return f"the video is black (brightest value {brightest} of 255)" if brightest < BLACK_LEVEL else None
+
+
+@contextmanager
+def _errors_of(path: Path) -> Iterator[None]:
+    if not path.is_file():
+        raise BadMedia(path, "no such file")
+    if is_cut_off(path):
+        raise BadMedia(path, "the file is cut off: its own header says that it is longer")
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # the decoders share no base class: RuntimeError, DECORDError, FFmpegError, IndexError
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise BadMedia(path, f"cannot be decoded ({lines[0]})") from error

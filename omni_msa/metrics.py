@@ -1,0 +1,170 @@
+"""Numbers of one trial, by the field's conventions, and what a reader must know about each of them."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How one metric is read.
+
+    Args:
+        name: as in files and configurations.
+        better: which direction is an improvement; "none" cannot choose between trials.
+        title: column heading.
+        kind: "quality" is computed on any split and may choose epochs and trials; "rate" only where answers are
+            decoded; "cost" is measured beside.
+        decimals: digits shown after the point (of the percentage, where `percent`).
+        percent: stored as a share in [0, 1], shown times 100.
+        unit: shown in the column heading; "" for numbers without one.
+        count: a whole number, shown as 3.1 M.
+    """
+
+    name: str
+    better: Literal["lower", "higher", "none"]
+    title: str
+    kind: Literal["quality", "rate", "cost"] = "quality"
+    decimals: int = 3
+    percent: bool = False
+    unit: str = ""
+    count: bool = False
+
+    @property
+    def heading(self) -> str:
+        """Return the title with its unit, such as "Acc-7 (%)"."""
+        unit = "%" if self.percent else self.unit
+        return f"{self.title} ({unit})" if unit else self.title
+
+    def show(self, value: float | None, signed: bool = False) -> str:
+        """Return a value of this metric as text: an en dash for None, "NaN" for NaN, counts as 3.1 M.
+
+        Args:
+            value: in the stored unit (shares in [0, 1]).
+            signed: write the sign of positive values too (for differences).
+        """
+        if value is None:
+            return "–"  # noqa: RUF001
+        if math.isnan(value):
+            return "NaN"
+        sign = "+" if signed else ""
+        if self.count:
+            return _count(value, sign)
+        return f"{value * (100 if self.percent else 1):{sign}.{self.decimals}f}"
+
+
+def _count(value: float, sign: str) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:{sign}.1f} {letter}"
+    return f"{value:{sign}.0f}"
+
+
+_QUALITY = (
+    Metric("mae", "lower", "MAE"),
+    Metric("corr", "higher", "Corr"),
+    Metric("acc7", "higher", "Acc-7", decimals=1, percent=True),
+    Metric("acc5", "higher", "Acc-5", decimals=1, percent=True),
+    Metric("acc2_has0", "higher", "Acc-2 has0", decimals=1, percent=True),
+    Metric("f1_has0", "higher", "F1 has0", decimals=1, percent=True),
+    Metric("acc2_non0", "higher", "Acc-2 non0", decimals=1, percent=True),
+    Metric("f1_non0", "higher", "F1 non0", decimals=1, percent=True),
+    Metric("mae_parsable", "lower", "MAE parsable", "rate"),
+)
+_RATES = (
+    Metric("unparsable_rate", "lower", "Unparsable", "rate", 1, percent=True),
+    Metric("out_of_range_rate", "lower", "Out of range", "rate", 1, percent=True),
+    Metric("zero_rate", "none", "Exact zeros", "rate", 1, percent=True),
+)
+_COSTS = (
+    Metric("train_s", "lower", "Training", "cost", 1, unit="s"),
+    Metric("latency_s", "lower", "Latency", "cost", 3, unit="s"),
+    Metric("peak_memory_gb", "lower", "Peak memory", "cost", 2, unit="GB"),
+    Metric("trainable_parameters", "none", "Trainable parameters", "cost", count=True),
+)
+METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_QUALITY, *_RATES, *_COSTS)}
+
+
+def compute(
+    labels: ArrayLike, scores: ArrayLike, parsed: ArrayLike | None = None, in_range: ArrayLike | None = None
+) -> dict[str, float]:
+    """Compute all metrics of one split's predictions.
+
+    Args:
+        labels: true sentiment, float (N,), N >= 1, finite.
+        scores: predicted sentiment, float (N,), finite; an unparsable answer is scored 0.0 by its readout.
+        parsed: bool (N,), whether a number was found in the answer; None for readouts that do not decode.
+        in_range: bool (N,), whether the number lay in the label range; None for readouts that do not decode.
+
+    Returns:
+        Metric name to value; shares in [0, 1]. Undefined is NaN: the correlation with a constant, `non0` metrics when
+        all labels are 0, `mae_parsable` when nothing parsed. The rates are there only where their flags are given.
+
+    Raises:
+        ValueError: no items, different lengths, or a label or score that is not finite.
+    """
+    true, score = _checked(labels, scores)
+    non0 = true != 0
+    values = {
+        "mae": float(np.mean(np.abs(score - true))),
+        "corr": _correlation(true, score),
+        "acc7": _class_accuracy(true, score, bound=3),
+        "acc5": _class_accuracy(true, score, bound=2),
+        **_binary(true >= 0, score >= 0, "has0"),
+        **_binary(true[non0] > 0, score[non0] > 0, "non0"),
+    }
+    return values | _rates(true, score, parsed, in_range)
+
+
+def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    true, score = np.asarray(labels, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if true.ndim != 1 or true.shape != score.shape or not len(true):
+        raise ValueError(f"need as many scores as labels, at least one: {true.shape} labels, {score.shape} scores")
+    for what, array in (("labels", true), ("scores", score)):
+        if num_bad := int(np.sum(~np.isfinite(array))):
+            raise ValueError(f"{num_bad} of {len(array)} {what} are not finite")
+    return true, score
+
+
+def _correlation(true: NDArray[np.float64], score: NDArray[np.float64]) -> float:
+    """Pearson's r. A constant is tested as such: its computed deviations are rounding, not zero."""
+    if np.ptp(true) == 0 or np.ptp(score) == 0:
+        return math.nan
+    a, b = true - true.mean(), score - score.mean()
+    return float(np.clip(a @ b / (np.linalg.norm(a) * np.linalg.norm(b)), -1, 1))
+
+
+def _class_accuracy(true: NDArray[np.float64], score: NDArray[np.float64], bound: int) -> float:
+    """Clip to +-bound, round half to even, compare (MulT, arXiv 1906.00295, and the field since)."""
+    classes = [np.round(np.clip(array, -bound, bound)) for array in (true, score)]
+    return float(np.mean(classes[0] == classes[1]))
+
+
+def _binary(true: NDArray[np.bool_], score: NDArray[np.bool_], suffix: str) -> dict[str, float]:
+    """Accuracy, and F1 of both classes weighted by the number of *true* items (F1 is not symmetric)."""
+    if not len(true):
+        return {f"acc2_{suffix}": math.nan, f"f1_{suffix}": math.nan}
+    f1 = 0.0
+    for positive in (True, False):
+        num_hits = int(np.sum((true == positive) & (score == positive)))
+        num_named = int(np.sum(true == positive)) + int(np.sum(score == positive))
+        f1 += float(np.mean(true == positive)) * (2 * num_hits / num_named if num_named else 0.0)
+    return {f"acc2_{suffix}": float(np.mean(true == score)), f"f1_{suffix}": f1}
+
+
+def _rates(
+    true: NDArray[np.float64], score: NDArray[np.float64], parsed: ArrayLike | None, in_range: ArrayLike | None
+) -> dict[str, float]:
+    values = {}
+    found = np.ones(len(true), dtype=bool) if parsed is None else np.asarray(parsed, dtype=bool)
+    if parsed is not None:
+        values["unparsable_rate"] = float(np.mean(~found))
+        values["mae_parsable"] = float(np.mean(np.abs(score - true)[found])) if found.any() else math.nan
+    if in_range is not None:  # an answer without a number is unparsable, not out of range
+        values["out_of_range_rate"] = float(np.mean(found & ~np.asarray(in_range, dtype=bool)))
+    if parsed is not None or in_range is not None:
+        values["zero_rate"] = float(np.mean(score == 0))
+    return values

@@ -1,0 +1,47 @@
+"""Base classes of all configuration: frozen, strict, unknown keys forbidden."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A part of a trial's configuration."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
+    )
+
+
+def runtime_only(default: Any, **constraints: Any) -> Any:
+    """Declare a field that does not change results (a folder, a device): it is left out of every id."""
+    return Field(default=default, json_schema_extra={"identity": False}, **constraints)
+
+
+def added_later(value_of_introduction: Any, **constraints: Any) -> Any:
+    """Declare a field added after a release: left out of ids at its value of introduction, so old trials stay found."""
+    extra = {"introduced_as": value_of_introduction}
+    return Field(default=value_of_introduction, json_schema_extra=extra, **constraints)
+
+
+class DatasetOptions(Section):
+    """What every dataset plug-in's `Options` has; a plug-in narrows `name` and adds its own."""
+
+    name: str
+    root: str | None = runtime_only(None, description="folder of the corpus; where it lies does not change results")
+
+
+class BackboneOptions(Section):
+    """What every backbone plug-in's `Options` has."""
+
+    name: str
+    quantization: str = "none"
+    dtype: str = "float32"
+    attention: str = "sdpa"
+    weights: str | None = runtime_only(None, description="local folder with the weights, instead of fetching them")
+
+
+class ReadoutOptions(Section):
+    """What every readout plug-in's `Options` has."""
+
+    name: str

@@ -1,0 +1,48 @@
+"""Plug-ins are found by listing a folder: `datasets/`, `backbones/`, `readouts/`.
+
+A plug-in file imports nothing heavy at its top level, so that every option can be checked without torch.
+"""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+from omni_msa.errors import InputError, Problem, did_you_mean
+
+KINDS = ("datasets", "backbones", "readouts")
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all plug-ins of a kind (one of `KINDS`), sorted, importing none of them."""
+    spec = importlib.util.find_spec(f"omni_msa.{kind}")
+    assert spec is not None and spec.submodule_search_locations is not None
+    folders = map(Path, spec.submodule_search_locations)
+    return sorted(file.stem for folder in folders for file in folder.glob("*.py") if not file.stem.startswith("_"))
+
+
+def load(kind: str, name: str, where: str = "") -> ModuleType:
+    """Import one plug-in.
+
+    Args:
+        kind: one of `KINDS`.
+        name: the plug-in's file name without its ending.
+        where: where the name was written, for the message.
+
+    Raises:
+        InputError: there is no such plug-in; says the nearest name, what exists and which file to create.
+    """
+    existing = names(kind)
+    if name not in existing:
+        hint = did_you_mean(name, existing)
+        create = f"to add it, create omni_msa/{kind}/{name}.py" if name.isidentifier() else ""
+        raise InputError(
+            Problem(
+                what=f"unknown {kind.removesuffix('s')}",
+                where=where,
+                got=repr(name),
+                allowed=", ".join(existing),
+                next_step=f"{hint} {create}".strip(),
+            )
+        )
+    return importlib.import_module(f"omni_msa.{kind}.{name}")

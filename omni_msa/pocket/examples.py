@@ -1,0 +1,112 @@
+"""Generated clips that the two small towers are trained on: from reserved sentences, which are in no split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa.config import MediaConfig
+from omni_msa.demo.clip_video import make_clip
+from omni_msa.demo.ratings import Sentence
+from omni_msa.demo.sampling import drive, eligible, generator, reserved
+from omni_msa.media import mel_features, patches, read_audio, read_frames
+from omni_msa.pool import num_cores, run_jobs
+
+# The pocket profile: four frames of 56x56 make 8 tokens, a hop of 40 ms makes 6 tokens a second.
+MEDIA = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to render.
+
+    Args:
+        name: of its files, unique.
+        text: the sentence.
+        audio_drive: what the voice carries, in [-1, 1].
+        video_drive: what the face carries, in [-1, 1].
+    """
+
+    name: str
+    text: str
+    audio_drive: float
+    video_drive: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """One rendered clip as the towers read it.
+
+    Args:
+        job: what was rendered.
+        mel: float32 (mel bins, mel frames).
+        pixels: float32 (P, 1176).
+        grid_thw: int64 (3,).
+    """
+
+    job: Job
+    mel: NDArray[np.float32]
+    pixels: NDArray[np.float32]
+    grid_thw: NDArray[np.int64]
+
+
+def plan(sentences: Sequence[Sentence], num_train: int, num_held_out: int, seed: int) -> tuple[list[Job], list[Job]]:
+    """Return the clips to train on and those to test with; no source of sentences is on both sides.
+
+    Drives to train on are uniform on [-1, 1]; those to test with are distributed as in the demo dataset.
+
+    Args:
+        sentences: of all domains; only reserved ones are used.
+        num_train: clips; sentences come again, with other drives and looks, if there are fewer of them.
+        num_held_out: clips.
+        seed: any integer.
+    """
+    usable = eligible(reserved(sentences), ("movies",), 4, 16)
+    order = generator(f"towers/{seed}").permutation(len(usable))
+    shuffled = [usable[place] for place in order]
+    held_out = shuffled[:num_held_out]
+    sources = {sentence.source for sentence in held_out}
+    training = [sentence for sentence in shuffled if sentence.source not in sources]
+    jobs = []
+    for number in range(num_train):
+        random = generator(f"towers/{seed}/train/{number}")
+        text = training[number % len(training)].text
+        jobs.append(Job(f"train-{seed}-{number}", text, *random.uniform(-1, 1, 2).tolist()))
+    tests = []
+    for number, sentence in enumerate(held_out):
+        random = generator(f"towers/{seed}/test/{number}")
+        tests.append(Job(f"test-{seed}-{number}", sentence.text, *map(drive, random.standard_normal(2))))
+    return jobs, tests
+
+
+def render(jobs: Sequence[Job], folder: Path, on_done: Callable[[], None]) -> list[Example]:
+    """Render clips as mp4 files and read them back through the path that real clips take.
+
+    Args:
+        jobs: what to render.
+        folder: for the files.
+        on_done: called after each clip.
+
+    Raises:
+        Exception: whatever stopped a clip.
+    """
+    errors = run_jobs(_render, [(job, folder) for job in jobs], num_cores(), on_done)
+    for error in errors:
+        if error is not None:
+            raise error
+    return [_read(job, folder) for job in jobs]
+
+
+def _render(job: Job, folder: Path) -> None:
+    clip = folder / f"{job.name}.mp4"
+    make_clip(clip, job.text, job.audio_drive, job.video_drive, key=job.name)
+    pixels, grid_thw = patches(read_frames(clip, MEDIA))
+    np.savez(folder / f"{job.name}.npz", mel=mel_features(read_audio(clip, MEDIA), MEDIA), pixels=pixels, grid=grid_thw)
+    clip.unlink()
+
+
+def _read(job: Job, folder: Path) -> Example:
+    with np.load(folder / f"{job.name}.npz") as file:
+        return Example(job, file["mel"], file["pixels"], file["grid"])

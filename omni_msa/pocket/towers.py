@@ -1,0 +1,34 @@
+"""The two small towers of the pocket backbone: their shape and their weights, which are part of this package."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = Path(__file__).with_name("towers.safetensors")
+PREFIXES = ("model.audio_tower.", "model.visual.")
+NUM_NEW_TOKENS = 7  # the special tokens that SmolLM2's vocabulary lacks
+DIMENSIONS = Dimensions(
+    TextDimensions(
+        hidden_size=576,
+        num_layers=30,
+        num_heads=9,
+        num_kv_heads=3,
+        intermediate_size=1536,
+        vocabulary_size=49_152 + NUM_NEW_TOKENS,
+        tied_embeddings=True,
+    ),
+    AudioDimensions(hidden_size=128, num_layers=2, num_heads=4, intermediate_size=256),
+    VisionDimensions(hidden_size=64, num_layers=2, num_heads=4, intermediate_size=192, full_attention_layers=(0, 1)),
+)
+ROPE = {"rope_theta": 1e5, "mrope_section": (16, 8, 8), "rms_norm_eps": 1e-5}
+
+
+def read_towers() -> dict[str, "torch.Tensor"]:
+    """Return the weights of both towers by their names in the Thinker, float16."""
+    from safetensors.torch import load_file
+
+    return load_file(FILE)

@@ -1,0 +1,161 @@
+"""Frozen-prefix store: states below the first adapted layer are the same in every trial and epoch; compute them once.
+
+A store's files are named by their content (weights, layer, token ids, media), memory-mapped, and built under a lock.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.lib.format import open_memmap
+from transformers import DynamicCache
+
+from omni_msa.files import read_json, write_json
+from omni_msa.prompt import Prompt
+
+if TYPE_CHECKING:
+    from omni_msa.forward import Forward
+
+_VERSION = 1
+_BATCH = 8
+_BITS = {torch.float32: torch.float32, torch.bfloat16: torch.int16, torch.float16: torch.float16}
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of one prompt (with its answer): memory-mapped, not copied.
+
+    Args:
+        states: (T, D) at the first adapted layer.
+        positions: (3, T) rope positions.
+        keys_values: (P, layers, 2, heads, head size) of the layers below, or None.
+    """
+
+    states: torch.Tensor
+    positions: torch.Tensor
+    keys_values: torch.Tensor | None
+
+
+class PrefixStore:
+    """Lower states of prompts, by content.
+
+    Args:
+        folder: of all stores.
+        weights: digest of the frozen weights.
+        first_layer: states are those that enter this layer.
+        settings: whatever else the states depend on, such as dtype and attention kernel.
+    """
+
+    def __init__(self, folder: Path, weights: str, first_layer: int, settings: str) -> None:
+        self.folder = folder
+        self._base = f"{_VERSION}/{weights}/{first_layer}/{settings}"
+        self._entries: dict[str, Kept] = {}
+
+    def find(self, prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool) -> list[Kept] | None:
+        """Return what is kept of each prompt with its answer, or None unless all of them are."""
+        found = [self._entries.get(_entry(*pair)) for pair in zip(prompts, answers, strict=True)]
+        whole = all(kept is not None and (kept.keys_values is not None or not keys_values) for kept in found)
+        return [kept for kept in found if kept is not None] if whole else None
+
+    def fill(self, cache: DynamicCache, kept: list[Kept], device: torch.device) -> None:
+        """Put the lower layers' keys and values of a batch into an empty cache, padded on the left."""
+        blocks = [entry.keys_values for entry in kept if entry.keys_values is not None]
+        longest = max(map(len, blocks))
+        _, num_layers, _, num_heads, size = blocks[0].shape
+        padded = blocks[0].new_zeros((len(blocks), longest, num_layers, 2, num_heads, size))
+        for place, block in enumerate(blocks):
+            padded[place, longest - len(block) :] = block
+        padded = padded.to(device).permute(2, 3, 0, 4, 1, 5)  # (L, 2, B, H, P, head size)
+        for layer in range(num_layers):
+            cache.update(padded[layer, 0].contiguous(), padded[layer, 1].contiguous(), layer)
+
+    def keep(
+        self, forward: "Forward", prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool
+    ) -> None:
+        """Make the lower states of these prompts available, computing them unless an earlier trial did.
+
+        Args:
+            forward: computes what is missing.
+            prompts: whole set, such as a split; it is one unit on disk.
+            answers: token ids after each prompt.
+            keys_values: also keep the lower layers' keys and values, for decoding.
+        """
+        if self.find(prompts, answers, keys_values) is not None:
+            return
+        names = [_entry(*pair) for pair in zip(prompts, answers, strict=True)]
+        with_keys = self._path(names, True)
+        path = with_keys if keys_values or (with_keys / "index.json").is_file() else self._path(names, False)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            if read_json(path / "index.json") is None:
+                shutil.rmtree(path, ignore_errors=True)
+                _build(path, forward, prompts, answers, keys_values)
+        self._entries.update(_open(path, names))
+
+    def _path(self, names: list[str], keys_values: bool) -> Path:
+        text = json.dumps([self._base, keys_values, names])
+        return self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _entry(prompt: Prompt, answer: tuple[int, ...]) -> str:
+    return hashlib.sha256(repr((prompt.token_ids, answer, prompt.address)).encode()).hexdigest()
+
+
+def _build(
+    path: Path, forward: "Forward", prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool
+) -> None:
+    lengths = [len(prompt.token_ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    path.mkdir(parents=True)
+    create: Callable[[str, tuple[int, ...], np.dtype], np.memmap] = lambda name, shape, dtype: open_memmap(  # noqa: E731
+        path / f"{name}.npy", mode="w+", dtype=dtype, shape=shape
+    )
+    files: dict[str, np.memmap] = {}
+    order = sorted(range(len(prompts)), key=lambda place: lengths[place])
+    dtype = ""
+    for first in range(0, len(order), _BATCH):
+        places = order[first : first + _BATCH]
+        batch = forward.lower_states(
+            [prompts[place] for place in places], [answers[place] for place in places], keys_values
+        )
+        for place, kept in zip(places, batch, strict=True):
+            dtype = str(kept.states.dtype).removeprefix("torch.")
+            parts = {"states": kept.states, "positions": kept.positions.T, "keys_values": kept.keys_values}
+            for name, part in parts.items():
+                if part is None:
+                    continue
+                values = part.view(_BITS[part.dtype]).numpy() if part.dtype in _BITS else part.numpy()
+                if name not in files:
+                    files[name] = create(name, (int(starts[-1]), *values.shape[1:]), values.dtype)
+                files[name][starts[place] : starts[place] + len(values)] = values
+    for file in files.values():
+        file.flush()
+    write_json(
+        path / "index.json", {"starts": starts.tolist(), "dtype": dtype, "prompts": [len(p.token_ids) for p in prompts]}
+    )
+
+
+def _open(path: Path, names: list[str]) -> dict[str, Kept]:
+    index = read_json(path / "index.json")
+    assert index is not None
+    dtype = getattr(torch, index["dtype"])
+    arrays = {
+        name: torch.from_numpy(np.load(path / f"{name}.npy", mmap_mode="c", allow_pickle=False))
+        for name in ("states", "positions", "keys_values")
+        if (path / f"{name}.npy").is_file()
+    }
+    entries = {}
+    for place, name in enumerate(names):
+        start, end = index["starts"][place], index["starts"][place + 1]
+        keys_values = None
+        if "keys_values" in arrays:
+            keys_values = arrays["keys_values"][start : start + index["prompts"][place]].view(dtype)
+        entries[name] = Kept(arrays["states"][start:end].view(dtype), arrays["positions"][start:end].T, keys_values)
+    return entries

@@ -1,0 +1,166 @@
+"""One clip's network inputs, and the file that keeps one modality of them."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa import decode, media
+from omni_msa.cache import cache_folder
+from omni_msa.config import MediaConfig
+from omni_msa.files import write_atomic
+
+PREPARE_VERSION = 1  # rises when the same file and options give other numbers
+OPTIONS = {
+    "audio": ("sample_rate_hz", "mel_hop_ms", "num_mel_bins", "audio_seconds_max"),
+    "video": ("num_frames_max", "frame_rate_hz", "frame_pixels_max"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """The network inputs of one clip; a modality that is not used is None.
+
+    Args:
+        pixel_values: normalised patches, float32 (P, 1176).
+        grid_thw: patches along time, height and width, int64 (3,).
+        mel: log-mel features, float32 (num_mel_bins, num_mel_frames).
+    """
+
+    pixel_values: NDArray[np.float32] | None = None
+    grid_thw: NDArray[np.int64] | None = None
+    mel: NDArray[np.float32] | None = None
+
+    @property
+    def num_video_tokens(self) -> int:
+        """Tokens the vision tower makes of the clip, 0 without video."""
+        return 0 if self.grid_thw is None else media.num_video_tokens(self.grid_thw)
+
+    @property
+    def num_audio_tokens(self) -> int:
+        """Tokens the audio tower makes of the clip, 0 without audio."""
+        return 0 if self.mel is None else media.num_audio_tokens(self.mel.shape[1])
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, in hex.
+
+    Raises:
+        BadMedia: there is no such file, or it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise media.BadMedia(path, "no such file" if isinstance(error, FileNotFoundError) else str(error)) from error
+
+
+def content_address(digest: str, path: Path, modality: str, options: MediaConfig) -> str:
+    """Return the name of a prepared input: a hash of all that its numbers depend on.
+
+    Args:
+        digest: SHA-256 of the source file.
+        path: the source file; its ending decides which library decodes it.
+        modality: audio or video.
+        options: only those of this modality enter.
+    """
+    used = {name: getattr(options, name) for name in OPTIONS[modality]}
+    content = [PREPARE_VERSION, digest, modality, decode.library_of(path, modality), used]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_of(address: str) -> Path:
+    """Return where the prepared input of an address is kept."""
+    return cache_folder() / "prepared" / address[:2] / f"{address}.safetensors"
+
+
+def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArray[Any]]:
+    """Decode one file and compute one modality's input, without the cache.
+
+    Args:
+        path: the source file.
+        modality: audio or video.
+        options: sizes and rates.
+
+    Returns:
+        audio: `mel`; video: `patches`, uint8 (P, 1176), not yet normalised, and `grid_thw`.
+
+    Raises:
+        BadMedia: the file cannot be decoded, or it is silent, black or too short.
+    """
+    if modality == "video":
+        frames = media.read_frames(path, options)
+        _refuse(path, media.check_video(frames))
+        cut, grid_thw = media.cut_patches(frames)
+        return {"patches": cut, "grid_thw": grid_thw}
+    waveform = media.read_audio(path, options)
+    _refuse(path, media.check_audio(waveform))
+    mel = media.mel_features(waveform, options)
+    too_short = media.num_audio_tokens(mel.shape[1]) == 0
+    _refuse(path, f"the sound lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)
+    return {"mel": mel}
+
+
+def build_file(path: Path, modality: str, options: MediaConfig, target: Path) -> None:
+    """Compute one modality's input of one file and write it, all or nothing.
+
+    Args:
+        path, modality, options: as for `compute`.
+        target: the file to write.
+
+    Raises:
+        BadMedia: as `compute`.
+    """
+    from safetensors.numpy import save_file
+
+    arrays = compute(path, modality, options)
+    write_atomic(target, lambda temporary: save_file(arrays, temporary))
+
+
+def read_file(file: Path) -> Prepared:
+    """Read what `build_file` wrote.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        arrays = load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file}: {error}") from error
+    return as_inputs(arrays)
+
+
+def as_inputs(arrays: dict[str, NDArray[Any]]) -> Prepared:
+    """Return the network inputs of one modality from what `compute` gave."""
+    if "mel" in arrays:
+        return Prepared(mel=arrays["mel"])
+    return Prepared(media.normalise_patches(arrays["patches"]), arrays["grid_thw"])
+
+
+def count_tokens(file: Path) -> int:
+    """Return how many tokens a prepared input makes, reading little more than the file's header.
+
+    Raises:
+        ValueError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "np") as arrays:
+            if "mel" in arrays.keys():  # noqa: SIM118 (not a mapping)
+                return media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1])
+            return media.num_video_tokens(arrays.get_tensor("grid_thw"))
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{file}: {error}") from error
+
+
+def _refuse(path: Path, reason: str | None) -> None:
+    if reason:
+        raise media.BadMedia(path, reason)

@@ -1,0 +1,75 @@
+"""The one prompt: our own literal chat template, the same for every readout; only the answer differs.
+
+Order: video, audio, transcript, question with the label range, then the generation prompt. No system turn.
+A modality that is off is absent. The sound is an item of its own (never interleaved with the video).
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omni_msa.clip import Clip
+from omni_msa.prepare import Prepared
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+QUESTION = (
+    "How positive is the speaker's sentiment? "
+    "Answer with one signed number from {low:+.1f} (most negative) to {high:+.1f} (most positive)."
+)
+END_OF_TURN = "<|im_end|>"
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One clip as the backbone reads it.
+
+    Args:
+        clip_id: the clip.
+        token_ids: the whole prompt up to and including the generation prompt; each media token stands once for
+            every state its tower puts there.
+        media: prepared inputs of the modalities in use.
+        address: names the media's content, "" without media.
+    """
+
+    clip_id: str
+    token_ids: tuple[int, ...]
+    media: Prepared
+    address: str = ""
+
+
+def build_prompt(
+    clip: Clip,
+    modalities: tuple[str, ...],
+    media: Prepared,
+    address: str,
+    tokenizer: "PreTrainedTokenizerFast",
+    label_range: tuple[float, float],
+) -> Prompt:
+    """Return the prompt of a clip.
+
+    Args:
+        clip: its transcript is used if "text" is among the modalities.
+        modalities: which of text, audio, video the prompt has.
+        media: prepared inputs; a modality that is off is None there.
+        address: names the content of `media`.
+        tokenizer: knows the special tokens of the template.
+        label_range: lowest and highest score, told in the question.
+    """
+    user = "<|im_start|>user\n"
+    if "video" in modalities:
+        user += "<|vision_bos|>" + "<|VIDEO|>" * media.num_video_tokens + "<|vision_eos|>"
+    if "audio" in modalities:
+        user += "<|audio_bos|>" + "<|AUDIO|>" * media.num_audio_tokens + "<|audio_eos|>"
+    token_ids = _encode(tokenizer, user)
+    if "text" in modalities:
+        token_ids += _encode(tokenizer, f"Transcript: {clip.transcript}\n", literal=True)
+    low, high = label_range
+    question = QUESTION.format(low=low, high=high)
+    token_ids += _encode(tokenizer, f"{question}{END_OF_TURN}\n<|im_start|>assistant\n")
+    return Prompt(clip.id, tuple(token_ids), media, address)
+
+
+def _encode(tokenizer: "PreTrainedTokenizerFast", text: str, literal: bool = False) -> list[int]:
+    """Return token ids; with `literal`, what looks like a special token in the text is read as plain characters."""
+    return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=literal))

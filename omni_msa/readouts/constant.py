@@ -1,0 +1,33 @@
+"""Always the median label of the training split: the score to beat."""
+
+from typing import TYPE_CHECKING, Literal
+
+from omni_msa.options import ReadoutOptions
+
+if TYPE_CHECKING:
+    from omni_msa.readout import Readout, Task
+
+uses = ("dataset", "readout")
+deterministic = True
+trained = False
+fit_as = "constant"
+fit_fields = ()
+
+
+class Options(ReadoutOptions):
+    """The median minimises the mean absolute error among constants; there is nothing to set."""
+
+    name: Literal["constant"] = "constant"
+
+
+def build(options: Options, task: "Task") -> "Readout":
+    """Return the readout; it needs no backbone."""
+    from omni_msa.forward import Forward
+    from omni_msa.prompt import Prompt
+    from omni_msa.readout import Prediction, Readout, clip_score
+
+    class Constant(Readout):
+        def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
+            return [clip_score(task.label_median, task.label_range) for _ in prompts]
+
+    return Constant()

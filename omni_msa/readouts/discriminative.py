@@ -1,0 +1,56 @@
+"""A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713)."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from omni_msa.options import ReadoutOptions
+
+if TYPE_CHECKING:
+    from omni_msa.readout import Readout, Task
+
+uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
+deterministic = False
+trained = True
+fit_as = "discriminative"
+fit_fields = ("width", "dropout", "norm", "loss")
+
+
+class Options(ReadoutOptions):
+    """The head: LayerNorm, Linear, ReLU, Dropout, Linear on labels standardised by the training split."""
+
+    name: Literal["discriminative"] = "discriminative"
+    width: int = Field(256, ge=0, description="of the inner layer; 0 makes the head linear")
+    dropout: float = Field(0.2, ge=0, lt=1)
+    norm: Literal["before", "inner", "none"] = "before"
+    loss: Literal["l1", "huber", "mse"] = "l1"
+
+
+def build(options: Options, task: "Task") -> "Readout":
+    """Return the readout; its initial weights come from torch's global generator."""
+    from torch import Tensor, no_grad
+    from torch.nn import functional
+
+    from omni_msa.forward import Forward
+    from omni_msa.layers import RegressionHead
+    from omni_msa.prompt import Prompt
+    from omni_msa.readout import Prediction, Readout, clip_score
+
+    losses = {"l1": functional.l1_loss, "huber": functional.huber_loss, "mse": functional.mse_loss}
+
+    class Discriminative(Readout):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = RegressionHead(task.hidden_size, options.width, options.dropout, options.norm)
+
+        def losses(self, forward: Forward, prompts: list[Prompt], labels: Tensor) -> Tensor:
+            target = (labels - task.label_mean) / task.label_std
+            output = self.head(forward.states(prompts)[:, 0])
+            return losses[options.loss](output, target, reduction="none")
+
+        @no_grad()
+        def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
+            outputs = self.head(forward.states(prompts)[:, 0]) * task.label_std + task.label_mean
+            return [clip_score(raw, task.label_range) for raw in outputs.tolist()]
+
+    return Discriminative()

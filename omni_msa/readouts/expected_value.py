@@ -1,0 +1,30 @@
+"""The probability-weighted mean of all answers that could be written, read from a generative fit. Nothing is parsed."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from omni_msa.options import ReadoutOptions
+
+if TYPE_CHECKING:
+    from omni_msa.readout import Readout, Task
+
+uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
+deterministic = False
+trained = True
+fit_as = "generative"
+fit_fields = ("decimals",)
+
+
+class Options(ReadoutOptions):
+    """The grid has every score of the label range with this many decimals, and one zero."""
+
+    name: Literal["expected_value"] = "expected_value"
+    decimals: int = Field(1, ge=0, le=2)
+
+
+def build(options: Options, task: "Task") -> "Readout":
+    """Return the readout; it has no weights of its own."""
+    from omni_msa.generation import ExpectedValue
+
+    return ExpectedValue(task, options.decimals)

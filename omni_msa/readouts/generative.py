@@ -1,0 +1,31 @@
+"""The score decoded as text, trained on the answer's tokens."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from omni_msa.options import ReadoutOptions
+
+if TYPE_CHECKING:
+    from omni_msa.readout import Readout, Task
+
+uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
+deterministic = False
+trained = True
+fit_as = "generative"
+fit_fields = ("decimals",)
+
+
+class Options(ReadoutOptions):
+    """The answer is a signed decimal and the end of turn; decoding is greedy."""
+
+    name: Literal["generative"] = "generative"
+    decimals: int = Field(1, ge=0, le=3)
+    num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
+
+
+def build(options: Options, task: "Task") -> "Readout":
+    """Return the readout; it has no weights of its own."""
+    from omni_msa.generation import Generation
+
+    return Generation(task, options.decimals, options.num_tokens_max)

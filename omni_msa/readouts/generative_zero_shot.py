@@ -1,0 +1,30 @@
+"""The score decoded as text by the frozen backbone, without any training."""
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from omni_msa.options import ReadoutOptions
+
+if TYPE_CHECKING:
+    from omni_msa.readout import Readout, Task
+
+uses = ("dataset", "modalities", "media", "backbone", "readout")
+deterministic = True
+trained = False
+fit_as = "generative_zero_shot"
+fit_fields = ("num_tokens_max",)
+
+
+class Options(ReadoutOptions):
+    """Decoding is greedy; the first number in the text counts."""
+
+    name: Literal["generative_zero_shot"] = "generative_zero_shot"
+    num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
+
+
+def build(options: Options, task: "Task") -> "Readout":
+    """Return the readout; it has no weights of its own."""
+    from omni_msa.generation import Generation
+
+    return Generation(task, 1, options.num_tokens_max)

@@ -1,0 +1,48 @@
+"""What stays in a process between trials: the frozen backbone, proven unchanged after each one."""
+
+from omni_msa import plugins
+from omni_msa.options import BackboneOptions
+from omni_msa.thinker import Backbone, parameter_hash
+
+
+class Resident:
+    """Keeps the backbone of the last trial, so that the next one with the same options need not load it."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._backbone: Backbone | None = None
+        self.weights = ""
+        """Digest of the frozen weights, "" while no backbone is loaded."""
+
+    def backbone(self, options: BackboneOptions, device: str) -> Backbone:
+        """Return the frozen backbone, loading it unless it is here already.
+
+        Args:
+            options: of a backbone plug-in.
+            device: "cpu" or "cuda".
+        """
+        key = f"{device} {options.model_dump_json()}"
+        if self._backbone is None or key != self._key:
+            self.drop()
+            self._backbone = plugins.load("backbones", options.name).build(options, device)
+            self._key, self.weights = key, parameter_hash(self._backbone.model)
+        assert self._backbone is not None
+        return self._backbone
+
+    def check_unchanged(self) -> None:
+        """Prove that a trial left the frozen weights as they were.
+
+        Raises:
+            RuntimeError: it did not; the backbone is dropped, so that no other trial sees it.
+        """
+        if self._backbone is None:
+            return
+        weights = parameter_hash(self._backbone.model)
+        if weights != self.weights:
+            before = self.weights
+            self.drop()
+            raise RuntimeError(f"the trial changed the frozen weights: digest {before} before, {weights} after")
+
+    def drop(self) -> None:
+        """Forget the backbone."""
+        self._backbone, self._key, self.weights = None, "", ""

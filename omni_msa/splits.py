@@ -1,0 +1,56 @@
+"""The three splits of a dataset, with the test split locked until a checkpoint has been chosen."""
+
+from collections import Counter
+from statistics import fmean, median, pstdev
+
+from omni_msa.clip import SPLITS, Clip
+from omni_msa.errors import InputError, Problem
+
+
+class Splits:
+    """Clips by split. `test` cannot be read before `unlock_test`: nothing that trains or chooses can see it.
+
+    Args:
+        clips: of all splits.
+
+    Raises:
+        InputError: a split is empty, an id stands twice, or a source video lies in two splits.
+    """
+
+    def __init__(self, clips: list[Clip]) -> None:
+        problems = [Problem("the split is empty", f"split {name}") for name in SPLITS if not _of(clips, name)]
+        twice = [clip_id for clip_id, count in Counter(clip.id for clip in clips).items() if count > 1]
+        problems += [Problem("a clip id stands twice", got=clip_id) for clip_id in twice]
+        homes: dict[str, set[str]] = {}
+        for clip in clips:
+            homes.setdefault(clip.source, set()).add(clip.split)
+        crossing = [source for source, splits in homes.items() if len(splits) > 1]
+        problems += [Problem("a source video lies in two splits", got=source) for source in crossing]
+        if problems:
+            raise InputError(*problems)
+        self.train, self.valid, self._test = (_of(clips, name) for name in SPLITS)
+        self._locked = True
+
+    def unlock_test(self) -> None:
+        """Allow the test split to be read. Called in one place: after the checkpoint has been chosen."""
+        self._locked = False
+
+    @property
+    def test(self) -> list[Clip]:
+        """The test split.
+
+        Raises:
+            PermissionError: no checkpoint has been chosen yet.
+        """
+        if self._locked:
+            raise PermissionError("the test split is locked until the checkpoint has been chosen on valid")
+        return self._test
+
+    def label_statistics(self) -> tuple[float, float, float]:
+        """Return mean, standard deviation (population, 1 if all are equal) and median of the training labels."""
+        labels = [clip.label for clip in self.train]
+        return fmean(labels), pstdev(labels) or 1.0, median(labels)
+
+
+def _of(clips: list[Clip], split: str) -> list[Clip]:
+    return [clip for clip in clips if clip.split == split]

@@ -1,0 +1,207 @@
+"""The training function: one trial from configuration to test metrics, flat, every draw named by the trial's seed."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from omni_msa import evaluate, plugins
+from omni_msa.assembly import Assembly, assemble, choose_device
+from omni_msa.config import TrialConfig
+from omni_msa.errors import Interrupted
+from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
+from omni_msa.ledger import TrialFolder, now
+from omni_msa.metrics import METRICS
+from omni_msa.resident import Resident
+from omni_msa.seeding import derive
+
+CHECKPOINT_S = 600.0
+HEARTBEAT_S = 1.0
+ROWS_PER_EPOCH = 5
+
+
+def train(
+    config: TrialConfig, trial: TrialFolder, fit_path: Path, resident: Resident, should_stop: Callable[[], bool]
+) -> None:
+    """Run one trial: train its fit unless that is done, choose the epoch on valid, then open test once.
+
+    Args:
+        config: of the trial.
+        trial: its folder in the ledger; an attempt has begun.
+        fit_path: folder of the fit; trials that share it train it once.
+        resident: the process's backbone.
+        should_stop: asked after each optimiser step.
+
+    Raises:
+        Interrupted: asked to stop; the checkpoint is written.
+        FloatingPointError: the loss is not finite; says the step and the clips.
+        InputError: the data or weights cannot be used.
+    """
+    # 1. Seed. Every random draw is named by (seed, purpose, step): nothing depends on what ran before.
+    device, seed, plan = choose_device(config), config.seed or 0, config.training
+    if device == "cpu":
+        torch.set_num_threads(1)
+    is_trained = plugins.load("readouts", config.readout.name).trained
+    fit, record = FitFolder(fit_path), FitRecord()
+
+    with ExitStack() as stack:
+        # 2. Build: data with the test split locked, frozen backbone, adapter, readout.
+        peak_memory_gb = stack.enter_context(evaluate.peak_memory(device))
+        stack.callback(resident.check_unchanged)  # runs once the adapter is taken off
+        built = assemble(config, resident, stack)
+        splits, readout, forward = built.splits, built.readout, built.forward
+        trainable = built.trainable()
+
+        if is_trained:
+            assert forward is not None and built.adapter is not None
+            fit_path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(FileLock(fit_path.with_suffix(".lock")))
+
+            # 3. Resume: a finished fit is read; one that was begun goes on from its checkpoint.
+            finished = fit.finished()
+            record = finished or FitRecord(hashes=_hashes(built, seed, plan.epochs))
+            groups = [
+                {"params": built.adapter.parameters(), "peak": plan.learning_rate},
+                {"params": list(readout.parameters()), "peak": plan.learning_rate_readout},
+            ]
+            optimizer = torch.optim.AdamW(groups, weight_decay=plan.weight_decay)
+            if finished is None and (begun := fit.state()) is not None:
+                record, tensors = begun
+                built.load(tensors)
+                load_optimizer(optimizer, tensors)
+            trial.write_metrics(record.rows)
+
+            # 4. Loop over optimiser steps; at each epoch's end, valid decides whether its weights are kept.
+            steps_per_epoch = math.ceil(len(splits.train) / plan.batch_size)
+            num_steps = steps_per_epoch * plan.epochs
+            saved_at = beat_at = time.monotonic()
+            if finished is None:
+                labels, prompts = built.labels(splits.train), built.prompts(splits.train)
+                forward.keep(prompts, [readout.answer(clip.label) for clip in splits.train], False)
+            while finished is None and record.step < num_steps:
+                started = time.perf_counter()
+                epoch, place = divmod(record.step, steps_per_epoch)
+                order = epoch_order(len(splits.train), seed, epoch)
+                batch = order[place * plan.batch_size : (place + 1) * plan.batch_size]
+                torch.manual_seed(derive(seed, "dropout", record.step))
+                built.set_training(True)
+                total = 0.0
+                for first in range(0, len(batch), config.runtime.micro_batch):
+                    part = batch[first : first + config.runtime.micro_batch]
+                    losses = readout.losses(forward, [prompts[each] for each in part], labels[part])
+                    loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
+                    loss.backward()
+                    total += loss.item()
+                if not math.isfinite(total):
+                    named = ", ".join(splits.train[each].id for each in batch)
+                    raise FloatingPointError(f"the loss is {total} at step {record.step + 1}; its clips: {named}")
+                torch.nn.utils.clip_grad_norm_(list(trainable.values()), plan.clip_norm)
+                for group in optimizer.param_groups:
+                    group["lr"] = group["peak"] * schedule(record.step, num_steps, plan.warmup_fraction)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                record.step += 1
+                record.train_s += time.perf_counter() - started
+                record.loss_sum, record.num_losses = record.loss_sum + total, record.num_losses + 1
+
+                epoch_ends = record.step % steps_per_epoch == 0
+                if epoch_ends or record.num_losses * ROWS_PER_EPOCH >= steps_per_epoch:
+                    row = {"step": record.step, "epoch": epoch + 1, "time": now()}
+                    row["train_loss"] = record.loss_sum / record.num_losses
+                    record.loss_sum, record.num_losses = 0.0, 0
+                    if epoch_ends:
+                        valid = evaluate.score(built.predict(splits.valid))
+                        row |= {f"valid_{name}": value for name, value in valid.items()}
+                        if _is_better(valid[plan.select_metric], record, plan.select_metric):
+                            record.best_epoch, record.best_metric = epoch + 1, valid[plan.select_metric]
+                            fit.save_best(trainable, epoch + 1)
+                    record.rows.append(row)
+                    trial.write_metrics(record.rows)
+                if epoch_ends or time.monotonic() - beat_at > HEARTBEAT_S:
+                    trial.heartbeat(epoch + 1, record.step)
+                    beat_at = time.monotonic()
+                stopping = should_stop()
+                if epoch_ends or stopping or time.monotonic() - saved_at > CHECKPOINT_S:
+                    record.peak_memory_gb = max(record.peak_memory_gb, peak_memory_gb())
+                    fit.save_state(record, {**trainable, **optimizer_tensors(optimizer)})
+                    saved_at = time.monotonic()
+                if stopping:
+                    raise Interrupted(f"stopped after step {record.step} of {num_steps}")
+            if finished is None:
+                fit.finish(record)
+            best = fit.best()
+            assert best is not None
+            built.load(best)
+        elif readout.closed_form and forward is not None:
+            started = time.perf_counter()
+            for part in (splits.train, splits.valid):
+                forward.keep(built.prompts(part), None, readout.decodes)
+            both = [(built.prompts(part), built.labels(part)) for part in (splits.train, splits.valid)]
+            readout.fit(forward, both[0], both[1], config.runtime.eval_batch)
+            record.train_s = time.perf_counter() - started
+
+        # 5. Valid: the chosen weights' predictions.
+        valid_frame = built.predict(splits.valid)
+        trial.write_predictions("valid", valid_frame)
+
+        # 6. Test: opened here and nowhere else, now that everything has been chosen.
+        splits.unlock_test()
+        test_frame = built.predict(splits.test)
+        trial.write_predictions("test", test_frame)
+        trial.write_test_metrics(evaluate.score(test_frame))
+
+        # 7. Cost.
+        cost = {
+            "train_s": record.train_s,
+            "latency_s": built.latency_s(splits.valid),
+            "peak_memory_gb": max(record.peak_memory_gb, peak_memory_gb()),
+            "trainable_parameters": sum(tensor.numel() for tensor in trainable.values()),
+        }
+    inputs = "" if built.inputs is None else built.inputs.digest
+    hashes = {**record.hashes, "inputs": inputs, "weights": resident.weights if forward is not None else ""}
+    chosen = {"fit_id": fit_path.name, "seed": config.seed, "best_epoch": record.best_epoch}
+    trial.complete({**chosen, "valid": evaluate.score(valid_frame), "cost": cost, "hashes": hashes})
+
+
+def schedule(step: int, num_steps: int, warmup_fraction: float) -> float:
+    """Return the factor on the learning rate at a step from 0: linear warm-up, then a cosine to zero."""
+    warmup = round(num_steps * warmup_fraction)
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
+
+
+def epoch_order(num_clips: int, seed: int, epoch: int) -> list[int]:
+    """Return the order of the training clips in one epoch: a permutation that depends on seed and epoch alone."""
+    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
+    order: list[int] = torch.randperm(num_clips, generator=generator).tolist()
+    return order
+
+
+def _is_better(value: float, record: FitRecord, metric: str) -> bool:
+    """The first epoch is kept whatever its value; a value that is not a number never replaces one that is."""
+    if record.best_epoch == 0 or (record.best_metric is None and not math.isnan(value)):
+        return True
+    if math.isnan(value) or record.best_metric is None:
+        return False
+    sign = 1 if METRICS[metric].better == "lower" else -1
+    return sign * value < sign * record.best_metric
+
+
+def _hashes(built: Assembly, seed: int, epochs: int) -> dict[str, str]:
+    ids = [
+        built.splits.train[place].id
+        for epoch in range(epochs)
+        for place in epoch_order(len(built.splits.train), seed, epoch)
+    ]
+    assert built.adapter is not None
+    return {
+        "adapter_init": digest(built.adapter.state_dict()),
+        "readout_init": digest(dict(built.readout.named_parameters())),
+        "data_order": hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
+    }

@@ -1,0 +1,109 @@
+"""Reading YAML as people write it, and refusing what would be read otherwise than meant."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from omni_msa.errors import InputError, Problem
+
+_BYTES_MAX = 1_000_000
+_INTEGER_MAX = 2**63
+_REFUSED = {yaml.AliasToken: "aliases (*name) are not supported", yaml.TagToken: "tags (!name) are not supported"}
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which `2e-4` is a number and a key written twice is an error."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key, _ in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
+        if name in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is written twice", key.start_mark)
+        seen.add(name)
+    return loader.construct_mapping(node, deep=True)
+
+
+def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
+    """Build a number, but not 010 (YAML 1.1 reads 8) nor 1:30 (YAML 1.1 reads 90)."""
+    text = str(node.value)
+    if ":" in text or re.fullmatch(r"[-+]?0[0-9_]+", text):
+        message = f"{text} is not written as a plain decimal number; put text in quotes"
+        raise yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+    whole = node.tag.endswith(":int")
+    value: int | float = loader.construct_yaml_int(node) if whole else loader.construct_yaml_float(node)
+    return value
+
+
+_Loader.add_implicit_resolver(  # YAML 1.1 wants a dot in 2e-4 and reads a string without one
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
+)
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+def parse(text: str, where: str) -> Any:
+    """Return the plain value of a YAML text: None, bool, int, float, str, lists and mappings with text keys.
+
+    Raises:
+        InputError: not YAML, a key written twice, aliases (which can blow up in memory), tags, dates, keys that are
+            not text, or whole numbers beyond 64 bits.
+    """
+    try:
+        for token in yaml.scan(text, _Loader):
+            if type(token) in _REFUSED:
+                raise yaml.MarkedYAMLError(problem=_REFUSED[type(token)], problem_mark=token.start_mark)
+        value = yaml.load(text, _Loader)  # a SafeLoader
+        _check_plain(value)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        got = " ".join(str(error).replace('in "<unicode string>", ', "at ").split()) or type(error).__name__
+        raise InputError(Problem("not valid YAML", where, got, next_step="mend the file")) from error
+    return value
+
+
+def _check_plain(value: Any) -> None:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise ValueError(f"the key {key!r} is read as {type(key).__name__}, not as text; put it in quotes")
+            _check_plain(key)
+            _check_plain(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_plain(item)
+    elif isinstance(value, str):
+        value.encode()  # raises for half of a surrogate pair, which no file or terminal takes
+    elif isinstance(value, int) and abs(value) >= _INTEGER_MAX:
+        raise ValueError("a whole number needs more than 64 bits")
+    elif not isinstance(value, int | float | None):
+        raise ValueError(f"{value} is read as a {type(value).__name__}; put it in quotes")
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the mapping a YAML file holds.
+
+    Raises:
+        InputError: the file is missing, too large, not text, not YAML or not a mapping.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(_BYTES_MAX + 1)
+    except OSError as error:
+        got = error.strerror or type(error).__name__
+        raise InputError(Problem("cannot read the file", str(path), got, next_step="check the path")) from error
+    if len(raw) > _BYTES_MAX:
+        raise InputError(Problem("the file is too large", str(path), f"over {_BYTES_MAX} bytes", "a short YAML file"))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = Problem("cannot read the file", str(path), "not UTF-8 text", "a YAML file", "check the path")
+        raise InputError(problem) from error
+    value = parse(text, str(path))
+    if not isinstance(value, dict):
+        got = "nothing" if value is None else f"a {type(value).__name__}"
+        raise InputError(Problem("not a mapping of names to values", str(path), got, "key: value"))
+    return value
