@@ -5,8 +5,13 @@ Gigabytes are never downloaded without being asked for: where a checkpoint is mi
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omni_msa.errors import InputError, Problem
+from omni_msa.options import BackboneOptions
+
+if TYPE_CHECKING:
+    from omni_msa.thinker import Backbone
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 
@@ -41,6 +46,33 @@ def require_checkpoint(repository: str, weights: str | None) -> Path:
     if isinstance(found, Problem):
         raise InputError(found)
     return found
+
+
+def build_from_checkpoint(repository: str, options: BackboneOptions, device: str) -> "Backbone":
+    """Build the Thinker of a Qwen2.5-Omni checkpoint; the Talker and the vocoder are not read.
+
+    Args:
+        repository: name on the hub.
+        options: of the plug-in.
+        device: "cpu" or "cuda".
+
+    Raises:
+        InputError: the checkpoint is not on this machine.
+    """
+    from transformers import AutoTokenizer
+
+    from omni_msa.thinker import Backbone, load_thinker, special_ids
+
+    folder = str(require_checkpoint(repository, options.weights))
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    model = load_thinker(options, device, folder)
+    ids = special_ids(tokenizer)
+    # get_rope_index reads both; checkpoints of some versions do not have them.
+    model.config.vision_start_token_id, model.config.vision_end_token_id = (
+        ids["<|vision_bos|>"],
+        ids["<|vision_eos|>"],
+    )
+    return Backbone(model, tokenizer, device, options.quantization)
 
 
 def missing_files(folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from omni_msa.explain import shorten
 
 SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "repeat"))
 COMMAND_LINE = "command line"
+_KEYS_WITH_DOTS = ("axes.", "compare.against.")  # below these a whole path, as adapter.rank, is one key
 
 
 @dataclass
@@ -24,6 +25,7 @@ class Settings:
         own: the sweep's own keys (question, axes, ...), the command line's laid over the file's.
         base: the configuration sections that all cells start from.
         layers: (where, values as written), the strongest first.
+        has_profile: whether the profile was found and read.
         problems: found while reading.
     """
 
@@ -31,6 +33,7 @@ class Settings:
     own: dict[str, Any] = field(default_factory=dict)
     base: dict[str, Any] = field(default_factory=dict)
     layers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    has_profile: bool = False
     problems: list[Problem] = field(default_factory=list)
 
     def locate(self, problem: Problem) -> Problem:
@@ -39,7 +42,7 @@ class Settings:
         return replace(problem, where=f"{next(written, self.where)} {problem.where}".strip())
 
 
-def read_settings(path: Path, overrides: Iterable[str] = (), default_profile: str = "") -> Settings:
+def read_settings(path: Path, overrides: Iterable[str], default_profile: str) -> Settings:
     """Read a sweep file, the profile it names and the overrides. What is wrong in them is collected, not raised.
 
     Args:
@@ -52,58 +55,135 @@ def read_settings(path: Path, overrides: Iterable[str] = (), default_profile: st
     """
     data = yamlfile.read(path)
     settings = Settings(str(path))
-    assigned = _parse_overrides(overrides, settings)
+    assigned = _parse_overrides(overrides, settings.problems)
+    settings.layers = [(COMMAND_LINE, assigned), (str(path), data)]
     settings.own = {key: value for key, value in data.items() if key not in SECTIONS}
-    for key, value in assigned.items():
-        if key.partition(".")[0] not in SECTIONS:
-            _set_own(settings.own, key, value)
-    profile_where, profile = _read_profile(path, settings.own.get("profile", default_profile), settings)
-    settings.layers = [(COMMAND_LINE, assigned), (str(path), data), (profile_where, profile)]
-    for where, values in ((profile_where, profile), (str(path), data)):
-        for section in values.keys() & set(SECTIONS):
-            _lay(settings, where, section, values[section])
-    for key, value in assigned.items():
-        section, _, rest = key.partition(".")
-        if section in SECTIONS and rest:
-            assign(settings.base, key, value)
-        elif section in SECTIONS:
-            _lay(settings, COMMAND_LINE, section, value)
+    _assign_all(settings, settings.own, assigned, sections=False)
+    _read_profile(path.parent / "profiles", settings.own.get("profile", default_profile), settings)
+    for where, values in reversed(settings.layers[1:]):
+        for section in (name for name in SECTIONS if name in values):
+            if _check_shape(section, values[section], where, settings.problems):
+                overlay(settings.base, section, values[section])
+    _assign_all(settings, settings.base, assigned, sections=True)
     return settings
 
 
-def _parse_overrides(overrides: Iterable[str], settings: Settings) -> dict[str, Any]:
+def overlay(base: dict[str, Any], section: str, values: Any) -> None:
+    """Lay values over a section; another plug-in's name replaces the section, whose options would not fit."""
+    before = base.get(section)
+    if section in PLUGIN_SECTIONS and isinstance(values, str):
+        values = {"name": values}
+    values = copy.deepcopy(values)
+    if isinstance(before, dict) and isinstance(values, dict):
+        is_same = values.get("name", before.get("name")) == before.get("name")
+        values = {**before, **values} if is_same else values
+    base[section] = values
+
+
+def assign(base: dict[str, Any], path: str, value: Any) -> None:
+    """Set a dotted path in the configuration sections; a path of one part is laid over its section.
+
+    Raises:
+        InputError: something on the way holds a value, not keys; `where` is the dotted path.
+    """
+    section, _, rest = path.partition(".")
+    if not rest:
+        overlay(base, section, value)
+    elif section in PLUGIN_SECTIONS and rest == "name":
+        overlay(base, section, {"name": value})
+    else:
+        _put(base, path.split("."), value)
+
+
+def _put(data: dict[str, Any], parts: list[str], value: Any) -> None:
+    for part in parts[:-1]:
+        inner = data.get(part, {})
+        if not isinstance(inner, dict):
+            raise InputError(Problem("no keys can stand below a value", ".".join(parts), f"{part}: {shorten(inner)}"))
+        data[part] = data = dict(inner)
+    data[parts[-1]] = value
+
+
+def _assign_all(settings: Settings, target: dict[str, Any], assigned: dict[str, Any], sections: bool) -> None:
+    """Set what the command line says of the configuration sections, or of the sweep's own keys."""
+    for path, value in assigned.items():
+        if (path.partition(".")[0] in SECTIONS) is not sections:
+            continue
+        if path in SECTIONS and not _check_shape(path, value, COMMAND_LINE, settings.problems):
+            continue
+        try:
+            if sections:
+                assign(target, path, value)
+            else:
+                _put(target, _own_parts(path), value)
+        except InputError as error:
+            settings.problems += map(settings.locate, error.problems)
+
+
+def _own_parts(path: str) -> list[str]:
+    for prefix in _KEYS_WITH_DOTS:
+        if path.startswith(prefix):
+            return [*prefix.removesuffix(".").split("."), path.removeprefix(prefix)]
+    return path.split(".")
+
+
+def _check_shape(section: str, values: Any, where: str, problems: list[Problem]) -> bool:
+    """Return whether values can be laid over a section; if not, say so here: pydantic would not see them."""
+    is_plugin = section in PLUGIN_SECTIONS
+    if isinstance(values, dict) or section == "modalities" or (is_plugin and isinstance(values, str)):
+        return True
+    allowed = "a name, or a mapping of a name and options" if is_plugin else "a mapping of names to values"
+    problems.append(Problem("wrong value", f"{where} {section}", shorten(values), allowed))
+    return False
+
+
+def _parse_overrides(overrides: Iterable[str], problems: list[Problem]) -> dict[str, Any]:
     assigned: dict[str, Any] = {}
     for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not all(key.split(".")):
-            allowed = "key=value, as in training.epochs=2"
-            settings.problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), allowed))
-        else:
-            try:
-                assigned.pop(key, None)  # the last one counts, in its place
-                assigned[key] = yamlfile.parse(value, f"{COMMAND_LINE} {key}")
-            except InputError as error:
-                settings.problems += error.problems
+        path, equals, value = text.partition("=")
+        if not equals or not all(path.split(".")):
+            problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), "key=value, as training.epochs=2"))
+            continue
+        try:
+            parsed = yamlfile.parse(value, f"{COMMAND_LINE} {path}")
+        except InputError as error:
+            problems += error.problems
+            continue
+        assigned.pop(path, None)  # of two the last one counts, and in its place
+        assigned[path] = parsed
     return assigned
 
 
-def _read_profile(path: Path, name: Any, settings: Settings) -> tuple[str, dict[str, Any]]:
-    folder = path.parent / "profiles"
+def _read_profile(folder: Path, name: Any, settings: Settings) -> None:
     existing = sorted(file.stem for file in folder.glob("*.yaml"))
+    if not isinstance(name, str):
+        return  # refused together with the sweep's own keys
     if name not in existing:
-        if isinstance(name, str):  # anything else is refused together with the sweep's own keys
-            step = f"{did_you_mean(name, existing)} to add it, create {folder / 'NAME.yaml'}".replace("NAME", name)
-            problem = Problem("unknown profile", "profile", repr(name), ", ".join(existing), step.strip())
-            written = COMMAND_LINE if settings.own.get("profile") != name else settings.where
-            settings.problems.append(replace(problem, where=f"{written} profile"))
-        return settings.where, {}
-    where = folder / f"{name}.yaml"
+        create = f"to add it, create {folder / name}.yaml"
+        step = f"{did_you_mean(name, existing)} {create}".strip()
+        problem = Problem("unknown profile", "profile", shorten(name), ", ".join(existing), step)
+        settings.problems.append(settings.locate(problem))
+        return
+    where = str(folder / f"{name}.yaml")
     try:
-        profile = yamlfile.read(where)
+        profile = yamlfile.read(Path(where))
     except InputError as error:
         settings.problems += error.problems
-        return str(where), {}
-    for key in profile.keys() - set(SECTIONS):
+        return
+    for key in (key for key in profile if key not in SECTIONS):
         hint = did_you_mean(key, SECTIONS)
         settings.problems.append(Problem("unknown key", f"{where} {key}", repr(key), ", ".join(SECTIONS), hint))
-    return str(where), profile
+    settings.layers.append((where, profile))
+    settings.has_profile = True
+
+
+def _holds(values: Any, path: str) -> bool:
+    """Return whether nested values reach to a dotted path or stand below it; a key may join several of its parts."""
+    if not isinstance(values, dict) or not path or any(key.startswith(f"{path}.") for key in values):
+        return True
+    parts = path.split(".")
+    for length in range(len(parts), 0, -1):
+        key = ".".join(parts[:length])
+        if key in values:
+            return _holds(values[key], ".".join(parts[length:]))
+    return False

@@ -3,26 +3,29 @@
 import copy
 import itertools
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from omni_msa import plugins, yamlfile
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig, explain, parse_trial
+from omni_msa import plugins
+from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, parse_trial
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.metrics import METRICS
+from omni_msa.explain import explain
 from omni_msa.options import Section
+from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 
-_NOT_AXES = ("seed", "runtime")
-SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "repeat"))
+_AXES = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "runtime"))
+_CELLS_MAX = 10_000
 
 
 class Select(Section):
     """What chooses the epoch that is kept. Never the test split."""
 
-    metric: str = "mae"
+    metric: QualityMetric = "mae"
     split: Literal["valid"] = "valid"
 
 
@@ -30,7 +33,7 @@ class Compare(Section):
     """The cell that all others are compared with: a value for each axis that has more than one."""
 
     against: dict[str, Any]
-    metric: str = "mae"
+    metric: AnyMetric = "mae"
 
 
 class SweepFile(Section):
@@ -98,7 +101,7 @@ def value_label(axis: str, value: Any) -> str:
     return str(value) if isinstance(value, str) else f"{axis.rpartition('.')[2]} {value}"
 
 
-def load_sweep(path: Path, overrides: list[str] | None = None) -> Sweep:
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read a sweep file, its profile and the overrides, and expand it.
 
     Args:
@@ -108,157 +111,131 @@ def load_sweep(path: Path, overrides: list[str] | None = None) -> Sweep:
     Raises:
         InputError: with every problem found in the file, its profile and the overrides.
     """
-    data = yamlfile.read(path)
-    settings = _parse_overrides(overrides or [])
-    for key, value in settings:
-        if key.partition(".")[0] not in SECTIONS:
-            _set(data, key, value)
-    known = {key: data.pop(key) for key in list(data) if key not in SECTIONS}
-    problems = []
-    try:
-        file = SweepFile.model_validate(known)
-        problems += _check_metrics(file, str(path))
-    except ValidationError as error:
-        raise InputError(*_with_sections(explain(error, SweepFile, str(path)))) from error
-    base = _read_profile(path, file.profile)
-    for section, values in data.items():
-        _merge(base, section, values)
-    for key, value in settings:
-        if key.partition(".")[0] in SECTIONS:
-            _set(base, key, value)
-    _set(base, "training.select_metric", file.select.metric)
-    cells, found = _expand(file, base, str(path))
+    settings = read_settings(path, overrides, SweepFile.model_fields["profile"].default)
+    file, problems = _check_own_keys(settings)
+    problems += _set_select_metric(settings, file)
+    cells, found = _expand(settings, file.seeds if file else ())
     problems += found
-    problems += _check_against(file, cells, str(path)) if not found else []
-    if problems:
+    if file and not problems:
+        problems += _check_cells(file, cells)
+    problems = settings.problems + [settings.locate(problem) for problem in problems]
+    if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
     return Sweep(path.stem, file, tuple(cells))
 
 
-def _with_sections(problems: list[Problem]) -> list[Problem]:
-    """Name the configuration sections among the allowed top-level keys."""
-    result = []
-    for problem in problems:
-        if problem.what == "unknown key" and "question" in problem.allowed:
-            allowed = [*SweepFile.model_fields, *SECTIONS]
-            hint = did_you_mean(problem.got.strip("'"), allowed)
-            problem = Problem(problem.what, problem.where, problem.got, ", ".join(allowed), hint)
-        result.append(problem)
-    return result
+def _check_own_keys(settings: Settings) -> tuple[SweepFile | None, list[Problem]]:
+    try:
+        return SweepFile.model_validate(settings.own), []
+    except ValidationError as error:
+        problems = explain(error, SweepFile)
+    allowed = [*SweepFile.model_fields, *SECTIONS]
+    at_top = [problem.what == "unknown key" and problem.where in settings.own for problem in problems]
+    return None, [
+        replace(problem, allowed=", ".join(allowed), next_step=did_you_mean(problem.where, allowed)) if top else problem
+        for problem, top in zip(problems, at_top, strict=True)
+    ]
 
 
-def _parse_overrides(overrides: list[str]) -> list[tuple[str, Any]]:
-    settings = []
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not all(key.split(".")):
-            raise InputError(Problem("not a setting", "command line", repr(text), "key=value, as in training.epochs=2"))
-        settings.append((key, yamlfile.parse(value, f"command line {key}")))
-    return settings
+def _set_select_metric(settings: Settings, file: SweepFile | None) -> list[Problem]:
+    """The epoch is chosen by `select.metric`; written a second time it could contradict."""
+    training = settings.base.setdefault("training", {})
+    if "select_metric" in training:
+        step = "write select: {metric: ...} beside the axes instead"
+        return [Problem("select.metric sets this", "training.select_metric", repr(training["select_metric"]), "", step)]
+    if file:
+        training["select_metric"] = file.select.metric
+    return []
 
 
-def _read_profile(path: Path, name: str) -> dict[str, Any]:
-    folder = path.parent / "profiles"
-    existing = sorted(file.stem for file in folder.glob("*.yaml"))
-    if name not in existing:
-        step = f"{did_you_mean(name, existing)} to add it, create {folder / (name + '.yaml')}".strip()
-        raise InputError(Problem("unknown profile", f"{path} profile", repr(name), ", ".join(existing), step))
-    profile = yamlfile.read(folder / f"{name}.yaml")
-    unknown = [key for key in profile if key not in SECTIONS]
-    if unknown:
-        where = str(folder / f"{name}.yaml")
-        raise InputError(*(Problem("unknown key", where, repr(key), ", ".join(SECTIONS)) for key in unknown))
-    return profile
-
-
-def _merge(base: dict[str, Any], section: str, values: Any) -> None:
-    """Lay values over a section; another plug-in's name replaces the section, whose options would not fit."""
-    before = base.get(section)
-    if section in PLUGIN_SECTIONS and isinstance(values, str):
-        values = {"name": values}
-    both = isinstance(before, dict) and isinstance(values, dict)
-    if both and values.get("name", before.get("name")) == before.get("name"):
-        base[section] = {**before, **values}
-    else:
-        base[section] = copy.deepcopy(values)
-
-
-def _set(data: dict[str, Any], key: str, value: Any) -> None:
-    """Set a dotted path; a path of one part replaces a section as `_merge` does."""
-    first, _, rest = key.partition(".")
-    if not rest:
-        _merge(data, first, value)
-    elif first in PLUGIN_SECTIONS and rest == "name":
-        _merge(data, first, {"name": value})
-    else:
-        inner = data.get(first)
-        data[first] = inner = dict(inner) if isinstance(inner, dict) else {}
-        _set(inner, rest, value)
-
-
-def _expand(file: SweepFile, base: dict[str, Any], where: str) -> tuple[list[Cell], list[Problem]]:
-    problems = [problem for axis, values in file.axes.items() for problem in _check_axis(axis, values, where)]
-    if problems:
-        return [], problems
+def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], list[Problem]]:
+    """Return all cells; what is wrong with one axis does not hide what is wrong in the others."""
+    axes, problems = _usable_axes(settings.own.get("axes"))
     cells = []
-    for values in itertools.product(*file.axes.values()):
-        axes = dict(zip(file.axes, values, strict=True))
-        data = copy.deepcopy(base)
-        for axis, value in axes.items():
-            _set(data, axis, value)
+    for values in itertools.product(*axes.values()):
+        point = dict(zip(axes, values, strict=True))
         try:
-            config = parse_trial(data, where)
+            config = _configure(settings.base, point)
         except InputError as error:
-            problems += [_name_axis(problem, axes, where) for problem in error.problems]
+            problems += [_name_axis(problem, point) for problem in error.problems]
             continue
         deterministic = plugins.load("readouts", config.readout.name).deterministic
-        cells.append(Cell(axes, config, deterministic, (None,) if deterministic else file.seeds))
+        cells.append(Cell(point, config, deterministic, (None,) if deterministic else seeds))
+    if not settings.has_profile:  # what it would have said is not missing from the file
+        problems = [problem for problem in problems if problem.what != "a key is missing"]
     return cells, problems
 
 
-def _check_axis(axis: str, values: list[Any], where: str) -> list[Problem]:
-    place = f"{where} axes.{axis}"
-    first = axis.partition(".")[0]
-    if first in _NOT_AXES or first not in TrialConfig.model_fields:
-        allowed = ", ".join(name for name in TrialConfig.model_fields if name not in _NOT_AXES)
-        step = "seeds have their own key" if first == "seed" else did_you_mean(first, TrialConfig.model_fields)
-        return [Problem("unknown axis", place, repr(axis), f"{allowed}, or a path into them as adapter.rank", step)]
+def _configure(base: dict[str, Any], point: dict[str, Any]) -> TrialConfig:
+    data = copy.deepcopy(base)
+    for axis in sorted(point, key=lambda axis: axis.count(".")):  # readout before readout.decimals
+        assign(data, axis, copy.deepcopy(point[axis]))
+    return parse_trial(data)
+
+
+def _usable_axes(written: Any) -> tuple[dict[str, list[Any]], list[Problem]]:
+    """Return the axes that can be expanded and what is wrong with the others."""
+    axes: dict[str, list[Any]] = {}
+    problems: list[Problem] = []
+    named = written.items() if isinstance(written, dict) else ()
+    lists = {axis: values for axis, values in named if isinstance(values, list)}
+    for axis, values in lists.items():
+        found = _check_axis(axis, values) or _check_overlap(axis, lists)
+        problems += found
+        if not found:
+            axes[axis] = values
+    if (num_cells := math.prod(map(len, axes.values()))) > _CELLS_MAX:
+        return {}, [*problems, Problem("too many cells", "axes", str(num_cells), f"at most {_CELLS_MAX}")]
+    return axes, problems
+
+
+def _check_axis(axis: str, values: list[Any]) -> list[Problem]:
+    place, first = f"axes.{axis}", axis.partition(".")[0]
+    if first not in _AXES or not all(axis.split(".")):
+        allowed = f"{', '.join(_AXES)}, or a path into them as adapter.rank"
+        step = "seeds have their own key" if first in ("seed", "seeds") else did_you_mean(first, _AXES)
+        return [Problem("unknown axis", place, repr(axis), allowed, step)]
     if not values:
         return [Problem("the axis is empty", place, "[]", "at least one value", "add a value or remove the axis")]
-    written = [json.dumps(value, sort_keys=True, default=str) for value in values]
+    written = [json.dumps(value, sort_keys=True) for value in values]
     twice = sorted({value for value in written if written.count(value) > 1})
     return [Problem("a value stands twice on the axis", place, value, "each value once") for value in twice]
 
 
-def _name_axis(problem: Problem, axes: dict[str, Any], where: str) -> Problem:
+def _check_overlap(axis: str, axes: dict[str, list[Any]]) -> list[Problem]:
+    """An axis inside another one may only set keys that the other's values leave open."""
+    for outer in (other for other in axes if axis.startswith(f"{other}.")):
+        key = axis.removeprefix(f"{outer}.").partition(".")[0]
+        if key == "name" or any(isinstance(value, dict) and key in value for value in axes[outer]):
+            return [Problem("two axes set the same key", f"axes.{axis}", f"{outer} and {axis}", "one of them")]
+    return []
+
+
+def _name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
     """Say `axes.<axis>` where the value at fault came from an axis."""
-    path = problem.where.removeprefix(where).strip()
-    for axis in axes:
-        if path == axis or path.startswith(f"{axis}."):
-            return Problem(problem.what, f"{where} axes.{axis}", problem.got, problem.allowed, problem.next_step)
+    for axis in sorted(point, key=len, reverse=True):
+        if problem.where == axis or problem.where.startswith(f"{axis}."):
+            is_whole = not isinstance(point[axis], dict)
+            return replace(problem, where=f"axes.{axis if is_whole else problem.where}")
     return problem
 
 
-def _check_metrics(file: SweepFile, where: str) -> list[Problem]:
-    named = {"select.metric": file.select.metric}
-    if file.compare is not None:
-        named["compare.metric"] = file.compare.metric
-    return [
-        Problem("unknown metric", f"{where} {key}", repr(name), ", ".join(METRICS), did_you_mean(name, METRICS))
-        for key, name in named.items()
-        if name not in METRICS
-    ]
+def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:
+    problems = []
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        same = first.setdefault(cell.config.model_dump_json(), cell)
+        if same is not cell:
+            got = f"{same.label}; {cell.label}"
+            problems.append(Problem("two cells are the same", "axes", got, "each cell once"))
+    if file.compare and find_cell(cells, file.compare.against) is None:
+        allowed = "; ".join(json.dumps(cell.axes) for cell in cells[:12])
+        got = json.dumps(file.compare.against)
+        problems.append(Problem("compare.against names no single cell", "compare.against", got, allowed))
+    return problems
 
 
-def _check_against(file: SweepFile, cells: list[Cell], where: str) -> list[Problem]:
-    if file.compare is None or find_cell(cells, file.compare.against) is not None:
-        return []
-    got = json.dumps(file.compare.against)
-    allowed = "; ".join(json.dumps(cell.axes) for cell in cells[:12])
-    return [Problem("compare.against names no single cell", f"{where} compare.against", got, allowed)]
-
-
-def find_cell(cells: list[Cell], values: dict[str, Any]) -> Cell | None:
+def find_cell(cells: Sequence[Cell], values: dict[str, Any]) -> Cell | None:
     """Return the one cell with these axis values, or None if there is none or more than one."""
     found = [cell for cell in cells if {**cell.axes, **values} == cell.axes]
     return found[0] if len(found) == 1 else None

@@ -76,10 +76,7 @@ def wrap_tokenizer(tokenizer: "Tokenizer") -> "PreTrainedTokenizerFast":
 
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|im_end|>",
-        clean_up_tokenization_spaces=False,
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|im_end|>", clean_up_tokenization_spaces=False
     )
 
 

@@ -1,8 +1,8 @@
 """The MLflow view of the ledger: one experiment a sweep, a parent run, a run per cell, a run per trial below its cell.
 
-The only file that imports mlflow. One writer: the driver. Everything shown comes from the ledger, so the database can be
-deleted and rebuilt; every call may be repeated, and a second time it finds nothing to do. Runs are known by tags, never
-by MLflow's own ids, and written through `MlflowClient` with explicit run ids, never through the fluent global state.
+The only file that imports mlflow. One writer: the driver. All of it comes from the ledger, so the database can be
+deleted and rebuilt; every call may be repeated, and the second time finds nothing to do. Runs are known by tags and
+written through `MlflowClient` with explicit run ids, never through the fluent global state.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -21,13 +21,16 @@ from omni_msa.ledger import TrialFolder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _DIGESTED = ("config.json", "metrics.jsonl", "result.json", "test.json", "error.txt")
 _VALUE_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
-_PAGE = 1000
+_NUM_RUNS_MAX = 50_000  # the most that MLflow gives in one answer
+_NOTE = "mlflow.note.content"  # what the browser shows as description
+_PARENT = "mlflow.parentRunId"  # what the browser nests by
+Texts = Mapping[str, str] | None
+Point = tuple[str, float, int, int]  # metric, value, time in ms, step
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,10 @@ class TrialView:
     """What the tracker needs to know of a trial.
 
     Args:
-        trial_id: its identity.
+        trial_id, seed: its identity and its seed (None where the cell is deterministic).
         cell: label of its cell.
-        seed: None where the cell is deterministic.
         folder: its ledger folder.
-        state: one of the ledger's states.
-        config: its configuration as nested plain values.
+        state, config: one of the ledger's states; nested plain values.
     """
 
     trial_id: str
@@ -60,7 +61,7 @@ class _Run:
     tags: dict[str, str]
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
-    last_steps: dict[str, int] | None = None
+    last_steps: dict[str, int] = field(default_factory=dict)
 
 
 class Tracker:
@@ -83,39 +84,29 @@ class Tracker:
         self._cell_of: dict[str, str] = {}  # a trial that two cells share belongs to the first
 
     def _experiment(self, location: str | None) -> str:
-        tags = {"mlflow.note.content": self.question}
         found = self._client.get_experiment_by_name(self.sweep)
         if found is None:
-            return self._client.create_experiment(self.sweep, location, tags)
+            return self._client.create_experiment(self.sweep, location, {_NOTE: self.question})
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
-        if found.tags.get("mlflow.note.content") != self.question:
-            self._client.set_experiment_tag(found.experiment_id, "mlflow.note.content", self.question)
+        if found.tags.get(_NOTE) != self.question:
+            self._client.set_experiment_tag(found.experiment_id, _NOTE, self.question)
         return found.experiment_id
 
     def _find_runs(self) -> dict[tuple[str, str], _Run]:
         """Know all runs of the sweep by kind and key; of two alike the later is deleted."""
         runs: dict[tuple[str, str], _Run] = {}
-        for run in sorted(self._search(), key=lambda run: (run.info.start_time, run.info.run_id)):
-            tags = dict(run.data.tags)
-            key = (tags.get("kind", ""), tags.get("trial_id", tags.get("cell", "")))
+        found = self._client.search_runs([self.experiment_id], max_results=_NUM_RUNS_MAX)
+        for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id)):
+            info, data, tags = run.info, run.data, dict(run.data.tags)
+            key = (tags.get("kind", ""), tags.get("trial_id") or tags.get("cell", ""))
             if tags.get("sweep") != self.sweep:
                 continue  # somebody else's run in our experiment
             if key in runs:
-                self._client.delete_run(run.info.run_id)
+                self._client.delete_run(info.run_id)
             else:
-                data = run.data
-                runs[key] = _Run(run.info.run_id, run.info.status, tags, dict(data.params), dict(data.metrics))
+                runs[key] = _Run(info.run_id, info.status, tags, dict(data.params), dict(data.metrics))
         return runs
-
-    def _search(self) -> "Iterator[Run]":
-        token: str | None = None
-        while True:
-            page = self._client.search_runs([self.experiment_id], max_results=_PAGE, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
 
     def start(self, plan_cells: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the parent run and a run per cell where MLflow lacks them.
@@ -129,33 +120,30 @@ class Tracker:
             self._log(run, params={name: _text(value) for name, value in axes.items()})
 
     def _parent(self) -> _Run:
-        run = self._run("sweep", "", self.sweep, {"mlflow.note.content": self.question})
-        self._log(run, tags={"mlflow.note.content": self.question})
-        return run
+        return self._run("sweep", "", self.sweep, {_NOTE: self.question})
 
     def _cell(self, label: str) -> _Run:
-        return self._run(
-            "cell", label, label or self.sweep, {"cell": label, "mlflow.parentRunId": self._parent().run_id}
-        )
+        return self._run("cell", label, label or self.sweep, {"cell": label, _PARENT: self._parent().run_id})
 
     def _trial(self, trial: TrialView) -> _Run:
         label = self._cell_of.setdefault(trial.trial_id, trial.cell)
-        place = {"cell": label, "mlflow.parentRunId": self._cell(label).run_id}
-        tags = {"trial_id": trial.trial_id, **place}
+        tags = {"trial_id": trial.trial_id, "cell": label, _PARENT: self._cell(label).run_id}
         name = label if trial.seed is None else f"{label}, seed {trial.seed}"
-        run = self._run("trial", trial.trial_id, name, tags, _start_ms(trial))
-        self._log(run, tags=place)  # the sweep file may have renamed the cell since
-        return run
+        return self._run("trial", trial.trial_id, name, tags, trial.folder)
 
-    def _run(self, kind: str, key: str, name: str, tags: Mapping[str, str], start_ms: int | None = None) -> _Run:
+    def _run(self, kind: str, key: str, name: str, tags: dict[str, str], folder: Path | None = None) -> _Run:
+        """Return the one run with this key, made if missing; its tags may have changed with the sweep file."""
         if (kind, key) not in self._runs:
             tags = {"kind": kind, "sweep": self.sweep, **tags}
-            run = self._client.create_run(self.experiment_id, start_ms, dict(tags), name)
-            self._runs[kind, key] = _Run(run.info.run_id, "RUNNING", dict(tags), last_steps={})
+            rows = TrialFolder(folder).metrics() if folder else []
+            start_ms = _ms(rows[0].get("time")) if rows else None
+            run = self._client.create_run(self.experiment_id, start_ms, tags, name)
+            self._runs[kind, key] = _Run(run.info.run_id, "RUNNING", {**tags})
+        self._log(self._runs[kind, key], tags=tags)
         return self._runs[kind, key]
 
     def follow(self, trial: TrialView) -> None:
-        """Send the steps of a trial's `metrics.jsonl` that MLflow lacks; a running trial's runs are shown as running."""
+        """Send the steps of a trial's `metrics.jsonl` that MLflow lacks; show a running trial as running."""
         run = self._trial(trial)
         if trial.state == "running":
             for above in (self._parent(), self._cell(self._cell_of[trial.trial_id]), run):
@@ -163,21 +151,20 @@ class Tracker:
         self._send_steps(run, TrialFolder(trial.folder).metrics())
 
     def _send_steps(self, run: _Run, rows: Sequence[Mapping[str, Any]]) -> None:
-        if not rows:
-            return
-        names = dict.fromkeys(name for row in rows for name in row if name not in ("step", "epoch", "time"))
-        if run.last_steps is None:  # asked once a run: afterwards we are the only writer
-            run.last_steps = {name: self._last_step(run, name) for name in names if name in run.metrics}
-        points = []
+        points: list[Point] = []
         for row in rows:
-            for name in names:
-                if name in row and row["step"] > run.last_steps.get(name, -1):
+            for name in row.keys() - {"step", "epoch", "time"}:
+                if row["step"] > self._last_step(run, name):
                     run.last_steps[name] = row["step"]
                     points.append((name, _number(row[name]), _ms(row.get("time")), row["step"]))
         self._log(run, points=points)
 
     def _last_step(self, run: _Run, name: str) -> int:
-        return max(point.step for point in self._client.get_metric_history(run.run_id, name))
+        """Ask MLflow once a run and metric: from then on we are the only writer."""
+        if name not in run.last_steps:
+            history = self._client.get_metric_history(run.run_id, name) if name in run.metrics else ()
+            run.last_steps[name] = max((point.step for point in history), default=-1)
+        return run.last_steps[name]
 
     def finish(self, trial: TrialView) -> None:
         """Record a trial that is complete, pruned or failed: parameters, curves, final metrics, artifacts, status.
@@ -195,8 +182,7 @@ class Tracker:
             if path.exists():
                 self._client.log_artifact(run.run_id, str(path))
         config = {name: value for name, value in trial.config.items() if name != "runtime"}
-        known = {name: value for name, value in _final(folder).items() if not _same(run.metrics.get(name), value)}
-        points = [(name, value, ended, 0) for name, value in known.items()]
+        points = _news(run, _final(folder), ended)
         failure = ": ".join((status.failure or {}).values()) if trial.state == "failed" else ""
         tags = {"state": trial.state, "seed": str(trial.seed), "failure": failure, "ledger": digest}
         self._log(run, _flatten(config), points, tags)
@@ -209,20 +195,16 @@ class Tracker:
             cell: an element of `cells` in `aggregate.json`.
         """
         run = self._cell(cell["label"])
-        values = {
-            f"{name}_{part}": float(summary[part])
-            for name, summary in cell["metrics"].items()
-            for part in ("mean", "std", "n")
-            if summary[part] is not None
-        }
-        now = _ms(None)
-        points = [(name, value, now, 0) for name, value in values.items() if not _same(run.metrics.get(name), value)]
-        self._log(run, points=points, tags={"missing_seeds": " ".join(map(str, cell["missing"]))})
+        values: dict[str, float] = {}
+        for name, summary in cell["metrics"].items():
+            parts = {f"{name}_{part}": summary[part] for part in ("mean", "std", "n")}
+            values |= {key: float(value) for key, value in parts.items() if value is not None}
+        missing = " ".join(map(str, cell["missing"]))
+        self._log(run, points=_news(run, values, _ms(None)), tags={"missing_seeds": missing})
 
     def reports(self, folder: Path) -> None:
         """Attach the files of a report folder to the parent run."""
-        run = self._parent()
-        digest = _digest("", sorted(path for path in folder.rglob("*") if path.is_file()))
+        run, digest = self._parent(), _digest("", sorted(path for path in folder.rglob("*") if path.is_file()))
         if run.tags.get("reports") != digest:
             self._client.log_artifacts(run.run_id, str(folder), "reports")
             self._log(run, tags={"reports": digest})
@@ -232,11 +214,9 @@ class Tracker:
         for (kind, _), run in self._runs.items():
             if kind == "trial" and run.status == "RUNNING":
                 self._set_status(run, "KILLED")
-        for label in dict.fromkeys(self._cell_of.values()):
-            self._set_status(self._cell(label), self._worst(label))
-        for (kind, _), run in self._runs.items():
-            if kind == "cell" and run.status == "RUNNING":
-                self._set_status(run, "FINISHED")  # none of its trials has begun
+        for (kind, label), run in self._runs.items():
+            if kind == "cell" and (run.status == "RUNNING" or label in self._cell_of.values()):
+                self._set_status(run, self._worst(label))
         self._set_status(self._parent(), self._worst())
 
     def _worst(self, label: str | None = None) -> str:
@@ -253,25 +233,15 @@ class Tracker:
             self._client.set_terminated(run.run_id, status, end_ms)
         run.status = status
 
-    def _log(
-        self,
-        run: _Run,
-        params: Mapping[str, str] | None = None,
-        points: Sequence[tuple[str, float, int, int]] = (),
-        tags: Mapping[str, str] | None = None,
-    ) -> None:
+    def _log(self, run: _Run, params: Texts = None, points: Sequence[Point] = (), tags: Texts = None) -> None:
         """Send what the run lacks. Parameters cannot change in MLflow: the first value of one stays."""
         from mlflow.entities import Metric, Param, RunTag
 
         new_params = {name: value for name, value in (params or {}).items() if name not in run.params}
         new_tags = {name: value for name, value in (tags or {}).items() if run.tags.get(name) != value}
         if new_params or new_tags or points:
-            self._client.log_batch(
-                run.run_id,
-                [Metric(*point) for point in points],
-                [Param(*item) for item in new_params.items()],
-                [RunTag(*item) for item in new_tags.items()],
-            )
+            texts = [Param(*item) for item in new_params.items()], [RunTag(*item) for item in new_tags.items()]
+            self._client.log_batch(run.run_id, [Metric(*point) for point in points], *texts)
         run.params |= new_params
         run.tags |= new_tags
         run.metrics |= {name: value for name, value, _, _ in points}
@@ -304,25 +274,20 @@ def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text[:_VALUE_LENGTH_MAX]
+    return (value if isinstance(value, str) else json.dumps(value, default=str))[:_VALUE_LENGTH_MAX]
 
 
 def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _same(stored: float | None, value: float) -> bool:
-    return stored is not None and (stored == value or (math.isnan(stored) and math.isnan(value)))
+def _news(run: _Run, values: Mapping[str, float], time_ms: int) -> list[Point]:
+    """Return the values that the run does not hold already; two NaN are the same."""
+    return [(name, value, time_ms, 0) for name, value in values.items() if repr(run.metrics.get(name)) != repr(value)]
 
 
 def _ms(text: str | None) -> int:
     return int(1000 * (datetime.fromisoformat(text).timestamp() if text else time.time()))
-
-
-def _start_ms(trial: TrialView) -> int:
-    rows = TrialFolder(trial.folder).metrics()
-    return _ms(rows[0].get("time") if rows else TrialFolder(trial.folder).status().since or None)
 
 
 def _digest(what: str, paths: Sequence[Path]) -> str:

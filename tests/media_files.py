@@ -47,6 +47,7 @@ def write_mp4(
         if audio is not None and sound is not None:
             samples = av.AudioFrame.from_ndarray(sound[None], format="fltp", layout="mono")
             samples.sample_rate = sound_rate_hz
+            samples.pts = 0  # without it the encoder's lead-in of 1,024 samples becomes part of the sound
             for piece in (samples, None):
                 container.mux(audio.encode(piece))
     return path

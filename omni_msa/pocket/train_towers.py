@@ -65,7 +65,7 @@ class AudioTask:
         features = torch.from_numpy(np.concatenate([example.mel for example in examples], axis=1))
         tokens = self.tower(features, feature_lens=lengths).last_hidden_state
         _, counts = self.tower._get_feat_extract_output_lengths(lengths)  # type: ignore[operator]
-        return tokens, counts, torch.tensor([example.job.audio_drive for example in examples])
+        return (tokens, counts, torch.tensor([example.job.audio_drive for example in examples]))
 
 
 class VideoTask:
@@ -82,7 +82,7 @@ class VideoTask:
         grids = torch.from_numpy(np.stack([example.grid_thw for example in examples]))
         pixels = torch.from_numpy(np.concatenate([example.pixels for example in examples]))
         tokens = self.tower(pixels, grid_thw=grids).pooler_output
-        return tokens, grids.prod(dim=1) // 4, torch.tensor([example.job.video_drive for example in examples])
+        return (tokens, grids.prod(dim=1) // 4, torch.tensor([example.job.video_drive for example in examples]))
 
 
 Task = AudioTask | VideoTask
@@ -172,7 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=1600, help="clips to train on")
     parser.add_argument("--held-out", type=int, default=200, help="clips to test with")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--file", type=Path, default=FILE)
     arguments = parser.parse_args()

@@ -1,0 +1,54 @@
+"""Where a result comes from: code, versions, machine. It is recorded with each attempt and is no part of any id."""
+
+import importlib.metadata
+import os
+import socket
+import subprocess
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from omni_msa import hardware
+
+PACKAGES = (
+    "omni_msa torch transformers peft bitsandbytes accelerate tokenizers safetensors numpy scipy pandas ray mlflow "
+    "optuna decord av librosa pydantic"
+).split()
+
+
+def provenance() -> dict[str, Any]:
+    """Return commit, package versions, machine, host and process of this attempt as plain values."""
+    return {**_of_machine(), "host": socket.gethostname(), "pid": os.getpid()}
+
+
+@lru_cache(maxsize=1)
+def _of_machine() -> dict[str, Any]:
+    """What does not change while the process lives: its code was imported once."""
+    return {**_commit(Path(__file__).parent), "packages": _versions(), **hardware.describe()}
+
+
+def _commit(folder: Path) -> dict[str, Any]:
+    """Return the checkout's commit and whether tracked files differ from it; None outside a checkout of ours."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None or _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return {"commit": None, "dirty": None}  # installed into somebody else's checkout, or into none
+    return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
