@@ -46,7 +46,7 @@ class Job:
 
 
 def run_attempt(job: Job, resident: Any, train: Train | None = None) -> str:
-    """Run one attempt and record how it ended. Never raises: a trial that fails must not stop the others.
+    """Run one attempt and record how it ended. It does not raise: a trial that fails must not stop the others.
 
     Args:
         job: the trial.
@@ -65,7 +65,10 @@ def run_attempt(job: Job, resident: Any, train: Train | None = None) -> str:
     except (Interrupted, KeyboardInterrupt):
         with suppress(OSError):
             folder.interrupt()
-    except BaseException as error:
+    except SystemExit:  # the process is being ended from outside: no fault of the trial
+        folder.interrupt()
+        raise
+    except Exception as error:
         _record_failure(folder, error)
         _free_memory()
     with suppress(OSError):

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 SPLITS = ("train", "valid", "test")
-MODALITIES = ("text", "audio", "video")
+Modality = Literal["text", "audio", "video"]
+MODALITIES: tuple[Modality, ...] = ("text", "audio", "video")
 
 
 @dataclass(frozen=True)

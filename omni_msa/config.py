@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, ValidationError, cre
 from pydantic_core import PydanticCustomError
 
 from omni_msa import plugins
-from omni_msa.clip import MODALITIES
+from omni_msa.clip import MODALITIES, Modality
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import explain, shorten
 from omni_msa.metrics import METRICS
@@ -62,7 +62,7 @@ class AdapterConfig(Section):
     alpha: float = Field(32.0, gt=0, description="the low-rank product is scaled by alpha / rank")
     dropout: float = Field(0.1, ge=0, lt=1)
     targets: tuple[str, ...] = Field(LINEAR_LAYERS, min_length=1, strict=False, description="layer names, by suffix")
-    towers: tuple[Literal["text", "audio", "video"], ...] = Field(MODALITIES, min_length=1, strict=False)
+    towers: tuple[Modality, ...] = Field(MODALITIES, min_length=1, strict=False)
     text_layers: str = Field("all", pattern=r"^(all|last_[1-9][0-9]*)$", description='"all" or "last_N"')
 
     @field_validator("towers")
@@ -107,7 +107,7 @@ class TrialConfig(Section):
     """Everything that defines one trial. `seed` is None where the readout is deterministic."""
 
     dataset: SerializeAsAny[DatasetOptions]
-    modalities: tuple[Literal["text", "audio", "video"], ...] = Field(MODALITIES, min_length=1, strict=False)
+    modalities: tuple[Modality, ...] = Field(MODALITIES, min_length=1, strict=False)
     media: MediaConfig = MediaConfig()
     backbone: SerializeAsAny[BackboneOptions]
     adapter: AdapterConfig = AdapterConfig()

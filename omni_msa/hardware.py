@@ -37,7 +37,7 @@ def _gpu_devices() -> list[str]:
     if visible is None:
         return found
     named = [name for name in visible.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
-    return named[: len(found)] if not any(":" in name or "-" in name for name in named) or found else []
+    return found[: len(named)]
 
 
 def uses_gpu(runtime: RuntimeConfig) -> bool:

@@ -76,17 +76,13 @@ def build_from_checkpoint(repository: str, options: BackboneOptions, device: str
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Return the names of the files that a Thinker needs and a checkpoint folder lacks.
-
-    Args:
-        folder: with an index, only the parts that hold something of the Thinker are asked for.
-    """
-    missing = [name for name in ("config.json", "tokenizer.json") if not (folder / name).is_file()]
+    """Return the names of the files that a checkpoint folder lacks, all parts that its index lists included."""
+    wanted = ["config.json", "tokenizer.json"]
     if (folder / INDEX).is_file():
-        parts = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        needed = {part for name, part in parts.items() if name.startswith("thinker.")} or set(parts.values())
-        return missing + sorted(part for part in needed if not (folder / part).is_file())
-    return missing if (folder / SINGLE).is_file() else [*missing, f"{SINGLE} or {INDEX}"]
+        wanted += sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+    else:
+        wanted.append(SINGLE)
+    return [name for name in wanted if not (folder / name).is_file()]
 
 
 def _cached_snapshot(repository: str) -> Path | None:

@@ -43,11 +43,11 @@ def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Section):
         return _identity(value)
-    return list(value) if isinstance(value, tuple) else value
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _identity(section: Section) -> dict[str, Any]:
-    """Return the section's values without what does not change results and without later fields at their first value."""
+    """Return a section's values without what does not change results and later fields at their first value."""
     values = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

@@ -25,12 +25,17 @@ def now() -> str:
 
 @dataclass(frozen=True)
 class Status:
-    """Where a trial stands. `state` is one of `STATES`; a trial whose process is gone counts as pending."""
+    """Where a trial stands. `state` is one of `STATES`; a trial whose process is gone counts as pending.
+
+    Args:
+        pid_started: clock ticks from the machine's start to the process's, for a pid can be given again; 0 if unknown.
+    """
 
     state: str = "pending"
     attempt: int = 0
     host: str = ""
     pid: int = 0
+    pid_started: int = 0
     since: str = ""
     epoch: int = 0
     step: int = 0
@@ -51,12 +56,14 @@ class TrialFolder:
     def result(self) -> dict[str, Any] | None:
         """Return `result.json`, or None if the trial is not complete (missing, torn or foreign file)."""
         result = read_json(self.path / "result.json")
-        whole = result is not None and result.get("trial_id") == self.trial_id and isinstance(result.get("valid"), dict)
-        return result if whole and self.test_metrics() is not None else None
+        if result is None or result.get("trial_id") != self.trial_id or not _are_metrics(result.get("valid")):
+            return None
+        return result if self.test_metrics() is not None else None
 
     def test_metrics(self) -> dict[str, float | None] | None:
-        """Return `test.json`: the metrics on the test split, or None if it is missing or torn."""
-        return read_json(self.path / "test.json")
+        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign."""
+        metrics = read_json(self.path / "test.json")
+        return metrics if _are_metrics(metrics) else None
 
     def status(self) -> Status:
         """Return where the trial stands, judged by its files and, on this host, by its process."""
@@ -65,7 +72,8 @@ class TrialFolder:
         values = self._kept(*Status.__dataclass_fields__)
         if values.get("state") not in ("running", "failed", "pruned"):
             values["state"] = "pending"
-        if values["state"] == "running" and not _is_alive(values.get("host", ""), values.get("pid", 0)):
+        owner = (values.get("host", ""), values.get("pid", 0), values.get("pid_started", 0))
+        if values["state"] == "running" and not _is_alive(*owner):
             values["state"] = "pending"
         return Status(**values)
 
@@ -78,11 +86,12 @@ class TrialFolder:
         return same
 
     def begin(self, config: TrialConfig, provenance: dict[str, Any]) -> None:
-        """Open a new attempt: writes configuration, provenance and a running status."""
+        """Open a new attempt: writes configuration, provenance and a running status; an older outcome is removed."""
         attempt = self.status().attempt + 1
+        for outcome in ("result.json", "test.json", "error.txt"):  # a new test.json must not complete an old result
+            (self.path / outcome).unlink(missing_ok=True)
         write_json(self.path / "config.json", config.model_dump(mode="json"))
         write_json(self.path / "provenance.json", {**provenance, "attempt": attempt, "started": now()})
-        (self.path / "error.txt").unlink(missing_ok=True)
         self._write_status("running", attempt)
 
     def heartbeat(self, epoch: int, step: int) -> None:
@@ -115,21 +124,22 @@ class TrialFolder:
     def _write_status(
         self, state: str, attempt: int, epoch: int = 0, step: int = 0, failure: dict[str, str] | None = None
     ) -> None:
-        place = {"host": socket.gethostname(), "pid": os.getpid(), "since": now()}
-        values = {"state": state, "attempt": attempt, **place, "epoch": epoch, "step": step, "failure": failure}
+        place = {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
+        values = {"state": state, "attempt": attempt, **place, "since": now(), "epoch": epoch, "step": step}
+        values["failure"] = failure
         write_json(self.path / "status.json", values)
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the lines of `metrics.jsonl`; a torn last line is left out."""
         rows = []
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
         for line in lines:
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict) and isinstance(row.get("step"), int):
                 rows.append(row)
@@ -182,13 +192,30 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _is_alive(host: str, pid: int) -> bool:
+def _are_metrics(values: Any) -> bool:
+    """Return whether a value read from a file is a mapping of names to numbers (None: not a number)."""
+    return (
+        isinstance(values, dict) and bool(values) and all(type(v) in (int, float, type(None)) for v in values.values())
+    )
+
+
+def _is_alive(host: str, pid: int, pid_started: int) -> bool:
     if host != socket.gethostname():
         return True  # another host's process cannot be seen from here
+    if pid <= 0:
+        return False
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        return True
-    return pid > 0
+        pass  # it exists and is another user's
+    return 0 in (pid_started, _started(pid)) or _started(pid) == pid_started
+
+
+def _started(pid: int) -> int:
+    """Return the clock ticks from the machine's start to a process's (field 22 of proc(5) stat); 0 if unknown."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, ValueError, IndexError):
+        return 0

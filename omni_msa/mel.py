@@ -29,7 +29,7 @@ def mel_features(waveform: NDArray[np.float32], media: MediaConfig) -> NDArray[n
     num_frames = ceil(len(waveform) / hop)
     # Frames that only touch the end are computed too: the loudest value of all sets the floor.
     num_touching = ceil((len(waveform) + FFT_SAMPLES // 2) / hop)
-    silence_after = np.pad(waveform.astype(np.float64), (0, num_touching * hop - len(waveform) + FFT_SAMPLES))
+    silence_after = np.pad(waveform.astype(np.float64), (0, FFT_SAMPLES))
     padded = np.pad(silence_after, (FFT_SAMPLES // 2, 0), mode="reflect")
     frames = np.lib.stride_tricks.sliding_window_view(padded, FFT_SAMPLES)[::hop][:num_touching]  # (K, 400)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_SAMPLES) / FFT_SAMPLES)

@@ -24,7 +24,6 @@ from omni_msa.thinker import thinker_config
 
 ALL_TOWERS = ("text", "audio", "video")
 KNOWN = json.loads((Path(__file__).parent / "fixtures" / "lora_counts.json").read_text())
-MROPE = {"tiny": (2, 1, 1), "pocket": (16, 8, 8)}
 
 
 def shape(name: str) -> Dimensions:
@@ -33,13 +32,8 @@ def shape(name: str) -> Dimensions:
 
 
 def on_meta(name: str) -> Qwen2_5OmniThinkerForConditionalGeneration:
-    config = thinker_config(shape(name), mrope_section=MROPE.get(name, (16, 24, 24)))
     with torch.device("meta"):
-        return Qwen2_5OmniThinkerForConditionalGeneration(config)
-
-
-def num_trainable(model: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+        return Qwen2_5OmniThinkerForConditionalGeneration(thinker_config(shape(name)))
 
 
 def test_counts_of_the_paper_s_backbone_are_the_known_ones():
@@ -60,28 +54,18 @@ def test_share_of_trainable_weights_is_the_published_one():
 
 
 @pytest.mark.parametrize("name", plugins.names("backbones"))
-def test_counts_agree_with_the_network_and_with_peft(name):
+def test_layers_and_counts_agree_with_the_network_and_with_peft(name):
     dimensions, model = shape(name), on_meta(name)
-    assert num_base_parameters(dimensions) == sum(parameter.numel() for parameter in model.parameters())
-    adapted = get_peft_model(model, LoraConfig(r=4, target_modules=list(LINEAR_LAYERS)))
-    assert num_lora_parameters(dimensions, 4, LINEAR_LAYERS, ALL_TOWERS) == num_trainable(adapted)
-
-
-def test_peft_on_the_meta_device_gives_the_known_counts():
-    model = on_meta("qwen2_5_omni_7b")
-    adapted = get_peft_model(model, LoraConfig(r=32, target_modules=list(LINEAR_LAYERS)))
-    assert num_trainable(adapted) == KNOWN["all_towers"]["32"]
-
-
-@pytest.mark.parametrize("name", plugins.names("backbones"))
-def test_linear_layers_are_those_of_the_network(name):
     found = {
         path: (module.in_features, module.out_features, module.bias is not None)
-        for path, module in on_meta(name).named_modules()
+        for path, module in model.named_modules()
         if isinstance(module, torch.nn.Linear) and path != "lm_head"
     }
-    listed = {item.name: (item.num_inputs, item.num_outputs, item.bias) for item in linear_layers(shape(name))}
-    assert listed == found
+    assert {item.name: (item.num_inputs, item.num_outputs, item.bias) for item in linear_layers(dimensions)} == found
+    assert num_base_parameters(dimensions) == sum(parameter.numel() for parameter in model.parameters())
+    adapted = get_peft_model(model, LoraConfig(r=32, target_modules=list(LINEAR_LAYERS)))
+    trainable = sum(parameter.numel() for parameter in adapted.parameters() if parameter.requires_grad)
+    assert num_lora_parameters(dimensions, 32, LINEAR_LAYERS, ALL_TOWERS) == trainable
 
 
 def test_one_layer_by_hand():
@@ -127,4 +111,4 @@ def test_memory_of_weights():
     rest = KNOWN["base_parameters"] - linear
     assert rest > 2 * 152_064 * 3_584  # both tables of the vocabulary stay in bfloat16
     assert weights_gb(dimensions, "nf4", "bfloat16") == pytest.approx((linear * NF4_BYTES + 2 * rest) / 1e9)
-    assert NF4_BYTES == pytest.approx(4.127 / 8, abs=1e-4)  # 0.127 bits of scales a weight, arXiv 2305.14314
+    assert pytest.approx(4.127 / 8, abs=1e-4) == NF4_BYTES  # 0.127 bits of scales a weight, arXiv 2305.14314
