@@ -12,27 +12,19 @@ from torch import nn
 
 from omni_msa.config import AdapterConfig
 from omni_msa.seeding import derive
+from omni_msa.sizes import first_adapted_layer
 from omni_msa.thinker import Backbone
 
 _TOWER_PATHS = {"text": r"language_model\.layers", "audio": r"audio_tower\.layers", "video": r"visual\.blocks"}
 
 
-def first_adapted_layer(config: AdapterConfig, num_text_layers: int) -> int:
+def first_trained_layer(config: AdapterConfig, num_text_layers: int) -> int:
     """Return the lowest text layer that training can reach: below it, states are the same in every trial.
 
-    Args:
-        config: 0 is returned if a tower other than text is adapted, as its states feed the first layer.
-        num_text_layers: of the backbone.
-
-    Raises:
-        ValueError: the adapter names more layers than there are.
+    It is 0 if a tower other than text is adapted, as its states feed the first layer.
     """
-    if config.towers != ("text",) or config.text_layers == "all":
-        return 0
-    num_adapted = int(config.text_layers.removeprefix("last_"))
-    if num_adapted > num_text_layers:
-        raise ValueError(f"adapter.text_layers is {config.text_layers}, but the backbone has {num_text_layers} layers")
-    return num_text_layers - num_adapted
+    first = first_adapted_layer(num_text_layers, config.text_layers)
+    return first if config.towers == ("text",) else 0
 
 
 def target_pattern(config: AdapterConfig, num_text_layers: int) -> str:
@@ -40,8 +32,8 @@ def target_pattern(config: AdapterConfig, num_text_layers: int) -> str:
     names = "|".join(map(re.escape, config.targets))
     numbers = r"\d+"
     if config.text_layers != "all":
-        num_adapted = int(config.text_layers.removeprefix("last_"))
-        numbers = "|".join(map(str, range(num_text_layers - num_adapted, num_text_layers)))
+        first = first_adapted_layer(num_text_layers, config.text_layers)
+        numbers = "|".join(map(str, range(first, num_text_layers)))
     places = [
         rf"{_TOWER_PATHS[tower]}\.({numbers if tower == 'text' else r'[0-9]+'})\.(.+\.)?" for tower in config.towers
     ]
@@ -97,7 +89,6 @@ def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[A
         seed: of the initial values.
     """
     num_layers = backbone.num_text_layers
-    first_adapted_layer(config, num_layers)  # checks the number of layers
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,  # type: ignore[arg-type]  # a fraction works as well

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from omni_msa import evaluate, plugins, prepared
-from omni_msa.adapter import Adapter, attached, first_adapted_layer
+from omni_msa.adapter import Adapter, attached, first_trained_layer
 from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
 from omni_msa.config import TrialConfig
@@ -43,7 +43,7 @@ def build_forward(config: TrialConfig, backbone: Backbone, weights: str) -> Forw
         weights: digest of its weights.
     """
     runtime = config.runtime
-    first_layer = first_adapted_layer(config.adapter, backbone.num_text_layers) if runtime.prefix_cache else 0
+    first_layer = first_trained_layer(config.adapter, backbone.num_text_layers) if runtime.prefix_cache else 0
     seconds_per_grid = TEMPORAL_PATCH / config.media.frame_rate_hz
     settings = f"{config.backbone.dtype}/{config.backbone.attention}/{backbone.device}/{seconds_per_grid}"
     store = PrefixStore(cache_folder() / "prefix", weights, first_layer, settings) if first_layer > 0 else None

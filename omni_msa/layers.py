@@ -9,8 +9,6 @@ from torch import nn
 class RegressionHead(nn.Module):
     """Hidden state to one number: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
 
-    The last layer starts at zero, so that the first prediction is the training mean.
-
     Args:
         hidden_size: width of the state.
         width: of the inner layer; 0 makes the head linear.
@@ -25,10 +23,7 @@ class RegressionHead(nn.Module):
             layers.append(nn.Linear(hidden_size, width))
             layers += [nn.LayerNorm(width)] if norm == "inner" else []
             layers += [nn.ReLU(), nn.Dropout(dropout)]
-        last = nn.Linear(width or hidden_size, 1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(*layers, last)
+        self.layers = nn.Sequential(*layers, nn.Linear(width or hidden_size, 1))
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
         """Return one number for each state: (B, D) to (B,)."""

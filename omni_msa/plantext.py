@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from omni_msa.plan import ModelSize, Plan, PlannedTrial
+from omni_msa.progress import duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
 
@@ -18,7 +19,7 @@ def plan_text(plan: Plan, retry: bool = False) -> str:
     """
     num_left = len(plan.missing(retry))
     lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models), ""]
-    lines += _table([_HEADINGS, *(_cell_row(plan, label, retry) for label in _labels(plan))])
+    lines += _table([_HEADINGS, *(_cell_row(plan, cell.label, retry) for cell in plan.sweep.cells)])
     lines += ["", _time_text(plan, num_left)]
     if not plan.is_readable:
         lines.append("the data cannot be read, so what is done already is not known")
@@ -56,24 +57,8 @@ def _time_text(plan: Plan, num_left: int) -> str:
     return f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once; expected time {time} ({plan.expected.basis})"
 
 
-def duration(seconds: float) -> str:
-    """Return a time span as people say it: "40 s", "12 min", "3 h 20 min"."""
-    minutes = round(seconds / 60)
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _labels(plan: Plan) -> list[str]:
-    return [cell.label for cell in plan.sweep.cells]
-
-
-def _of_cell(plan: Plan, label: str) -> list[PlannedTrial]:
-    return [trial for trial in plan.trials if label in trial.cells]
-
-
 def _cell_row(plan: Plan, label: str, retry: bool) -> tuple[str, ...]:
-    trials = _of_cell(plan, label)
+    trials = [trial for trial in plan.trials if label in trial.cells]
     left = {trial.trial_id for trial in plan.missing(retry)}
     states = [trial.status.state for trial in trials]
     seeds = "any" if trials[0].config.seed is None else str(len(trials))

@@ -35,7 +35,8 @@ def load(kind: str, name: str, where: str = "") -> ModuleType:
     existing = names(kind)
     if name not in existing:
         hint = did_you_mean(name, existing)
-        create = f"to add it, create omni_msa/{kind}/{name}.py" if name.isidentifier() else ""
+        is_file_name = name.isidentifier() and not name.startswith("_")
+        create = f"to add it, create omni_msa/{kind}/{name}.py" if is_file_name else ""
         raise InputError(
             Problem(
                 what=f"unknown {kind.removesuffix('s')}",

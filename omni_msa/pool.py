@@ -22,7 +22,11 @@ def num_cores() -> int:
 
 
 def run_jobs(
-    function: Function, jobs: Sequence[Job], num_workers: int, on_done: Callable[[], None]
+    function: Function,
+    jobs: Sequence[Job],
+    num_workers: int,
+    on_done: Callable[[], None],
+    jobs_per_process: int = 200,
 ) -> list[BaseException | None]:
     """Call a function once for each job; what it returns is dropped.
 
@@ -31,12 +35,24 @@ def run_jobs(
         jobs: the arguments of each call.
         num_workers: processes; 0 runs the jobs in this process.
         on_done: called after each job.
+        jobs_per_process: so often processes are renewed, because libraries leak (decord keeps all sound it decoded).
 
     Returns:
         for each job the exception it ended with, or None. `BrokenProcessPool`: this job kills its process.
     """
     if not num_workers:
         return [_run_here(function, job, on_done) for job in jobs]
+    errors: list[BaseException | None] = []
+    # Not by the executor's own `max_tasks_per_child`: in Python 3.11 that can wait for ever.
+    step = num_workers * jobs_per_process
+    for start in range(0, len(jobs), step):
+        errors += _run_part(function, jobs[start : start + step], num_workers, on_done)
+    return errors
+
+
+def _run_part(
+    function: Function, jobs: Sequence[Job], num_workers: int, on_done: Callable[[], None]
+) -> list[BaseException | None]:
     errors: dict[int, BaseException | None] = {}
     for number, error in _all_at_once(function, jobs, num_workers):
         if not isinstance(error, BrokenProcessPool):

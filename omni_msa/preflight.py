@@ -9,7 +9,7 @@ from omni_msa import hardware, plugins
 from omni_msa.cache import cache_folder
 from omni_msa.config import MediaConfig, TrialConfig
 from omni_msa.errors import InputError, Problem
-from omni_msa.sizes import num_base_parameters
+from omni_msa.sizes import Dimensions, first_adapted_layer, num_base_parameters
 
 SPARE_GB = 1.0
 CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes
@@ -52,7 +52,7 @@ def _check_adapter(config: TrialConfig) -> list[Problem]:
     from omni_msa.sizes import first_adapted_layer
 
     try:
-        first_adapted_layer(dimensions(config), config.adapter.text_layers)
+        first_adapted_layer(dimensions(config).text.num_layers, config.adapter.text_layers)
     except InputError as error:
         return list(error.problems)
     return []
@@ -126,9 +126,10 @@ def uses(config: TrialConfig, section: str) -> bool:
     return section in plugins.load("readouts", config.readout.name).uses
 
 
-def dimensions(config: TrialConfig) -> Any:
-    """Return the shape of the trial's backbone (`omni_msa.sizes.Dimensions`)."""
-    return plugins.load("backbones", config.backbone.name).dimensions(config.backbone)
+def dimensions(config: TrialConfig) -> Dimensions:
+    """Return the shape of the trial's backbone."""
+    shape: Dimensions = plugins.load("backbones", config.backbone.name).dimensions(config.backbone)
+    return shape
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

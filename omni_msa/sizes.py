@@ -93,7 +93,7 @@ def adapted_layers(
     Raises:
         InputError: `text_layers` names more layers than there are.
     """
-    first = _first_layer(dimensions, text_layers)
+    first = first_adapted_layer(dimensions.text.num_layers, text_layers)
     return [
         linear
         for linear in linear_layers(dimensions)
@@ -134,15 +134,23 @@ def weights_gb(dimensions: Dimensions, quantization: str, dtype: str) -> float:
     return (linear * width + _num_other_parameters(dimensions) * BYTES[dtype]) / 1e9
 
 
-def _first_layer(dimensions: Dimensions, text_layers: str) -> int:
-    num_layers = dimensions.text.num_layers
+def first_adapted_layer(num_text_layers: int, text_layers: str) -> int:
+    """Return the index of the lowest adapted text layer.
+
+    Args:
+        num_text_layers: of the backbone.
+        text_layers: "all" or "last_N".
+
+    Raises:
+        InputError: it names more layers than there are.
+    """
     if text_layers == "all":
         return 0
     wanted = int(text_layers.removeprefix("last_"))
-    if wanted > num_layers:
-        allowed = f'"all" or "last_1" to "last_{num_layers}"'
+    if wanted > num_text_layers:
+        allowed = f"all, or last_1 to last_{num_text_layers}"
         raise InputError(Problem("more layers than the backbone has", "adapter.text_layers", text_layers, allowed))
-    return num_layers - wanted
+    return num_text_layers - wanted
 
 
 def _text_layers(text: TextDimensions) -> Iterator[LinearLayer]:

@@ -9,7 +9,7 @@ CLOSED = np.zeros(16, np.float32)
 
 def mouth_bend(frame: np.ndarray) -> float:
     """How many pixels the middle of the mouth is below its corners, by where the green of the skin is gone."""
-    lips = frame[60:92, :, 1] < 120
+    lips = frame[60:88, :, 1] < 120
     rows = [np.flatnonzero(lips[:, column]).mean() for column in (48, 35, 61)]
     return float(rows[0] - (rows[1] + rows[2]) / 2)
 

@@ -36,6 +36,13 @@ def test_errors_come_back_in_the_order_of_jobs(num_workers, tmp_path):
     assert in_this_process == (num_workers == 0)
 
 
+def test_processes_are_renewed(tmp_path):
+    jobs = [(tmp_path / str(number), "write") for number in range(5)]
+    assert run_jobs(write_or_fail, jobs, 1, lambda: None, jobs_per_process=2) == [None] * 5
+    processes = [path.read_text().split()[0] for path, _ in jobs]
+    assert [processes.count(process) for process in processes] == [2, 2, 2, 2, 1]
+
+
 def test_workers_use_one_thread(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     run_jobs(write_or_fail, [(tmp_path / "0", "write")], 1, lambda: None)

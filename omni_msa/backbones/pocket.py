@@ -6,7 +6,7 @@ from omni_msa.errors import Problem
 from omni_msa.fetch import Progress
 from omni_msa.options import BackboneOptions
 from omni_msa.pocket.source import check_source, llama_folder
-from omni_msa.pocket.towers import DIMENSIONS, ROPE
+from omni_msa.pocket.towers import DIMENSIONS
 from omni_msa.sizes import Dimensions
 
 if TYPE_CHECKING:
@@ -55,10 +55,10 @@ def build(options: Options, device: str, progress: Progress | None = None) -> "B
         InputError: as `fetch`.
     """
     from omni_msa.pocket.text import text_tower
-    from omni_msa.pocket.towers import read_towers
-    from omni_msa.thinker import Backbone, load_thinker, special_ids, thinker_config
+    from omni_msa.pocket.towers import pocket_config, read_towers
+    from omni_msa.thinker import Backbone, load_thinker, special_ids
 
     state, tokenizer = text_tower(llama_folder(options.source, options.weights, progress), DIMENSIONS.text)
-    config = thinker_config(DIMENSIONS, special_ids(tokenizer), **ROPE)
+    config = pocket_config(special_ids(tokenizer))
     model = load_thinker(options, device, config=config, state=state | read_towers())
     return Backbone(model, tokenizer, device, options.quantization)

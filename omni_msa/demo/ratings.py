@@ -14,7 +14,7 @@ from omni_msa.fetch import Progress, fetch, unpack
 
 REQUIREMENT = "vaderSentiment==3.3.2"
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
-NUM_BYTES = 2_471_000
+NUM_BYTES = 2_466_783
 INNER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 FILES = {
     "movies": "movieReviewSnippets",

@@ -1,5 +1,6 @@
 """The two small towers of the pocket backbone: their shape and their weights, which are part of this package."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDi
 
 if TYPE_CHECKING:
     import torch
+    from transformers import Qwen2_5OmniThinkerConfig
 
 FILE = Path(__file__).with_name("towers.safetensors")
 PREFIXES = ("model.audio_tower.", "model.visual.")
@@ -24,7 +26,18 @@ DIMENSIONS = Dimensions(
     AudioDimensions(hidden_size=128, num_layers=2, num_heads=4, intermediate_size=256),
     VisionDimensions(hidden_size=64, num_layers=2, num_heads=4, intermediate_size=192, full_attention_layers=(0, 1)),
 )
-ROPE = {"rope_theta": 1e5, "mrope_section": (16, 8, 8), "rms_norm_eps": 1e-5}
+
+
+def pocket_config(ids: Mapping[str, int] | None = None) -> "Qwen2_5OmniThinkerConfig":
+    """Return the configuration of the pocket Thinker.
+
+    Args:
+        ids: number of each special token; not needed for the towers alone.
+    """
+    from omni_msa.thinker import thinker_config
+
+    # Rotary base and norm are SmolLM2's; half a head has 32 channels.
+    return thinker_config(DIMENSIONS, ids, rope_theta=1e5, mrope_section=(16, 8, 8), rms_norm_eps=1e-5)
 
 
 def read_towers() -> dict[str, "torch.Tensor"]:

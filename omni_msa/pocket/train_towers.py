@@ -20,8 +20,7 @@ from omni_msa.demo.ratings import fetch_sentences
 from omni_msa.pocket.examples import Example, plan, render
 from omni_msa.pocket.source import llama_folder
 from omni_msa.pocket.text import word_embeddings
-from omni_msa.pocket.towers import DIMENSIONS, FILE, PREFIXES, ROPE
-from omni_msa.thinker import thinker_config
+from omni_msa.pocket.towers import FILE, PREFIXES, pocket_config
 
 WORDS = [" terrible", " wonderful"]
 BATCH = 32
@@ -92,7 +91,7 @@ def new_tasks(seed: int) -> list[Task]:
     """Return both towers with random weights drawn from a seed; the process's random state is set."""
     from transformers.models.qwen2_5_omni import modeling_qwen2_5_omni as omni
 
-    config = thinker_config(DIMENSIONS, **ROPE)
+    config = pocket_config()
     torch.manual_seed(seed)
     audio = omni.Qwen2_5OmniAudioEncoder._from_config(config.audio_config)
     return [AudioTask(audio), VideoTask(omni.Qwen2_5OmniVisionEncoder._from_config(config.vision_config))]
@@ -124,7 +123,7 @@ def train(task: Task, examples: Sequence[Example], line: Line, num_epochs: int, 
         for chosen in np.array_split(random.permutation(len(examples)), num_steps // num_epochs):
             loss = _loss(task, [examples[number] for number in chosen], line)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(task.tower.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -142,7 +141,7 @@ def quality(task: Task, examples: Sequence[Example], line: Line) -> dict[str, fl
     """
     with torch.no_grad():
         tokens, counts, cues = task.tokens(examples)
-    places = [part.mean() for part in line.place(tokens).split(counts.tolist())]
+    places = [part.mean() for part in torch.split(line.place(tokens), counts.tolist())]
     found, wanted = torch.stack(places).numpy(), cues.numpy()
     return {
         "corr": float(np.corrcoef(found, wanted)[0, 1]),
@@ -155,7 +154,7 @@ def write(tasks: Sequence[Task], metadata: dict[str, str], file: Path) -> None:
     """Write both towers in half precision, named as in the Thinker."""
     from safetensors.torch import save_file
 
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for prefix, task in zip(PREFIXES, tasks, strict=True):
         state |= {f"{prefix}{name}": tensor.half() for name, tensor in task.tower.state_dict().items()}
     save_file(state, file, metadata=metadata)
@@ -165,6 +164,12 @@ def _loss(task: Task, examples: Sequence[Example], line: Line) -> torch.Tensor:
     tokens, counts, cues = task.tokens(examples)
     points = line.point(cues.float()).repeat_interleave(counts, dim=0)  # (N, D)
     return (tokens - points).square().sum(dim=1).mean() / line.half.square().sum()
+
+
+def _round_to_half(tower: nn.Module) -> None:
+    """Round the weights; the tables of positions are computed, not stored, and stay as they are."""
+    for parameter in tower.parameters():
+        parameter.data = parameter.data.half().float()
 
 
 def main() -> None:
@@ -192,7 +197,7 @@ def main() -> None:
     metadata = {"seed": str(arguments.seed), "clips": str(len(training)), "held_out": str(len(tests))}
     for task in tasks:
         train(task, examples[: len(training)], line, arguments.epochs, arguments.seed, say)
-        task.tower.half().float()  # what is stored is what is tested
+        _round_to_half(task.tower)  # what is stored is what is tested
         for name, value in quality(task, examples[len(training) :], line).items():
             metadata[f"{task.name}_{name}"] = f"{value:.4f}"
     say(", ".join(f"{name} {value}" for name, value in metadata.items()))

@@ -1,0 +1,220 @@
+"""Live progress of a sweep: a display on a terminal, plain lines with a time stamp anywhere else."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_STAGE_LINE_EVERY_S = 10.0
+_SHARE_FOR_ESTIMATE = 0.2  # of a trial; the time left is a wild guess before
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """Where one running trial is; numbers not known yet are 0 or None.
+
+    Args:
+        label, seed: its cell, and its seed (None where the cell is deterministic).
+        epoch, num_epochs: epochs finished, of how many.
+        step, num_steps: optimiser steps done, of how many.
+        train_loss: the latest.
+        valid, valid_metric: the latest value on valid, and of which metric.
+        elapsed_s: since the attempt began.
+    """
+
+    label: str
+    seed: int | None = None
+    epoch: int = 0
+    num_epochs: int = 0
+    step: int = 0
+    num_steps: int = 0
+    train_loss: float | None = None
+    valid: float | None = None
+    valid_metric: str = "mae"
+    elapsed_s: float = 0.0
+
+    @property
+    def name(self) -> str:
+        """Cell and seed."""
+        return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+
+    @property
+    def share(self) -> float:
+        """How much of it is done, in [0, 1]."""
+        return min(1.0, self.step / self.num_steps) if self.num_steps else 0.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Where the sweep is.
+
+    Args:
+        num_done: trials complete, those of earlier runs included.
+        running: one each.
+        failures: name of a failed trial (as `RunningTrial.name`) to one line that says why.
+        seconds_left: expected, or None to estimate it from the trials so far.
+    """
+
+    num_done: int
+    running: Sequence[RunningTrial] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    seconds_left: float | None = None
+
+    @property
+    def num_ended(self) -> int:
+        """Trials that are complete or failed."""
+        return self.num_done + len(self.failures)
+
+
+class Progress:
+    """Shows how a sweep goes on, from snapshots; a context manager.
+
+    Args:
+        num_trials: in the whole plan.
+        num_done: complete before this run.
+        stream: where to; standard error by default.
+        clock: seconds, rising; for tests.
+    """
+
+    def __init__(
+        self,
+        num_trials: int,
+        num_done: int = 0,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.num_trials, self._clock = num_trials, clock
+        self._console = Console(file=stream or sys.stderr, highlight=False)
+        self._last = Snapshot(num_done)
+        self._first: Snapshot | None = None  # what trials did before the first look is not in the estimate
+        self._began = self._updated = self._clock()
+        self._stage: tuple[str, int, int] | None = None
+        self._stage_shown = (-1e9, "")
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> "Progress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        self._live.stop()
+
+    def stage(self, what: str, done: int, total: int) -> None:
+        """Show a stage of the preparation; the callback that long preparations take.
+
+        Args:
+            what: what is done, such as "generating clips"; done, total: how far (total 0: not known).
+        """
+        self._stage = (what, done, total) if done < total or not total else None
+        shown_at, shown = self._stage_shown
+        now = self._clock()
+        if what != shown or done == total or now - shown_at >= _STAGE_LINE_EVERY_S:
+            self._stage_shown = (now, what)
+            self._say(f"{what}: {done}/{total}" if total else f"{what}: {done}")
+
+    def update(self, snapshot: Snapshot) -> None:
+        """Show where the sweep is now; what ended or began since the last snapshot is said in a line."""
+        before, self._last, self._stage = self._last, snapshot, None
+        if self._first is None:
+            self._first, self._began = Snapshot(before.num_done, failures=snapshot.failures), self._clock()
+        self._updated = self._clock()
+        lines = _ended(before, snapshot)
+        if not self._console.is_terminal:  # which shows the rest in its table
+            lines += _begun(before, snapshot)
+            lines += [self._counts()] if snapshot.num_ended != before.num_ended else []
+        for line in lines:
+            self._say(line)
+
+    def seconds_left(self) -> float | None:
+        """Return the time left: as the caller gave it, else from the share of trials done in this run, else None."""
+        if self._last.seconds_left is not None:
+            return self._last.seconds_left
+        earlier = self._first.num_ended if self._first else self._last.num_ended
+        done = self._last.num_ended - earlier + sum(trial.share for trial in self._last.running)
+        left = self.num_trials - earlier - done
+        return (self._updated - self._began) / done * left if done >= _SHARE_FOR_ESTIMATE else None
+
+    def _counts(self) -> str:
+        last = self._last
+        text = (
+            f"{last.num_done}/{self.num_trials} trials done, {len(last.running)} running, {len(last.failures)} failed"
+        )
+        left = self.seconds_left()
+        return text if left is None or last.num_ended >= self.num_trials else f"{text}, about {duration(left)} left"
+
+    def _say(self, text: str) -> None:
+        """Print a line that stays: on a terminal it scrolls above the display, and needs no time stamp."""
+        if self._console.is_terminal:
+            if self._stage is None:
+                self._console.print(Text(text))
+        else:
+            print(f"{datetime.now():%H:%M:%S}  {text}", file=self._console.file, flush=True)
+
+    def _render(self) -> Group:
+        if self._stage is not None:
+            what, done, total = self._stage
+            return Group(Text(f"{what}: {done}/{total or '?'}"), ProgressBar(total or None, done, width=40))
+        if self._first is None:
+            return Group()
+        head = Table.grid(padding=(0, 2))
+        head.add_row(ProgressBar(self.num_trials, self._last.num_ended, width=30), self._counts())
+        return Group(head, _running_table(self._last.running))
+
+
+def duration(seconds: float) -> str:
+    """Return a time span as people say it: 45 s, 12 min, 3 h 05 min."""
+    whole = max(0, round(seconds))
+    if whole < 90:
+        return f"{whole} s"
+    minutes = round(whole / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def _ended(before: Snapshot, now: Snapshot) -> list[str]:
+    """Say what happened to the trials that ran: failed, or done if no more of them vanished than were completed."""
+    still = {trial.name for trial in now.running}
+    gone = [trial for trial in before.running if trial.name not in still and trial.name not in now.failures]
+    lines = [f"{name} failed: {why}" for name, why in now.failures.items() if name not in before.failures]
+    word = "done" if now.num_done - before.num_done >= len(gone) else "stopped"
+    return [*lines, *(f"{trial.name} {word} after {duration(trial.elapsed_s)}{_valid(trial)}" for trial in gone)]
+
+
+def _begun(before: Snapshot, now: Snapshot) -> list[str]:
+    earlier = {trial.name: trial for trial in before.running}
+    lines = []
+    for trial in now.running:
+        if trial.name not in earlier:
+            lines.append(f"{trial.name} started")
+        elif trial.epoch > earlier[trial.name].epoch:
+            loss = "" if trial.train_loss is None else f", train loss {trial.train_loss:.3f}"
+            lines.append(f"{trial.name} epoch {trial.epoch}/{trial.num_epochs}{loss}{_valid(trial)}")
+    return lines
+
+
+def _valid(trial: RunningTrial) -> str:
+    return "" if trial.valid is None else f", valid {trial.valid_metric} {trial.valid:.3f}"
+
+
+def _running_table(running: Sequence[RunningTrial]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for trial in running:
+        counts = (
+            f"epoch {trial.epoch}/{trial.num_epochs}  step {trial.step}/{trial.num_steps}" if trial.num_steps else ""
+        )
+        loss = "" if trial.train_loss is None else f"loss {trial.train_loss:.3f}"
+        table.add_row(trial.name, counts, loss, _valid(trial).removeprefix(", "), duration(trial.elapsed_s))
+    return table

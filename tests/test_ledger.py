@@ -1,0 +1,218 @@
+"""Trial folders: complete only when whole, never raising over what others left there."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas
+import pytest
+
+from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.ledger import STATES, Ledger, Status, TrialFolder, finite
+
+NAME = "0123456789abcdef"
+RESULT = {"fit_id": "f" * 16, "seed": 1, "valid": {"mae": 0.5, "corr": math.nan}, "cost": {"train_s": 1.0}}
+FOREIGN: list[Any] = [None, 7, "text", [], [1], {}, {"mae": "low"}, {"mae": True}, {"mae": [1.0]}]
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> TrialFolder:
+    return Ledger(tmp_path).trial(NAME)
+
+
+@pytest.fixture(scope="module")
+def config() -> TrialConfig:
+    plain = {"dataset": {"name": "vader_av"}, "backbone": {"name": "tiny"}, "readout": {"name": "discriminative"}}
+    return parse_trial({**plain, "seed": 1})
+
+
+def finish(trial: TrialFolder, config: TrialConfig) -> None:
+    trial.begin(config, {"commit": "abc"})
+    trial.write_test_metrics({"mae": 0.6, "corr": math.nan})
+    trial.complete(RESULT)
+
+
+def test_places(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path)
+    assert ledger.trial(NAME).path == tmp_path / "trials" / NAME
+    assert ledger.fit(NAME) == tmp_path / "fits" / NAME
+    assert ledger.report_folder("smoke") == tmp_path / "reports" / "smoke"
+    assert not ledger.stop_file.exists()
+    assert list(tmp_path.iterdir()) == []  # looking makes nothing
+
+
+def test_the_life_of_a_trial(trial: TrialFolder, config: TrialConfig) -> None:
+    assert trial.status() == Status("pending")
+    trial.begin(config, {"commit": "abc"})
+    assert trial.status().state == "running"
+    trial.heartbeat(2, 40)
+    status = trial.status()
+    assert (status.state, status.attempt, status.epoch, status.step) == ("running", 1, 2, 40)
+    assert (status.host, status.pid) == (socket.gethostname(), os.getpid())
+    trial.write_test_metrics({"mae": 0.6, "corr": math.nan})
+    assert trial.result() is None  # tested, but not complete
+    trial.complete(RESULT)
+    status = trial.status()
+    assert (status.state, status.attempt, status.epoch, status.step) == ("complete", 1, 2, 40)
+    assert trial.test_metrics() == {"mae": 0.6, "corr": None}
+    result = trial.result()
+    assert result is not None
+    assert result["trial_id"] == NAME
+    assert result["valid"] == {"mae": 0.5, "corr": None}
+
+
+def test_files_have_the_names_and_keys_that_others_read(trial: TrialFolder, config: TrialConfig) -> None:
+    finish(trial, config)
+    status = json.loads((trial.path / "status.json").read_text())
+    assert {"state", "attempt", "host", "pid", "since", "epoch", "step", "failure"} <= set(status)
+    assert status["state"] == "complete"
+    written = json.loads((trial.path / "config.json").read_text())
+    assert written["dataset"]["name"] == "vader_av"
+    assert written["modalities"] == ["text", "audio", "video"]
+    assert written["seed"] == 1
+    assert parse_trial(written) == config
+    provenance = json.loads((trial.path / "provenance.json").read_text())
+    assert provenance["commit"] == "abc"
+    assert provenance["attempt"] == 1
+
+
+def test_every_attempt_counts_whatever_came_before(trial: TrialFolder, config: TrialConfig) -> None:
+    trial.begin(config, {})
+    trial.fail("bug", "it broke", "Traceback ...")
+    assert trial.status().failure == {"kind": "bug", "message": "it broke"}
+    assert (trial.path / "error.txt").read_text() == "Traceback ..."
+    trial.begin(config, {})
+    assert (trial.status().attempt, trial.status().failure) == (2, None)
+    assert not (trial.path / "error.txt").exists()
+    trial.heartbeat(1, 5)
+    trial.interrupt()
+    status = trial.status()
+    assert (status.state, status.attempt, status.step) == ("pending", 2, 5)
+    finish(trial, config)
+    assert (trial.status().state, trial.status().attempt) == ("complete", 3)
+    trial.begin(config, {})
+    assert (trial.status().state, trial.status().attempt) == ("running", 4)
+
+
+def test_an_older_result_is_not_completed_by_a_new_attempt(trial: TrialFolder, config: TrialConfig) -> None:
+    finish(trial, config)
+    (trial.path / "test.json").write_text("{")
+    assert trial.status().state != "complete"
+    trial.begin(config, {})
+    trial.write_test_metrics({"mae": 0.1})
+    assert trial.result() is None
+
+
+@pytest.mark.parametrize("file", ["result.json", "test.json"])
+@pytest.mark.parametrize("content", ["", "{", '{"trial_id": "' + NAME, "\0", *map(json.dumps, FOREIGN)])
+def test_torn_or_foreign_outcomes_count_as_not_done(
+    file: str, content: str, trial: TrialFolder, config: TrialConfig
+) -> None:
+    finish(trial, config)
+    (trial.path / file).write_text(content)
+    assert trial.result() is None
+    assert trial.status().state == "pending"
+    assert trial.status().attempt == 1
+
+
+@pytest.mark.parametrize("change", [{"trial_id": "another"}, *({"valid": value} for value in FOREIGN)])
+def test_a_result_of_another_trial_or_another_shape(
+    change: dict[str, Any], trial: TrialFolder, config: TrialConfig
+) -> None:
+    finish(trial, config)
+    result = {**json.loads((trial.path / "result.json").read_text()), **change}
+    (trial.path / "result.json").write_text(json.dumps(result))
+    assert trial.result() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        '{"state": "running"}',
+        '{"state": "complete"}',
+        '{"state": "dancing"}',
+        '{"state": ["running"], "attempt": "2", "pid": null, "failure": 7, "epoch": 1.5}',
+        json.dumps({"state": "running", "host": socket.gethostname(), "pid": -1}),
+        json.dumps({"state": "running", "host": socket.gethostname(), "pid": 10**30}),
+        json.dumps({"state": "running", "host": socket.gethostname(), "pid": True}),
+    ],
+)
+def test_a_status_file_of_any_shape_is_read(content: str, trial: TrialFolder) -> None:
+    trial.path.mkdir(parents=True)
+    (trial.path / "status.json").write_text(content)
+    status = trial.status()
+    assert status.state in STATES
+    assert status.state not in ("complete", "failed")
+    for value, default in zip(vars(status).values(), vars(Status()).values(), strict=True):
+        assert type(value) is type(default)
+    trial.heartbeat(1, 1)
+
+
+def claim(trial: TrialFolder, **changes: Any) -> str:
+    """Write a running status with changes and return the state that is read."""
+    trial.heartbeat(1, 3)
+    path = trial.path / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return trial.status().state
+
+
+def test_running_means_that_its_process_lives(trial: TrialFolder) -> None:
+    assert claim(trial) == "running"
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert claim(trial, pid=child.pid, pid_started=0) == "running"
+    child.communicate(b"\n")
+    assert claim(trial, pid=child.pid, pid_started=0) == "pending"
+    assert trial.status().step == 3  # where it goes on
+    assert claim(trial, pid=child.pid, host="another-host") == "running"  # cannot be seen from here
+
+
+def test_a_pid_given_to_another_process_is_not_the_trial(trial: TrialFolder) -> None:
+    trial.heartbeat(1, 3)
+    ticks = json.loads((trial.path / "status.json").read_text())["pid_started"]
+    if not ticks:
+        pytest.skip("this system does not say when a process started")
+    assert claim(trial, pid_started=ticks + 1) == "pending"
+    assert claim(trial, pid_started=ticks) == "running"
+
+
+def test_the_time_is_utc(trial: TrialFolder) -> None:
+    trial.heartbeat(1, 1)
+    since = datetime.fromisoformat(trial.status().since)
+    assert since.utcoffset() == timedelta(0)
+    assert abs(since.timestamp() - time.time()) < 60
+
+
+def test_metrics_come_back_without_what_is_torn_or_foreign(trial: TrialFolder) -> None:
+    assert trial.metrics() == []
+    rows = [{"step": 1, "valid_mae": math.nan}, {"step": 2, "valid_mae": 0.5}]
+    trial.write_metrics(rows)
+    assert trial.metrics() == [{"step": 1, "valid_mae": None}, {"step": 2, "valid_mae": 0.5}]
+    with (trial.path / "metrics.jsonl").open("ab") as file:
+        file.write(b'[]\n7\n{"epoch": 1}\n{"step": "3"}\n\xff\xfe\n' + b"[" * 100_000 + b'\n\n{"step": 3, "va')
+    assert [row["step"] for row in trial.metrics()] == [1, 2]
+    (trial.path / "metrics.jsonl").unlink()
+    (trial.path / "metrics.jsonl").mkdir()
+    assert trial.metrics() == []
+
+
+def test_predictions(trial: TrialFolder) -> None:
+    columns = {"clip_id": ["a", "b"], "label": [1.0, -1.0], "score": [0.5, 0.0], "text": ["+0.5", None]}
+    frame = pandas.DataFrame({**columns, "parsed": [True, False], "in_range": [True, True]})
+    trial.write_predictions("valid", frame)
+    assert [file.name for file in trial.path.iterdir()] == ["predictions.valid.parquet"]
+    pandas.testing.assert_frame_equal(pandas.read_parquet(trial.path / "predictions.valid.parquet"), frame)
+
+
+def test_numbers_that_json_lacks_become_none() -> None:
+    value = {"a": math.nan, "b": [math.inf, (1.5, -math.inf)], "c": {"d": "nan", "e": True, "f": None}}
+    assert finite(value) == {"a": None, "b": [None, [1.5, None]], "c": {"d": "nan", "e": True, "f": None}}

@@ -1,0 +1,127 @@
+"""YAML is read as people mean it, or refused with the place."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from omni_msa.errors import InputError, Problem
+from omni_msa.yamlfile import parse, read
+
+BOMB = "a: &a [x, x]\nb: &b [*a, *a, *a, *a]\nc: [*b, *b, *b, *b]\n"
+
+
+def problem_of(function: Any, *arguments: Any) -> Problem:
+    with pytest.raises(InputError) as info:
+        function(*arguments)
+    (problem,) = info.value.problems
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2e-4", 2e-4),
+        ("2E4", 2e4),
+        ("-1.5e+3", -1500.0),
+        (".5e1", 5.0),
+        ("5e-4x", "5e-4x"),
+        ("e5", "e5"),
+        ("1_000", 1000),
+        ("0", 0),
+        ("-7", -7),
+        ("0.10", 0.1),
+        ("'010'", "010"),
+        ("12:30:00x", "12:30:00x"),
+        ("", None),
+        ("[text, audio]", ["text", "audio"]),
+        ("{a: {b: null}}", {"a": {"b": None}}),
+        ("'é'", "é"),
+    ],
+)
+def test_values(text: str, value: Any) -> None:
+    parsed = parse(text, "here")
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [
+        ("a: 1\nb: 2\na: 3", "'a' is written twice at line 3"),
+        ("x:\n  a: 1\n  'a': 2", "'a' is written twice at line 3"),
+        (BOMB, "aliases (*name) are not supported at line 2"),
+        ("a: !!python/object:os.system x", "tags (!name) are not supported"),
+        ("a: !!int abc", "tags"),
+        ("a: !!timestamp x", "tags"),
+        ("a: !!set {b}", "tags"),
+        ("a: 010", "010 is not written as a plain decimal number"),
+        ("a: 1:30", "1:30 is not written as a plain decimal number"),
+        ("a: 1:30.5", "1:30.5 is not written as a plain decimal number"),
+        ("on: 1", "the key True is read as bool"),
+        ("a: {1: 2}", "the key 1 is read as int"),
+        ("? [a]\n: b", "unhashable"),
+        ("a: 2024-01-01", "2024-01-01 is read as a date"),
+        ("a: 2024-13-45", "month"),
+        ("a: " + "9" * 30, "more than 64 bits"),
+        ("a: " + "9" * 5000, ""),
+        ("a: 0x" + "f" * 5000, "more than 64 bits"),
+        ('a: "\\ud800"', "surrogates"),
+        ("a: \x00", "special characters"),
+        ("[" * 3000, ""),
+        ("a: [1, 2", "expected ',' or ']'"),
+        ("a: 1\n---\nb: 2", "single document"),
+        ("\ta: 1", "cannot start any token"),
+    ],
+)
+def test_refused_with_the_reason(text: str, got: str) -> None:
+    problem = problem_of(parse, text, "here")
+    assert (problem.what, problem.where) == ("not valid YAML", "here")
+    assert got in problem.got
+    assert "unicode string" not in problem.got
+
+
+@given(st.text(alphabet="ab:[]{}&*!|>-?#'\"\\,\n 012.e%@`~<=\t\x00é", max_size=40))
+@example("a: !!bool x")
+@example("<<: a")
+@example("a: =")
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        parse(text, "here")
+    except InputError as error:
+        assert error.problems
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes("question: é\r\n".encode("utf-8-sig"))
+    assert read(path) == {"question": "é"}
+
+
+@pytest.mark.parametrize(
+    ("content", "what", "got"),
+    [
+        (b"", "not a mapping", "nothing"),
+        (b"- a\n- b\n", "not a mapping", "a list"),
+        (b"just words", "not a mapping", "a str"),
+        (b"\x89PNG\r\n\x1a\n\x00", "cannot read the file", "not UTF-8"),
+        ("é: 1".encode("utf-16"), "cannot read the file", "not UTF-8"),
+        (b"# " + b"x" * 1_000_000, "too large", "1000000 bytes"),
+    ],
+)
+def test_files_that_are_not_it(content: bytes, what: str, got: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    problem = problem_of(read, path)
+    assert what in problem.what
+    assert got in problem.got
+    assert problem.where == str(path)
+
+
+def test_missing_file_folder_and_a_file_without_an_end(tmp_path: Path) -> None:
+    assert problem_of(read, tmp_path / "no.yaml").got == "No such file or directory"
+    assert problem_of(read, tmp_path).got == "Is a directory"
+    assert "too large" in problem_of(read, Path(os.devnull).with_name("zero")).what
