@@ -1,19 +1,22 @@
 """Trainable low-rank weights (LoRA, arXiv 2106.09685): attached to a frozen backbone for one trial, taken off again."""
 
+import logging
 import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-from peft import LoraConfig
-from peft.tuners.lora import LoraLayer, LoraModel
-from torch import nn
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)  # it warns about a kernel we do not use
 
-from omni_msa.config import AdapterConfig
-from omni_msa.seeding import derive
-from omni_msa.sizes import first_adapted_layer
-from omni_msa.thinker import Backbone
+import torch  # noqa: E402
+from peft import LoraConfig  # noqa: E402
+from peft.tuners.lora import LoraLayer, LoraModel  # noqa: E402
+from torch import nn  # noqa: E402
+
+from omni_msa.config import AdapterConfig  # noqa: E402
+from omni_msa.seeding import derive  # noqa: E402
+from omni_msa.sizes import first_adapted_layer  # noqa: E402
+from omni_msa.thinker import Backbone  # noqa: E402
 
 _TOWER_PATHS = {"text": r"language_model\.layers", "audio": r"audio_tower\.layers", "video": r"visual\.blocks"}
 

@@ -23,7 +23,10 @@ def explain(
         where: file the values come from.
         options: for each plug-in section, the model its values were checked against.
     """
-    return [_problem(item, model, where, options or {}) for item in error.errors()]
+    items = error.errors()
+    inner = {item["loc"][:-1] for item in items}  # a list that is too short only because its items were refused
+    kept = (item for item in items if item["type"] != "too_short" or item["loc"] not in inner)
+    return [_problem(item, model, where, options or {}) for item in kept]
 
 
 def _problem(item: "ErrorDetails", model: type[Section], where: str, options: dict[str, Any]) -> Problem:
@@ -43,6 +46,8 @@ def _problem(item: "ErrorDetails", model: type[Section], where: str, options: di
         return Problem("wrong value", place, got, "a mapping of names to values")
     if item["type"] in ("tuple_type", "list_type"):
         return Problem("wrong value", place, got, "a list in square brackets")
+    if item["type"] == "too_short":
+        return Problem("wrong value", place, got, f"at least {context['min_length']} of them")
     if not item["msg"].startswith("Input should be "):
         return Problem(item["msg"].removeprefix("Value error, "), place, got)
     names = re.findall(r"'([^']*)'", str(context.get("expected", "")))

@@ -3,13 +3,14 @@
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 # Read by ray when it is imported or started.
 _ENVIRONMENT = {
@@ -32,6 +33,8 @@ from omni_msa.attempt import Job, Train, run_attempt  # noqa: E402
 from omni_msa.dispatch import JobQueue, Wait  # noqa: E402
 from omni_msa.pool import THREAD_VARIABLES  # noqa: E402
 
+# Only this machine can reach it. Ray replaces 127.0.0.1 by the address the network knows the machine by, no other.
+_LOOPBACK = "127.0.0.2"
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
 
 
@@ -77,7 +80,7 @@ def run(
         RuntimeError: Ray itself failed.
     """
     with tempfile.TemporaryDirectory(prefix="omni_msa_", dir="/tmp", ignore_cleanup_errors=True) as scratch:
-        with _started_ray(workers, Path(scratch)):
+        with redirect_stderr(cast(TextIO, _WithoutRay(sys.stderr))), _started_ray(workers, Path(scratch)):
             tuner = _tuner(Feeder(queue, Path(scratch)), workers, Path(scratch), _attempts(make_resident, train))
             _fit(tuner, is_overdue)
         shutil.rmtree(scratch, ignore_errors=True)
@@ -96,11 +99,25 @@ def _started_ray(workers: Workers, scratch: Path) -> Iterator[None]:
         else:
             local: dict[str, Any] = {"num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
             memory, folder = {"object_store_memory": _OBJECT_STORE_BYTES}, {"_temp_dir": str(scratch / "ray")}
-            ray.init("local", include_dashboard=False, _node_ip_address="127.0.0.1", **local, **memory, **folder, **quiet)
+            ray.init("local", include_dashboard=False, _node_ip_address=_LOOPBACK, **local, **memory, **folder, **quiet)
         try:
             yield
         finally:
             ray.shutdown()
+
+
+class _WithoutRay:
+    """Standard error without what Ray's own threads print about lost workers: it would tear the live display."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        is_ours = not threading.current_thread().name.startswith("ray_")
+        return self._stream.write(text) if is_ours else len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextmanager
@@ -201,8 +218,12 @@ class Feeder(Searcher):  # type: ignore[misc]
             self._queue.done(ours)
 
     def _what_tune_knows(self, trial_id: str) -> str:
-        files = self._scratch.glob(f"tune/**/*{trial_id}*/error.txt")
+        files = (file for file in self._scratch.rglob("error.txt") if trial_id in file.parent.name)
         return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune stores a copy of the searcher to restore an experiment; we start a new one instead."""
+        return {}
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing is kept: the ledger is."""

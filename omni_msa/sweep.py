@@ -214,9 +214,11 @@ def _check_overlap(axis: str, axes: dict[str, list[Any]]) -> list[Problem]:
 def _name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
     """Say `axes.<axis>` where the value at fault came from an axis."""
     for axis in sorted(point, key=len, reverse=True):
-        if problem.where == axis or problem.where.startswith(f"{axis}."):
+        if f"{problem.where}.".startswith(f"{axis}."):
             is_whole = not isinstance(point[axis], dict)
             return replace(problem, where=f"axes.{axis if is_whole else problem.where}")
+        if axis.startswith(f"{problem.where}."):  # the axis made keys where none can be
+            return replace(problem, where=f"axes.{axis}")
     return problem
 
 

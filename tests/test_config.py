@@ -89,9 +89,7 @@ CASES: list[tuple[dict[str, Any], Problem]] = [
     ({"modalities": "text"}, Problem("wrong value", "a.yaml modalities", "'text'", "a list in square brackets")),
     (
         {"modalities": ["text", "vidio"]},
-        Problem(
-            "wrong value", "a.yaml modalities.1", "'vidio'", "'text', 'audio' or 'video'", 'did you mean "video"?'
-        ),
+        Problem("wrong value", "a.yaml modalities.1", "'vidio'", "'text', 'audio' or 'video'", 'did you mean "video"?'),
     ),
     (
         {"modalities": ["text", "text"]},
