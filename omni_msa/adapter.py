@@ -64,7 +64,7 @@ class Adapter:
     def train(self, mode: bool) -> None:
         """Switch the adapter's dropout on or off; the frozen backbone stays in eval mode."""
         for layer in self._layers.values():
-            layer.lora_dropout.train(mode)  # type: ignore[operator]
+            layer.lora_dropout.train(mode)
 
     def initialise(self, seed: int) -> None:
         """Draw A uniformly as torch does for a linear layer and set B to zero.
@@ -94,7 +94,7 @@ def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[A
     num_layers = backbone.num_text_layers
     lora = LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type]  # a fraction works as well
+        lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=target_pattern(config, num_layers),
         bias="none",

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -78,7 +79,8 @@ class Assembly:
     def trainable(self) -> dict[str, torch.Tensor]:
         """Return the live trainable tensors by name: the adapter's and the readout's."""
         adapter = self.adapter.state_dict() if self.adapter is not None else {}
-        parts = {"adapter": adapter, "readout": dict(self.readout.named_parameters())}
+        readout: dict[str, torch.Tensor] = dict(self.readout.named_parameters())
+        parts = {"adapter": adapter, "readout": readout}
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -121,11 +123,12 @@ class Assembly:
         if self.forward is not None:
             self.forward.keep(prompts, None, self.readout.decodes)
         batch = self.config.runtime.eval_batch
-        return evaluate.as_frame(clips, evaluate.predict(self.readout, self.forward, prompts, batch))
+        predictions = evaluate.predict(self.readout, self.forward, prompts, batch)
+        return evaluate.as_frame(clips, predictions)
 
     def latency_s(self, clips: list[Clip]) -> float:
         """Return the median seconds from a clip's files to its score: batch 1, nothing cached, after a warm-up."""
-        bare = None
+        bare: Any = None
         if self.forward is not None:
             bare = Forward(self.forward.backbone, seconds_per_grid=self.forward.seconds_per_grid)
 
@@ -136,7 +139,7 @@ class Assembly:
         return evaluate.latency(one, clips[:NUM_LATENCY_CLIPS])
 
     def _decode(self, clip: Clip) -> Prepared:
-        parts = {}
+        parts: dict[str, Any] = {}
         for modality in self.config.modalities:
             source = getattr(clip, modality, None)
             if source is not None:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
+from typing import Any
 
 import pandas as pd
 import psutil
 import torch
 
 from omni_msa.clip import Clip
-from omni_msa.forward import Forward
 from omni_msa.metrics import compute
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout
@@ -19,12 +19,12 @@ from omni_msa.readout import Prediction, Readout
 _SAMPLE_S = 0.2
 
 
-def predict(readout: Readout, forward: Forward, prompts: list[Prompt], batch: int) -> list[Prediction]:
+def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -> list[Prediction]:
     """Return one prediction for each prompt, in order; passes are over prompts of like length.
 
     Args:
         readout: in eval mode.
-        forward: over the backbone with the chosen adapter weights.
+        forward: passes over the backbone with the chosen adapter weights; None for a readout without a backbone.
         prompts: of one split.
         batch: prompts per pass.
     """

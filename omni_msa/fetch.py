@@ -122,7 +122,9 @@ def _download(package: _Package, scratch: Path, num_bytes: int, progress: Progre
     return files[0]
 
 
-def _watch(process: subprocess.Popen, what: str, scratch: Path, num_bytes: int, progress: Progress | None) -> None:
+def _watch(
+    process: subprocess.Popen[bytes], what: str, scratch: Path, num_bytes: int, progress: Progress | None
+) -> None:
     total = max(1, -(-num_bytes // 10**6))
     reported = -1
     try:

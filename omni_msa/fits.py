@@ -111,7 +111,7 @@ def digest(tensors: Tensors) -> str:
     total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tuple(tensor.shape)} ".encode())
-        total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy())
+        total.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
     return total.hexdigest()[:16]
 
 

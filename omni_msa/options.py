@@ -1,8 +1,9 @@
 """Base classes of all configuration: frozen, strict, unknown keys forbidden."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 class Section(BaseModel):
@@ -11,6 +12,14 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_default=True, protected_namespaces=()
     )
+
+
+def _absolute(folder: str) -> str:
+    """Trials run in processes of their own: a folder must mean the same in each."""
+    return str(Path(folder).expanduser().absolute())
+
+
+Folder = Annotated[str, AfterValidator(_absolute)]
 
 
 def runtime_only(default: Any, **constraints: Any) -> Any:
@@ -28,7 +37,7 @@ class DatasetOptions(Section):
     """What every dataset plug-in's `Options` has; a plug-in narrows `name` and adds its own."""
 
     name: str
-    root: str | None = runtime_only(None, description="folder of the corpus; where it lies does not change results")
+    root: Folder | None = runtime_only(None, description="folder of the corpus; where it lies does not change results")
 
 
 class BackboneOptions(Section):
@@ -38,7 +47,7 @@ class BackboneOptions(Section):
     quantization: str = "none"
     dtype: str = "float32"
     attention: str = "sdpa"
-    weights: str | None = runtime_only(None, description="local folder with the weights, instead of fetching them")
+    weights: Folder | None = runtime_only(None, description="local folder with the weights, instead of fetching them")
 
 
 class ReadoutOptions(Section):

@@ -54,7 +54,9 @@ def _time_text(plan: Plan, num_left: int) -> str:
         return "to run: nothing"
     seconds = plan.expected.seconds
     time = "unknown" if seconds is None else f"about {duration(seconds)}"
-    return f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once; expected time {time} ({plan.expected.basis})"
+    return (
+        f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once; expected time {time} ({plan.expected.basis})"
+    )
 
 
 def _cell_row(plan: Plan, label: str, retry: bool) -> tuple[str, ...]:
@@ -70,7 +72,9 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay out rows of text: the first column to the left, the others to the right."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [
-        "  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
+        )
         for row in rows
     ]
 

@@ -87,7 +87,9 @@ def check_disk(needed: float, ledger_root: Path) -> list[Problem]:
     if free[cache] < needed + SPARE_GB:
         allowed = f"about {needed + SPARE_GB:.1f} GB"
         step = "make room, or set OMNI_MSA_CACHE to a folder on a larger disk"
-        problems.append(Problem("too little disk for the cache", str(cache), f"{free[cache]:.1f} GB free", allowed, step))
+        problems.append(
+            Problem("too little disk for the cache", str(cache), f"{free[cache]:.1f} GB free", allowed, step)
+        )
     if free[ledger] < SPARE_GB:
         step = "make room, or set OMNI_MSA_LEDGER to a folder on a larger disk"
         got, allowed = f"{free[ledger]:.1f} GB free", f"about {SPARE_GB:.1f} GB"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omni_msa.clip import Clip
-from omni_msa.prepare import Prepared
+from omni_msa.prepared import Prepared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -2,39 +2,37 @@
 
 import logging
 import os
-import shutil
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
-# Read by ray when it is imported or started.
+from omni_msa.attempt import Job, Train, run_attempt
+from omni_msa.dispatch import JobQueue, Wait
+from omni_msa.pool import THREAD_VARIABLES
+
+if TYPE_CHECKING:
+    from ray import tune
+    from ray.tune.search import Searcher
+
+MakeResident = Callable[[], Any]
+
+# Ray reads these when it is imported or started.
 _ENVIRONMENT = {
     "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_WARN_THRESHOLD_S": "3600",
 }
-os.environ.update({name: value for name, value in _ENVIRONMENT.items() if name not in os.environ})
-
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-from ray.tune.search import Searcher  # noqa: E402
-
-from omni_msa.attempt import Job, Train, run_attempt  # noqa: E402
-from omni_msa.dispatch import JobQueue, Wait  # noqa: E402
-from omni_msa.pool import THREAD_VARIABLES  # noqa: E402
-
-# Only this machine can reach it. Ray replaces 127.0.0.1 by the address the network knows the machine by, no other.
-_LOOPBACK = "127.0.0.2"
+# Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
 
 
@@ -64,7 +62,7 @@ def run(
     queue: JobQueue,
     workers: Workers,
     is_overdue: Callable[[], bool],
-    make_resident: Callable[[], Any] | None = None,
+    make_resident: MakeResident | None = None,
     train: Train | None = None,
 ) -> None:
     """Run all jobs of a queue; returns when the queue is empty and nothing runs any more.
@@ -79,35 +77,27 @@ def run(
     Raises:
         RuntimeError: Ray itself failed.
     """
-    with tempfile.TemporaryDirectory(prefix="omni_msa_", dir="/tmp", ignore_cleanup_errors=True) as scratch:
-        with redirect_stderr(cast(TextIO, _WithoutRay(sys.stderr))), _started_ray(workers, Path(scratch)):
-            tuner = _tuner(Feeder(queue, Path(scratch)), workers, Path(scratch), _attempts(make_resident, train))
-            _fit(tuner, is_overdue)
-        shutil.rmtree(scratch, ignore_errors=True)
+    threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
+    inherited = {**_ENVIRONMENT, **threads, **({} if workers.address else _LOOPBACK)}
+    with (
+        _temporary_folder() as scratch,
+        redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))),
+        _environment(inherited),
+        _started_ray(workers, scratch, {**_ENVIRONMENT, **threads}),
+    ):
+        tuner = _tuner(_feeder(queue, scratch), workers, scratch, _attempts(make_resident, train))
+        _fit(tuner, is_overdue)
 
 
 @contextmanager
-def _started_ray(workers: Workers, scratch: Path) -> Iterator[None]:
-    """Start Ray on the loopback interface, or join a cluster; leave nothing behind."""
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
-    with _environment(threads):
-        if workers.address:
-            ray.init(workers.address, runtime_env={"env_vars": {**_ENVIRONMENT, **threads}}, **quiet)
-        else:
-            local: dict[str, Any] = {"num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
-            memory, folder = {"object_store_memory": _OBJECT_STORE_BYTES}, {"_temp_dir": str(scratch / "ray")}
-            ray.init("local", include_dashboard=False, _node_ip_address=_LOOPBACK, **local, **memory, **folder, **quiet)
-        try:
-            yield
-        finally:
-            ray.shutdown()
+def _temporary_folder() -> Iterator[Path]:
+    # In /tmp, because Ray makes sockets below it, whose whole path may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="omni_msa_", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
 
 
 class _WithoutRay:
-    """Standard error without what Ray's own threads print about lost workers: it would tear the live display."""
+    """Standard output without what Ray's own threads print about lost workers: it would tear the live display."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -129,12 +119,35 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
 
 
-def _tuner(feeder: "Feeder", workers: Workers, scratch: Path, trainable: type[tune.Trainable]) -> tune.Tuner:
+@contextmanager
+def _started_ray(workers: Workers, scratch: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Start Ray on the loopback interface, or join a cluster; leave nothing behind."""
+    import ray
+
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    if workers.address:
+        settings |= {"address": workers.address, "runtime_env": {"env_vars": environment}}
+    else:
+        settings |= {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
+        settings |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+        settings |= {"_temp_dir": str(scratch / "ray")}
+    ray.init(**settings)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _tuner(feeder: "Searcher", workers: Workers, scratch: Path, trainable: "type[tune.Trainable]") -> "tune.Tuner":
+    from ray import tune
+
     return tune.Tuner(
         tune.with_resources(trainable, tune.PlacementGroupFactory([workers.resources])),
         tune_config=tune.TuneConfig(search_alg=feeder, num_samples=-1, reuse_actors=True),
@@ -142,7 +155,7 @@ def _tuner(feeder: "Feeder", workers: Workers, scratch: Path, trainable: type[tu
     )
 
 
-def _fit(tuner: tune.Tuner, is_overdue: Callable[[], bool]) -> None:
+def _fit(tuner: "tune.Tuner", is_overdue: Callable[[], bool]) -> None:
     """Let Tune run in a thread, so that this one stays free for signals and can give up waiting."""
     errors: list[BaseException] = []
 
@@ -160,17 +173,13 @@ def _fit(tuner: tune.Tuner, is_overdue: Callable[[], bool]) -> None:
         raise RuntimeError("Ray Tune failed") from errors[0]
 
 
-def _attempts(make_resident: Callable[[], Any] | None, train: Train | None) -> type[tune.Trainable]:
+def _attempts(make_resident: MakeResident | None, train: Train | None) -> "type[tune.Trainable]":
     """Return the class whose instances live as long as their process and run one trial after the other."""
+    from ray import tune
 
-    class Attempts(tune.Trainable):  # type: ignore[misc]
+    class Attempts(tune.Trainable):
         def setup(self, config: dict[str, Any]) -> None:
-            if make_resident is None:
-                from omni_msa.resident import Resident
-
-                self.resident = Resident()
-            else:
-                self.resident = make_resident()
+            self.resident = _new_resident() if make_resident is None else make_resident()
             self.job = Job(**config["job"])
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -186,47 +195,47 @@ def _attempts(make_resident: Callable[[], Any] | None, train: Train | None) -> t
     return Attempts
 
 
-class Feeder(Searcher):  # type: ignore[misc]
-    """Hands Tune the jobs of a queue: the next trial, wait, or finished.
+def _new_resident() -> Any:
+    from omni_msa.resident import Resident
 
-    Args:
-        queue: of the jobs.
-        scratch: where Tune writes what it knows of a lost process.
-    """
+    return Resident()
 
-    def __init__(self, queue: JobQueue, scratch: Path) -> None:
-        super().__init__()
-        self._queue, self._scratch = queue, scratch
-        self._trial_ids: dict[str, str] = {}  # Tune's name for each of our trials
 
-    def suggest(self, trial_id: str) -> Any:
-        """Return the next job as a configuration, None to be asked again, or the sign that all is done."""
-        job = self._queue.take()
-        if isinstance(job, Wait):
-            return Searcher.FINISHED if job is Wait.FINISHED else None
-        self._trial_ids[trial_id] = job.trial_id
-        return {"job": asdict(job)}
+def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
+    """Return what hands Tune the jobs of a queue: the next trial, wait, or finished."""
+    from ray.tune.search import Searcher
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the queue how the trial ended; `error` means that its process was lost."""
-        ours = self._trial_ids.pop(trial_id, None)
-        if ours is None:
-            return
-        if error:
-            self._queue.lost(ours, self._what_tune_knows(trial_id))
-        else:
-            self._queue.done(ours)
+    class Feeder(Searcher):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trial_ids: dict[str, str] = {}  # Tune's name of a trial to ours
 
-    def _what_tune_knows(self, trial_id: str) -> str:
-        files = (file for file in self._scratch.rglob("error.txt") if trial_id in file.parent.name)
-        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+        def suggest(self, trial_id: str) -> Any:
+            job = queue.take()
+            if isinstance(job, Wait):
+                return Searcher.FINISHED if job is Wait.FINISHED else None
+            self.trial_ids[trial_id] = job.trial_id
+            return {"job": asdict(job)}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune stores a copy of the searcher to restore an experiment; we start a new one instead."""
-        return {}
+        def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+            ours = self.trial_ids.pop(trial_id, None)
+            if ours is not None and error:  # its process was lost: what a trial raises is caught within
+                queue.lost(ours, _what_tune_knows(scratch, trial_id))
+            elif ours is not None:
+                queue.done(ours)
 
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing is kept: the ledger is."""
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            return object, ()  # Tune pickles a copy to restore an experiment from; we start a new one instead
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing was kept."""
+        def save(self, checkpoint_path: str) -> None:
+            """Nothing is kept: the ledger is."""
+
+        def restore(self, checkpoint_path: str) -> None:
+            """Nothing was kept."""
+
+    return Feeder()
+
+
+def _what_tune_knows(scratch: Path, trial_id: str) -> str:
+    files = [file for file in scratch.rglob("error.txt") if trial_id in file.parent.name]
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)

@@ -95,7 +95,7 @@ def train(
                     part = batch[first : first + config.runtime.micro_batch]
                     losses = readout.losses(forward, [prompts[each] for each in part], labels[part])
                     loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
-                    loss.backward()
+                    loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.item()
                 if not math.isfinite(total):
                     named = ", ".join(splits.train[each].id for each in batch)
@@ -139,9 +139,9 @@ def train(
             built.load(best)
         elif readout.closed_form and forward is not None:
             started = time.perf_counter()
-            for part in (splits.train, splits.valid):
-                forward.keep(built.prompts(part), None, readout.decodes)
-            both = [(built.prompts(part), built.labels(part)) for part in (splits.train, splits.valid)]
+            for clips in (splits.train, splits.valid):
+                forward.keep(built.prompts(clips), None, readout.decodes)
+            both = [(built.prompts(clips), built.labels(clips)) for clips in (splits.train, splits.valid)]
             readout.fit(forward, both[0], both[1], config.runtime.eval_batch)
             record.train_s = time.perf_counter() - started
 

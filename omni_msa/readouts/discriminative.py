@@ -1,5 +1,6 @@
 """A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713)."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -36,7 +37,11 @@ def build(options: Options, task: "Task") -> "Readout":
     from omni_msa.prompt import Prompt
     from omni_msa.readout import Prediction, Readout, clip_score
 
-    losses = {"l1": functional.l1_loss, "huber": functional.huber_loss, "mse": functional.mse_loss}
+    kinds: dict[str, Callable[..., Tensor]] = {
+        "l1": functional.l1_loss,
+        "huber": functional.huber_loss,
+        "mse": functional.mse_loss,
+    }
 
     class Discriminative(Readout):
         def __init__(self) -> None:
@@ -46,7 +51,7 @@ def build(options: Options, task: "Task") -> "Readout":
         def losses(self, forward: Forward, prompts: list[Prompt], labels: Tensor) -> Tensor:
             target = (labels - task.label_mean) / task.label_std
             output = self.head(forward.states(prompts)[:, 0])
-            return losses[options.loss](output, target, reduction="none")
+            return kinds[options.loss](output, target, reduction="none")
 
         @no_grad()
         def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
