@@ -44,7 +44,7 @@ def target_pattern(config: AdapterConfig, num_text_layers: int) -> str:
 
 
 class Adapter:
-    """The low-rank weights of one trial, in float32 (peft's rule) whatever the backbone's type."""
+    """The low-rank weights of one trial, in float32 whatever the backbone's type."""
 
     def __init__(self, layers: dict[str, LoraLayer]) -> None:
         self._layers = layers
@@ -103,6 +103,9 @@ def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[A
     tuner = LoraModel(inner, lora, "default")
     try:
         layers = {name: module for name, module in inner.named_modules() if isinstance(module, LoraLayer)}
+        for layer in layers.values():  # peft gives them the backbone's type, too coarse for small steps
+            layer.lora_A.float()
+            layer.lora_B.float()
         adapter = Adapter(layers)
         adapter.initialise(seed)
         yield adapter

@@ -14,6 +14,7 @@ from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
 from omni_msa.config import TrialConfig
 from omni_msa.forward import Forward
+from omni_msa.options import ReadoutOptions
 from omni_msa.prefix import PrefixStore
 from omni_msa.prepare import PreparedClips, prepare
 from omni_msa.prepared import Prepared
@@ -51,6 +52,14 @@ def build_forward(config: TrialConfig, backbone: Backbone, weights: str) -> Forw
     return Forward(backbone, first_layer, store, seconds_per_grid, runtime.gradient_checkpointing)
 
 
+def fit_options(options: ReadoutOptions) -> ReadoutOptions:
+    """Return the options of the readout that is trained, equal for all readouts that share a fit."""
+    plugin = plugins.load("readouts", options.name)
+    shared = {name: getattr(options, name) for name in plugin.fit_fields}
+    model: type[ReadoutOptions] = plugins.load("readouts", plugin.fit_as).Options
+    return model(**shared)
+
+
 @dataclass
 class Assembly:
     """What a trial runs on. `adapter`, `forward` and `inputs` are None where its readout does without.
@@ -60,7 +69,9 @@ class Assembly:
         device: "cpu" or "cuda".
         splits: the clips; test is locked.
         task: what the readout may know of the data.
-        readout: on the device.
+        readout: on the device; predicts valid and test once the checkpoint has been chosen.
+        fitted: the readout that is trained and by whose predictions an epoch is chosen. It is the same for all trials
+            that share a fit, or the fit would depend on which of them came first.
         adapter: attached to the backbone.
         forward: passes over the backbone.
         inputs: prepared sound and picture of all clips.
@@ -71,6 +82,7 @@ class Assembly:
     splits: Splits
     task: Task
     readout: Readout
+    fitted: Readout
     adapter: Adapter | None = None
     forward: Forward | None = None
     inputs: PreparedClips | None = None
@@ -79,7 +91,7 @@ class Assembly:
     def trainable(self) -> dict[str, torch.Tensor]:
         """Return the live trainable tensors by name: the adapter's and the readout's."""
         adapter = self.adapter.state_dict() if self.adapter is not None else {}
-        readout: dict[str, torch.Tensor] = dict(self.readout.named_parameters())
+        readout: dict[str, torch.Tensor] = dict(self.fitted.named_parameters())
         parts = {"adapter": adapter, "readout": readout}
         return {f"{part}/{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
@@ -88,10 +100,12 @@ class Assembly:
         with torch.no_grad():
             for name, tensor in self.trainable().items():
                 tensor.copy_(tensors[name])
+        self.readout.load_state_dict(self.fitted.state_dict())
 
     def set_training(self, mode: bool) -> None:
         """Switch the dropout of readout and adapter on or off."""
         self.readout.train(mode)
+        self.fitted.train(mode)
         if self.adapter is not None:
             self.adapter.train(mode)
 
@@ -116,14 +130,15 @@ class Assembly:
         assert self.task.tokenizer is not None
         return build_prompt(clip, self.config.modalities, media, address, self.task.tokenizer, self.task.label_range)
 
-    def predict(self, clips: list[Clip]) -> pd.DataFrame:
-        """Return the predictions file of a split."""
+    def predict(self, clips: list[Clip], readout: Readout | None = None) -> pd.DataFrame:
+        """Return the predictions file of a split, by default of the trial's own readout."""
+        readout = readout or self.readout
         self.set_training(False)
         prompts = self.prompts(clips)
         if self.forward is not None:
-            self.forward.keep(prompts, None, self.readout.decodes)
+            self.forward.keep(prompts, None, readout.decodes)
         batch = self.config.runtime.eval_batch
-        predictions = evaluate.predict(self.readout, self.forward, prompts, batch)
+        predictions = evaluate.predict(readout, self.forward, prompts, batch)
         return evaluate.as_frame(clips, predictions)
 
     def latency_s(self, clips: list[Clip]) -> float:
@@ -167,14 +182,17 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
     if "backbone" not in plugin.uses:
         task = Task(*statistics)
-        return Assembly(config, device, splits, task, plugin.build(config.readout, task))
+        readout = plugin.build(config.readout, task)
+        return Assembly(config, device, splits, task, readout, readout)
     backbone = resident.backbone(config.backbone, device)
     adapter = None
     if plugin.trained:
         adapter = stack.enter_context(attached(backbone, config.adapter, seed))
     task = Task(*statistics, backbone.hidden_size, backbone.tokenizer)
     torch.manual_seed(derive(seed, "readout"))
-    readout = plugin.build(config.readout, task).to(device)
+    fitted = readout = plugin.build(config.readout, task).to(device)
+    if (options := fit_options(config.readout)) != config.readout:
+        fitted = plugins.load("readouts", options.name).build(options, task).to(device)
     inputs = prepare(clips, config.modalities, config.media, num_workers=0)
     forward = build_forward(config, backbone, resident.weights)
-    return Assembly(config, device, splits, task, readout, adapter, forward, inputs)
+    return Assembly(config, device, splits, task, readout, fitted, adapter, forward, inputs)

@@ -56,7 +56,7 @@ def latency(one: Callable[[Clip], object], clips: list[Clip]) -> float:
 
     Args:
         one: prepares and predicts a clip, nothing cached.
-        clips: at least two; the first is the warm-up.
+        clips: the first is the warm-up; a single clip is measured as it is.
     """
     times = []
     for clip in clips:
@@ -65,7 +65,7 @@ def latency(one: Callable[[Clip], object], clips: list[Clip]) -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-    return median(times[1:])
+    return median(times[1:] or times)
 
 
 @contextmanager

@@ -75,8 +75,10 @@ class FitFolder:
         loaded = _load(self._state)
         if loaded is None:
             return None
-        record = FitRecord(**json.loads(loaded[0]["record"]))
-        best = self.best()
+        values = json.loads(loaded[0].get("record", "{}"))
+        if set(values) != set(asdict(FitRecord())):
+            return None
+        record, best = FitRecord(**values), self.best()
         return (record, loaded[1]) if record.best_epoch == 0 or best is not None else None
 
     def save_best(self, tensors: Tensors, epoch: int) -> None:

@@ -97,6 +97,8 @@ class Forward:
             (B, 1 + S, D): the prompt's last token, then the tree's.
         """
         opened = self._open(prompts)
+        if not tokens:
+            return opened.last_state[:, None]
         depth: list[int] = []
         sees = torch.eye(len(tokens), dtype=torch.bool)
         for node, parent in enumerate(parents):

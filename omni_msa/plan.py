@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from omni_msa import hardware, plugins, preflight
@@ -92,18 +91,19 @@ def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:
     return [trial for trial in trials if trial.status.state not in ends]
 
 
-def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False) -> Plan:
+def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool = False) -> Plan:
     """Identify every trial of a sweep and look it up in the ledger.
 
     Args:
         sweep: the checked sweep.
         ledger: the trials on disk.
         retry: count failed trials among those to run.
+        elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
     prints, problems = _fingerprints(sweep)
     trials = _trials(sweep, ledger, prints)
     left = missing(trials, retry) if not problems else trials
-    refusals = [*problems, *preflight.check([trial.config for trial in left], ledger.root)]
+    refusals = [*problems, *preflight.check([trial.config for trial in left], ledger.root, elsewhere)]
     models = _models(sweep.cells)
     runtime = sweep.cells[0].config.runtime
     num_slots = hardware.num_slots(runtime, max((model.weights_gb for model in models), default=0.0))
@@ -117,9 +117,8 @@ def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem
     prints: dict[DatasetOptions, str] = {}
     problems: list[Problem] = []
     for options in dict.fromkeys(cell.config.dataset for cell in sweep.cells):
-        root = Path(options.root).expanduser().absolute() if options.root else None
         try:
-            prints[options] = plugins.load("datasets", options.name).fingerprint(root, options)
+            prints[options] = plugins.load("datasets", options.name).fingerprint(preflight.root_of(options), options)
         except InputError as error:
             prints[options] = f"unreadable {options.model_dump_json()}"
             problems += error.problems

@@ -1,7 +1,7 @@
 """What would stop a run, found before anything starts: data, weights, GPU, disk. No torch in here."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from omni_msa import hardware, plugins
 from omni_msa.cache import cache_folder
 from omni_msa.config import MediaConfig, TrialConfig
 from omni_msa.errors import InputError, Problem
+from omni_msa.options import DatasetOptions
 from omni_msa.sizes import Dimensions, first_adapted_layer, num_base_parameters
 
 SPARE_GB = 1.0
@@ -17,14 +18,15 @@ _CLIP_GB = 0.3e-3  # the clip's own file and the kept states of its prompt
 _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
 
 
-def check(configs: Sequence[TrialConfig], ledger_root: Path) -> list[Problem]:
+def check(configs: Sequence[TrialConfig], ledger_root: Path, elsewhere: bool = False) -> list[Problem]:
     """Return all that would stop these trials, each problem once.
 
     Args:
         configs: of the trials that are to run; none, and nothing is checked.
         ledger_root: the ledger's folder, which need not exist.
+        elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
-    problems = [*_check_plugins(configs), *_check_gpu(configs)]
+    problems = [*_check_plugins(configs), *([] if elsewhere else _check_gpu(configs))]
     if configs:
         problems += check_disk(needed_gb(configs), ledger_root)
     return list(dict.fromkeys(problems))
@@ -32,12 +34,16 @@ def check(configs: Sequence[TrialConfig], ledger_root: Path) -> list[Problem]:
 
 def _check_plugins(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
     for dataset in _distinct(config.dataset for config in configs):
-        root = Path(dataset.root).expanduser().absolute() if dataset.root else None
-        yield from _found("datasets", dataset, root)
+        yield from _found("datasets", dataset, root_of(dataset))
     for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
         yield from _found("backbones", backbone)
     for config in _distinct(config for config in configs if uses(config, "adapter")):
         yield from _check_adapter(config)
+
+
+def root_of(dataset: DatasetOptions) -> Path | None:
+    """Return the folder of a corpus, if the settings name one."""
+    return Path(dataset.root).expanduser().absolute() if dataset.root else None
 
 
 def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
@@ -49,8 +55,6 @@ def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
 
 
 def _check_adapter(config: TrialConfig) -> list[Problem]:
-    from omni_msa.sizes import first_adapted_layer
-
     try:
         first_adapted_layer(dimensions(config).text.num_layers, config.adapter.text_layers)
     except InputError as error:
@@ -136,3 +140,19 @@ def dimensions(config: TrialConfig) -> Dimensions:
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
+
+
+def make_ready(configs: Sequence[TrialConfig], progress: Callable[[str, int, int], None]) -> None:
+    """Fetch weights and fetch or generate clips, so that trials find them.
+
+    Args:
+        configs: of the trials that are to run.
+        progress: called with (what, done, total).
+
+    Raises:
+        InputError: something cannot be had, such as without a network; says which file to put where.
+    """
+    for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
+        plugins.load("backbones", backbone.name).fetch(backbone, progress)
+    for dataset in _distinct(config.dataset for config in configs):
+        plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)

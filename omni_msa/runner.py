@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -138,9 +139,13 @@ def _started_ray(workers: Workers, scratch: Path, environment: dict[str, str]) -
         settings |= {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
         settings |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
         settings |= {"_temp_dir": str(scratch / "ray")}
-    ray.init(**settings)
+    ours = signal.getsignal(signal.SIGTERM)
     try:
+        ray.init(**settings)
+        signal.signal(signal.SIGTERM, ours)  # Ray has put its own, which ends the process with trials in flight
         yield
+    except SystemExit as error:  # that one, asked while Ray was starting
+        raise KeyboardInterrupt from error
     finally:
         ray.shutdown()
 

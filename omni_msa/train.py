@@ -54,7 +54,7 @@ def train(
         peak_memory_gb = stack.enter_context(evaluate.peak_memory(device))
         stack.callback(resident.check_unchanged)  # runs once the adapter is taken off
         built = assemble(config, resident, stack)
-        splits, readout, forward = built.splits, built.readout, built.forward
+        splits, readout, fitted, forward = built.splits, built.readout, built.fitted, built.forward
         trainable = built.trainable()
 
         if is_trained:
@@ -67,7 +67,7 @@ def train(
             record = finished or FitRecord(hashes=_hashes(built, seed, plan.epochs))
             groups = [
                 {"params": built.adapter.parameters(), "peak": plan.learning_rate},
-                {"params": list(readout.parameters()), "peak": plan.learning_rate_readout},
+                {"params": list(fitted.parameters()), "peak": plan.learning_rate_readout},
             ]
             optimizer = torch.optim.AdamW(groups, weight_decay=plan.weight_decay)
             if finished is None and (begun := fit.state()) is not None:
@@ -82,7 +82,7 @@ def train(
             saved_at = beat_at = time.monotonic()
             if finished is None:
                 labels, prompts = built.labels(splits.train), built.prompts(splits.train)
-                forward.keep(prompts, [readout.answer(clip.label) for clip in splits.train], False)
+                forward.keep(prompts, [fitted.answer(label) for label in labels.tolist()], False)
             while finished is None and record.step < num_steps:
                 started = time.perf_counter()
                 epoch, place = divmod(record.step, steps_per_epoch)
@@ -93,7 +93,7 @@ def train(
                 total = 0.0
                 for first in range(0, len(batch), config.runtime.micro_batch):
                     part = batch[first : first + config.runtime.micro_batch]
-                    losses = readout.losses(forward, [prompts[each] for each in part], labels[part])
+                    losses = fitted.losses(forward, [prompts[each] for each in part], labels[part])
                     loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.item()
@@ -115,7 +115,7 @@ def train(
                     row["train_loss"] = record.loss_sum / record.num_losses
                     record.loss_sum, record.num_losses = 0.0, 0
                     if epoch_ends:
-                        valid = evaluate.score(built.predict(splits.valid))
+                        valid = evaluate.score(built.predict(splits.valid, fitted))
                         row |= {f"valid_{name}": value for name, value in valid.items()}
                         if _is_better(valid[plan.select_metric], record, plan.select_metric):
                             record.best_epoch, record.best_metric = epoch + 1, valid[plan.select_metric]
@@ -185,12 +185,11 @@ def epoch_order(num_clips: int, seed: int, epoch: int) -> list[int]:
 
 def _is_better(value: float, record: FitRecord, metric: str) -> bool:
     """The first epoch is kept whatever its value; a value that is not a number never replaces one that is."""
-    if record.best_epoch == 0 or (record.best_metric is None and not math.isnan(value)):
-        return True
-    if math.isnan(value) or record.best_metric is None:
-        return False
+    best = math.nan if record.best_metric is None else record.best_metric
+    if record.best_epoch == 0 or math.isnan(best):
+        return record.best_epoch == 0 or not math.isnan(value)
     sign = 1 if METRICS[metric].better == "lower" else -1
-    return sign * value < sign * record.best_metric
+    return sign * value < sign * best
 
 
 def _hashes(built: Assembly, seed: int, epochs: int) -> dict[str, str]:
@@ -202,6 +201,6 @@ def _hashes(built: Assembly, seed: int, epochs: int) -> dict[str, str]:
     assert built.adapter is not None
     return {
         "adapter_init": digest(built.adapter.state_dict()),
-        "readout_init": digest(dict(built.readout.named_parameters())),
+        "readout_init": digest(dict(built.fitted.named_parameters())),
         "data_order": hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
     }

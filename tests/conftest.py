@@ -43,3 +43,29 @@ def write_sweep(tmp_path_factory: pytest.TempPathFactory) -> WriteSweep:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def rendered_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with a small dataset of rendered clips, made without the network, shared by all tests."""
+    import tiny_trials  # imports torch, which most tests do without
+
+    folder = tmp_path_factory.mktemp("rendered")
+    tiny_trials.make_clips(folder, with_media=True)
+    return folder
+
+
+@pytest.fixture
+def rendered_clips(rendered_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder with rendered clips, in use."""
+    monkeypatch.setenv("OMNI_MSA_CACHE", str(rendered_cache))
+    return rendered_cache
+
+
+@pytest.fixture
+def text_clips(own_cache: Path) -> Path:
+    """A cache folder of one's own with the same small dataset, of which only the text is real."""
+    import tiny_trials
+
+    tiny_trials.make_clips(own_cache, with_media=False)
+    return own_cache

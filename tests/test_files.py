@@ -4,6 +4,7 @@ import json
 import math
 import os
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,8 @@ def test_threads_that_write_one_file_do_not_mix(tmp_path: Path) -> None:
 
         write_atomic(path, slowly)
 
-    threads = [threading.Thread(target=write, args=(letter,)) for letter in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, "ab"))
     assert path.read_text() in ("a" * 2000, "b" * 2000)
     assert list(tmp_path.iterdir()) == [path]
 

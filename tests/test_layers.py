@@ -21,7 +21,8 @@ LAYERS = {
     "backbones/* thinker hub pocket/*",
     "data": "datasets/* label_csv splits demo/* prepare prepared media decode container mel patches",
     "plain": "plan plantext preflight timing hardware provenance sweep settings identity config explain "
-    "plugins options ledger files metrics aggregate tables reported sizes seeding pool fetch yamlfile cache clip errors",
+    "plugins options ledger files "
+    "metrics aggregate tables reported sizes seeding pool fetch yamlfile cache clip errors",
 }
 SEPARATE = ("services",)  # the files of these layers never import each other; the command line joins them
 

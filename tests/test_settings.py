@@ -92,6 +92,8 @@ def test_another_plug_in_drops_the_options_of_the_one_before(override: str, writ
     path = write_sweep(readout="{name: discriminative, width: 16}", axes="{adapter.rank: [2]}")
     assert load_sweep(path).cells[0].config.readout.model_dump()["width"] == 16
     assert load_sweep(path, [override]).cells[0].config.readout.model_dump() == {"name": "constant"}
+    overrides = ["readout.decimals=2", "readout=generative", "readout.decimals=3"]  # in the order they are written
+    assert load_sweep(path, overrides).cells[0].config.readout.model_dump()["decimals"] == 3
     kept = load_sweep(path, ["readout=discriminative", "readout.dropout=0.5"]).cells[0].config.readout.model_dump()
     assert (kept["width"], kept["dropout"]) == (16, 0.5)
 

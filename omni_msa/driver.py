@@ -1,0 +1,150 @@
+"""What one driver needs around the trials: the ledger to itself, a way to stop, and an eye on what runs."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType, TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from omni_msa.errors import InputError, Problem
+from omni_msa.files import read_json, write_json
+from omni_msa.ledger import Ledger, now
+
+GRACE_S = 30.0
+LOOK_EVERY_S = 0.7
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def sole_driver(ledger: Ledger) -> Iterator[None]:
+    """Keep every other driver away from a ledger while the block runs.
+
+    Raises:
+        InputError: another process has it; says which.
+    """
+    ledger.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(ledger.root / "driver.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(_taken(ledger)) from error
+    try:
+        write_json(ledger.root / "driver.json", {"host": socket.gethostname(), "pid": os.getpid(), "since": now()})
+        yield
+    finally:
+        (ledger.root / "driver.json").unlink(missing_ok=True)
+        lock.release()
+
+
+def _taken(ledger: Ledger) -> Problem:
+    owner = read_json(ledger.root / "driver.json") or {}
+    pid, host = owner.get("pid", "unknown"), owner.get("host", "unknown")
+    got = f"process {pid} on {host}, since {owner.get('since', 'unknown')}"
+    step = f"wait until it is done, or stop it with: kill {pid}"
+    return Problem("another run is using this ledger", str(ledger.root), got, "one run at a time", step)
+
+
+class StopRequest:
+    """Turns SIGINT and SIGTERM into a request that trials checkpoint and end; a context manager.
+
+    A second signal, or the end of the period of grace, says not to wait for them any longer.
+
+    Args:
+        ledger: its stop file tells the trials.
+        is_local: trials run in this very thread: a second signal raises KeyboardInterrupt in them.
+        grace_s: how long to wait for their checkpoints, in seconds.
+    """
+
+    def __init__(self, ledger: Ledger, is_local: bool = False, grace_s: float = GRACE_S) -> None:
+        self._file, self._is_local, self._grace_s = ledger.stop_file, is_local, grace_s
+        self._since: float | None = None
+        self._is_urgent = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.unlink(missing_ok=True)  # of a driver that was killed while it stopped
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._file.unlink(missing_ok=True)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._is_urgent = self.is_requested()
+        self.request()
+        if self._is_urgent and self._is_local:
+            raise KeyboardInterrupt
+
+    def request(self) -> None:
+        """Ask all trials to stop."""
+        if self._since is None:
+            self._since = time.monotonic()
+            self._file.touch()
+
+    def is_requested(self) -> bool:
+        """Return whether trials are to stop."""
+        return self._since is not None
+
+    def is_overdue(self) -> bool:
+        """Return whether to wait no longer for trials that were asked to stop."""
+        if self._since is None:
+            return False
+        return self._is_urgent or time.monotonic() - self._since > self._grace_s
+
+
+def wait_for_orphans(pids: Callable[[], list[int]], patience_s: float = 20.0) -> None:
+    """Wait until the trials of a driver that was killed have ended: their processes notice it within seconds.
+
+    Args:
+        pids: returns the processes on this machine that still run trials.
+        patience_s: how long to wait.
+
+    Raises:
+        InputError: they still run; says which.
+    """
+    deadline = time.monotonic() + patience_s
+    while left := pids():
+        if time.monotonic() > deadline:
+            names = " ".join(map(str, sorted(left)))
+            step = f"wait until they are done, or stop them with: kill {names}"
+            raise InputError(Problem("trials of an earlier run are still running", "", f"processes {names}", "", step))
+        time.sleep(0.5)
+
+
+@contextmanager
+def repeatedly(look: Callable[[], None], every_s: float = LOOK_EVERY_S) -> Iterator[None]:
+    """Call a function again and again in a thread while the block runs, and a last time at its end.
+
+    An error of it must not end the trials: it is raised by the last call, if it lasts.
+
+    Args:
+        look: what to call.
+        every_s: the pause between calls, in seconds.
+    """
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(every_s):
+            with suppress(Exception):
+                look()
+
+    thread = threading.Thread(target=watch, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    look()

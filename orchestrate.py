@@ -1,0 +1,209 @@
+"""Command line: a sweep file in, a table that answers its question out."""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omni_msa import hardware
+from omni_msa.attempt import Job
+from omni_msa.dispatch import JobQueue, run_local
+from omni_msa.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
+from omni_msa.errors import InputError
+from omni_msa.ledger import Ledger
+from omni_msa.plan import Plan, PlannedTrial, as_json, make_plan
+from omni_msa.plantext import failures_text, plan_text, status_text
+from omni_msa.preflight import make_ready
+from omni_msa.progress import Progress
+from omni_msa.sweep import Sweep, load_sweep
+from omni_msa.watch import Watch
+
+if TYPE_CHECKING:
+    from omni_msa.finish import Record
+
+COMPLETE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 75
+EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started; 75 interrupted, run it again
+environment: OMNI_MSA_LEDGER (default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa), MLFLOW_TRACKING_URI"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: as in `sys.argv[1:]`, the default.
+
+    Returns:
+        the exit code: 0 all trials complete, 1 some failed, 2 bad input, 75 interrupted.
+    """
+    options = _parse(arguments)
+    ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
+    try:
+        sweep = load_sweep(options.sweep, options.settings)
+        if options.plan or options.status:
+            return _describe(make_plan(sweep, ledger, options.retry, bool(options.address)), options)
+        return _report(sweep, ledger, options) if options.report else _run(sweep, ledger, options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Run the trials of a sweep that are missing, then report.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("sweep", type=Path, metavar="SWEEP.yaml", help="what to compare")
+    add("settings", nargs="*", metavar="key=value", help="settings laid over the file's, as training.epochs=2")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--plan", action="store_true", help="show what would run; nothing starts")
+    instead.add_argument("--status", action="store_true", help="show what is done, running, failed and why")
+    instead.add_argument("--report", action="store_true", help="rebuild tables and the MLflow view from the ledger")
+    add("--retry", action="store_true", help="also run trials that failed before")
+    add("--local", action="store_true", help="in this process, no Ray (for a debugger)")
+    add("--address", metavar="A", help="join the Ray cluster at this address")
+    add("--json", action="store_true", help="machine-readable output")
+    return parser.parse_intermixed_args(arguments)
+
+
+def _describe(plan: Plan, options: argparse.Namespace) -> int:
+    if options.json:
+        print(json.dumps(as_json(plan), indent=1))
+    else:
+        print(plan_text(plan, options.retry) if options.plan else status_text(plan))
+    return COMPLETE
+
+
+def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
+    with sole_driver(ledger):
+        plan = make_plan(sweep, ledger, options.retry, bool(options.address))
+        if plan.refusals:
+            raise InputError(*plan.refusals)
+        wait_for_orphans(lambda: _orphans(plan))
+        from omni_msa.finish import Record
+
+        record = Record(plan)
+        missing = plan.missing(options.retry)
+        is_interrupted = bool(missing) and _train(plan, missing, options, record)
+        code = _finish(make_plan(sweep, ledger), record, options)
+    if is_interrupted:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+    return INTERRUPTED if is_interrupted else code
+
+
+def _orphans(plan: Plan) -> list[int]:
+    statuses = [plan.ledger.trial(trial.trial_id).status() for trial in plan.trials]
+    here = socket.gethostname()
+    return [status.pid for status in statuses if status.state == "running" and status.host == here]
+
+
+def _train(plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace, record: "Record") -> bool:
+    """Run the missing trials; return whether that was interrupted."""
+    ledger, runtime = plan.ledger, missing[0].config.runtime
+    num_slots = min(plan.num_slots, len(missing))
+    with Progress(len(plan.trials), plan.counts()["complete"]) as progress:
+        make_ready([trial.config for trial in missing], progress.stage)
+        watch = Watch(plan.trials, ledger, progress.update, record.trial)
+        with StopRequest(ledger, options.local) as stop, repeatedly(watch.look), repeatedly(watch.follow):
+            queue = JobQueue([_job(trial, ledger) for trial in missing], stop.is_requested)
+            if options.local:
+                from omni_msa.resident import Resident
+
+                run_local(queue, Resident())
+            else:
+                from omni_msa import runner
+
+                num_gpus = max(1, hardware.num_gpus()) if hardware.uses_gpu(runtime) else 0
+                workers = runner.Workers(num_slots, num_gpus)
+                if options.address:
+                    workers = runner.Workers(1, min(1, num_gpus), options.address)
+                runner.run(queue, workers, stop.is_overdue)
+        return stop.is_requested()
+
+
+def _job(trial: PlannedTrial, ledger: Ledger) -> Job:
+    return Job(str(ledger.root), trial.trial_id, trial.fit_id, trial.config.model_dump(mode="json"), trial.label)
+
+
+def _report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
+    plan = make_plan(sweep, ledger)
+    if not plan.is_readable:
+        raise InputError(*plan.refusals)
+    from omni_msa.finish import Record
+
+    with ExitStack() as stack:
+        record: Record | None = Record(plan)
+        try:
+            stack.enter_context(sole_driver(ledger))
+        except InputError:  # the running driver writes MLflow; tables can be had meanwhile
+            record = None
+        return _finish(plan, record, options)
+
+
+def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
+    """Write tables and MLflow, and say where they are."""
+    from omni_msa.finish import write_report
+
+    summary, human = write_report(plan)
+    if record is not None:
+        record.close(plan, summary)
+        if record.error is not None:
+            what = f"MLflow could not be written ({type(record.error).__name__}: {record.error})"
+            print(f"{what}; nothing is lost, --report writes it again", file=sys.stderr)
+    if options.json:
+        print(json.dumps({**as_json(plan), "aggregate": summary, "report": str(_report_folder(plan))}, indent=1))
+    else:
+        _print_report(plan, summary, human, record)
+    counts = plan.counts()
+    is_complete = counts["complete"] == counts["trials"] or (options.report and not counts["failed"])
+    return COMPLETE if is_complete else SOME_FAILED
+
+
+def _report_folder(plan: Plan) -> Path:
+    return plan.ledger.report_folder(plan.sweep.name)
+
+
+def _print_report(
+    plan: Plan, summary: dict[str, Any], human: Mapping[str, float] | None, record: "Record | None"
+) -> None:
+    from rich.console import Console
+
+    from omni_msa.tables import terminal_table
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
+    console.print(plan.sweep.file.question, terminal_table(summary, human), sep="\n", markup=False)
+    for line in failures_text(plan):
+        print(line, file=sys.stderr)
+    counts = plan.counts()
+    print(f"\n{counts['complete']} of {counts['trials']} trials complete, {counts['failed']} failed")
+    print(f"tables: {_short(_report_folder(plan))}")
+    if record is None:
+        print("MLflow: left to the run that is going on")
+    elif record.error is None:
+        print(f"MLflow: mlflow ui --backend-store-uri {_short_uri(record.uri)}")
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _short_uri(uri: str) -> str:
+    kind, colon, path = uri.partition("sqlite:///")
+    return f"{kind}{colon}{_short(Path(path))}" if colon and not kind else uri
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(main())

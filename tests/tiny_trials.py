@@ -1,0 +1,133 @@
+"""Tiny clips, prompts and trials for tests: a random backbone, made-up sentences, nothing fetched."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from omni_msa import media, plugins
+from omni_msa.clip import Clip
+from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.demo import generate
+from omni_msa.identity import fit_id, trial_id
+from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.prepared import Prepared
+from omni_msa.prompt import Prompt, build_prompt
+from omni_msa.readout import Task
+from omni_msa.resident import Resident
+from omni_msa.train import train
+
+LABEL_RANGE = (-3.0, 3.0)
+SENTENCES = (
+    ("train", 2.4, "a warm and lovely tale"),
+    ("train", -2.1, "dull from start to end"),
+    ("train", 0.3, "it has its moments"),
+    ("train", -0.9, "the plot wanders off somewhere"),
+    ("train", 1.5, "good fun for a rainy evening"),
+    ("train", -2.8, "the worst thing in years"),
+    ("train", 0.0, "it is a film"),
+    ("train", 2.9, "simply wonderful"),
+    ("valid", 1.1, "rather charming after all"),
+    ("valid", -1.6, "too long and too loud"),
+    ("valid", 2.2, "funny and very clever"),
+    ("valid", -0.2, "neither here nor there"),
+    ("test", -2.5, "a tedious and empty mess"),
+    ("test", 0.8, "worth a look on video"),
+    ("test", 1.9, "moving and well played"),
+    ("test", -1.2, "it never finds its way"),
+)
+CONFIG = {
+    "dataset": {"name": "vader_av", "num_train": 8, "num_valid": 4, "num_test": 4},
+    "modalities": ("text",),
+    "media": {"num_frames_max": 4, "frame_pixels_max": 3136, "mel_hop_ms": 40},
+    "backbone": {"name": "tiny"},
+    "adapter": {"rank": 4, "alpha": 8.0, "dropout": 0.1, "towers": ("text",), "text_layers": "last_2"},
+    "readout": {"name": "discriminative"},
+    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 1e-2, "learning_rate_readout": 1e-2},
+    "runtime": {"device": "cpu", "micro_batch": 4, "eval_batch": 4},
+    "seed": 1,
+}
+
+
+def make_clips(cache: Path, with_media: bool) -> None:
+    """Put the clips of `CONFIG["dataset"]` where the dataset looks for them, rendered or with their text only."""
+    plugin = plugins.load("datasets", "vader_av")
+    options = config().dataset
+    folder = cache / "datasets" / f"vader_av-{plugin.fingerprint(None, options)[:16]}"
+    folder.mkdir(parents=True)
+    rows = [
+        generate.Row(f"clip_{n}", f"source_{n}", 0, split, label, text, label / 2, label / 2, "0")
+        for n, (split, label, text) in enumerate(SENTENCES)
+    ]
+    if not with_media:
+        for row in rows:
+            (folder / f"{row.id}.mp4").touch()  # what is there is not rendered again
+    generate.generate(folder, rows, seed=0)
+
+
+def config(**sections: object) -> TrialConfig:
+    """Return `CONFIG` with some sections changed: a mapping changes single values, anything else the section."""
+    values = dict(CONFIG)
+    for name, change in sections.items():
+        old = values.get(name)
+        renamed = isinstance(change, dict) and "name" in change
+        values[name] = {**old, **change} if isinstance(change, dict) and isinstance(old, dict) and not renamed else change
+    return parse_trial(values)
+
+
+def run(ledger: Path, trial: TrialConfig, resident: Resident | None = None, should_stop=lambda: False) -> TrialFolder:
+    """Run one attempt of a trial in this process and return its folder; exceptions are let through."""
+    fingerprint = plugins.load("datasets", trial.dataset.name).fingerprint(None, trial.dataset)
+    folder = Ledger(ledger).trial(trial_id(trial, fingerprint))
+    folder.begin(trial, {})
+    train(trial, folder, fit_folder(ledger, trial), resident or Resident(), should_stop)
+    return folder
+
+
+def fit_folder(ledger: Path, trial: TrialConfig) -> Path:
+    """Return the folder of a trial's fit."""
+    fingerprint = plugins.load("datasets", trial.dataset.name).fingerprint(None, trial.dataset)
+    return Ledger(ledger).fit(fit_id(trial, fingerprint))
+
+
+def tiny_backbone(**options: object):
+    """Build the tiny backbone on the CPU."""
+    plugin = plugins.load("backbones", "tiny")
+    return plugin.build(plugin.Options(**options), "cpu")
+
+
+def tiny_task(backbone) -> Task:
+    """Return what a readout may know, with made-up statistics of the labels."""
+    return Task(LABEL_RANGE, 0.2, 1.8, 0.15, backbone.hidden_size, backbone.tokenizer)
+
+
+def random_media(number: int, modalities: tuple[str, ...]) -> Prepared:
+    """Return made-up network inputs whose sizes differ from number to number."""
+    generator = np.random.default_rng(number)
+    mel = pixels = grid = None
+    if "audio" in modalities:
+        mel = generator.standard_normal((128, 24 + 10 * number)).astype(np.float32)
+    if "video" in modalities:
+        grid = np.array([2 + number % 3, 4, 4 + 4 * (number % 2)], dtype=np.int64)
+        pixels = generator.standard_normal((int(grid.prod()), 1176)).astype(np.float32)
+    return Prepared(pixels, grid, mel)
+
+
+def make_prompts(backbone, modalities: tuple[str, ...] = ("text", "audio", "video"), num: int = 3) -> list[Prompt]:
+    """Return prompts of different lengths about the first sentences, with random sound and picture."""
+    prompts = []
+    for number, (split, label, text) in enumerate(SENTENCES[:num]):
+        clip = Clip(f"clip_{number}", f"source_{number}", 0, split, label, text, None, None)
+        inputs = random_media(number, modalities)
+        assert inputs.mel is None or inputs.num_audio_tokens == media.num_audio_tokens(inputs.mel.shape[1])
+        address = f"{number}/{'+'.join(modalities)}"
+        prompts.append(build_prompt(clip, modalities, inputs, address, backbone.tokenizer, LABEL_RANGE))
+    return prompts
+
+
+def move(adapter, seed: int = 5) -> None:
+    """Give an adapter weights as training might leave them: B is no longer zero."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in adapter.parameters():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
