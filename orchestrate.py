@@ -19,7 +19,6 @@ from omni_msa.errors import InputError
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, as_json, make_plan
 from omni_msa.plantext import failures_text, plan_text, status_text
-from omni_msa.preflight import make_ready
 from omni_msa.progress import Progress
 from omni_msa.sweep import Sweep, load_sweep
 from omni_msa.watch import Watch
@@ -109,6 +108,8 @@ def _orphans(plan: Plan) -> list[int]:
 
 def _train(plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace, record: "Record") -> bool:
     """Run the missing trials; return whether that was interrupted."""
+    from omni_msa.ready import make_ready
+
     ledger, runtime = plan.ledger, missing[0].config.runtime
     num_slots = min(plan.num_slots, len(missing))
     with Progress(len(plan.trials), plan.counts()["complete"]) as progress:

@@ -1,7 +1,7 @@
 """What would stop a run, found before anything starts: data, weights, GPU, disk. No torch in here."""
 
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def _check_plugins(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
 
 def root_of(dataset: DatasetOptions) -> Path | None:
     """Return the folder of a corpus, if the settings name one."""
-    return Path(dataset.root).expanduser().absolute() if dataset.root else None
+    return Path(dataset.root) if dataset.root else None
 
 
 def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
@@ -140,19 +140,3 @@ def dimensions(config: TrialConfig) -> Dimensions:
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
     return list(dict.fromkeys(values))
-
-
-def make_ready(configs: Sequence[TrialConfig], progress: Callable[[str, int, int], None]) -> None:
-    """Fetch weights and fetch or generate clips, so that trials find them.
-
-    Args:
-        configs: of the trials that are to run.
-        progress: called with (what, done, total).
-
-    Raises:
-        InputError: something cannot be had, such as without a network; says which file to put where.
-    """
-    for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
-        plugins.load("backbones", backbone.name).fetch(backbone, progress)
-    for dataset in _distinct(config.dataset for config in configs):
-        plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)

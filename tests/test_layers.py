@@ -13,14 +13,14 @@ PACKAGE = ROOT / "omni_msa"
 
 # The layers, the highest first. A file may import files of its own layer and of the layers below it.
 LAYERS = {
-    "command line": "orchestrate",
+    "command line": "orchestrate driver watch ready finish plantext",
     "services": "runner search tracking report progress",
     "jobs": "dispatch attempt",
     "training": "train evaluate assembly fits",
     "model": "readouts/* readout generation answers layers forward prefix prompt adapter resident "
     "backbones/* thinker hub pocket/*",
     "data": "datasets/* label_csv splits demo/* prepare prepared media decode container mel patches",
-    "plain": "plan plantext preflight timing hardware provenance sweep settings identity config explain "
+    "plain": "plan preflight timing hardware provenance sweep settings identity config explain "
     "plugins options ledger files "
     "metrics aggregate tables reported sizes seeding pool fetch yamlfile cache clip errors",
 }
@@ -214,7 +214,7 @@ def test_names_are_looked_up_while_running_only_for_plug_ins() -> None:
     assert users == {"plugins"}
 
 
-LIGHT = [key for key in CODE if layer_of(key) == "plain" or key.startswith(PLUGIN_FOLDERS) or key == "orchestrate"]
+LIGHT = [key for key in CODE if layer_of(key) in ("plain", "command line") or key.startswith(PLUGIN_FOLDERS)]
 
 
 def test_plug_ins_plans_and_tables_need_nothing_heavy() -> None:

@@ -17,6 +17,8 @@ from omni_msa.readout import Task
 from omni_msa.resident import Resident
 from omni_msa.train import train
 
+torch.set_num_threads(1)  # as in trials; tiny matrices gain nothing from more
+
 LABEL_RANGE = (-3.0, 3.0)
 SENTENCES = (
     ("train", 2.4, "a warm and lovely tale"),
