@@ -79,12 +79,16 @@ def run_attempt(job: Job, resident: Any, train: Train | None = None) -> str:
 def _run(job: Job, folder: TrialFolder, resident: Any, train: Train | None) -> None:
     config = parse_trial(job.config, str(folder.path / "config.json"))
     folder.begin(config, provenance())
-    if train is None:
-        from omni_msa.train import train
     ledger = Ledger(Path(job.ledger))
-    train(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
+    (train or _own_train())(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
     if folder.result() is None:
         raise RuntimeError("the training function returned, but the trial is not complete")
+
+
+def _own_train() -> Train:
+    from omni_msa.train import train
+
+    return train
 
 
 def _record_failure(folder: TrialFolder, error: BaseException) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from omni_msa import plugins
-from omni_msa.aggregate import CellResults, PairedDifference, aggregate, compare
+from omni_msa.aggregate import CellResults, PairedDifference, TrialRow, aggregate, compare
 from omni_msa.errors import InputError
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.preflight import root_of
-from omni_msa.tables import TrialRow, write_tables
+from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
     from omni_msa.tracking import Tracker

@@ -1,6 +1,6 @@
 """Base classes of all configuration: frozen, strict, unknown keys forbidden."""
 
-from pathlib import Path
+import os
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -16,7 +16,7 @@ class Section(BaseModel):
 
 def _absolute(folder: str) -> str:
     """Trials run in processes of their own: a folder must mean the same in each."""
-    return str(Path(folder).expanduser().absolute())
+    return os.path.abspath(os.path.expanduser(folder))  # unlike pathlib it leaves an unknown ~user as it is
 
 
 Folder = Annotated[str, AfterValidator(_absolute)]

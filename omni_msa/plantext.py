@@ -1,7 +1,6 @@
 """A plan as text: what `--plan` and `--status` print."""
 
 from collections.abc import Iterable, Sequence
-
 from pathlib import Path
 
 from omni_msa.plan import ModelSize, Plan, PlannedTrial

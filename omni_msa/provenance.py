@@ -11,9 +11,9 @@ from typing import Any
 from omni_msa import hardware
 
 PACKAGES = (
-    "omni_msa torch transformers peft bitsandbytes accelerate tokenizers safetensors numpy scipy pandas ray mlflow "
-    "optuna decord av librosa pydantic"
-).split()
+    *("omni_msa", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors"),
+    *("numpy", "scipy", "pandas", "ray", "mlflow", "optuna", "decord", "av", "librosa", "pydantic"),
+)
 
 
 def provenance() -> dict[str, Any]:

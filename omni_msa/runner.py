@@ -182,7 +182,7 @@ def _attempts(make_resident: MakeResident | None, train: Train | None) -> "type[
     """Return the class whose instances live as long as their process and run one trial after the other."""
     from ray import tune
 
-    class Attempts(tune.Trainable):
+    class Attempts(tune.Trainable):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
             self.resident = _new_resident() if make_resident is None else make_resident()
             self.job = Job(**config["job"])
@@ -210,7 +210,7 @@ def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
     """Return what hands Tune the jobs of a queue: the next trial, wait, or finished."""
     from ray.tune.search import Searcher
 
-    class Feeder(Searcher):
+    class Feeder(Searcher):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.trial_ids: dict[str, str] = {}  # Tune's name of a trial to ours

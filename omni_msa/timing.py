@@ -103,7 +103,10 @@ def _measured(ledger: Ledger) -> dict[str, tuple[float, float]]:
         if config is None or not isinstance(cost, dict) or not isinstance(cost.get("train_s"), int | float):
             continue
         found[_key_of_values(config)].append(_split(cost["train_s"], attempt))
-    return {key: tuple(map(statistics.median, zip(*pairs, strict=True))) for key, pairs in found.items()}  # type: ignore[misc]
+    return {
+        key: (statistics.median(train_s for train_s, _ in pairs), statistics.median(read_s for _, read_s in pairs))
+        for key, pairs in found.items()
+    }
 
 
 def _split(train_s: float, attempt: dict[str, Any]) -> tuple[float, float]:

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -5,7 +6,7 @@ import tiny_trials
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Tokenizer, decoders, models
 
 from omni_msa.answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
 from omni_msa.thinker import wrap_tokenizer
@@ -23,7 +24,9 @@ def merging_tokenizer(*merged):
     symbols = [*merged, *"+-.0123456789"]
     pairs = [(symbol[:-1], symbol[-1]) for symbol in merged]
     vocabulary = {symbol: number for number, symbol in enumerate(symbols)}
-    return wrap_tokenizer(Tokenizer(models.BPE(vocab=vocabulary, merges=pairs)))
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=pairs))
+    tokenizer.decoder = decoders.Fuse()
+    return wrap_tokenizer(tokenizer)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_the_first_number_counts(text, score):
     assert (prediction.score, prediction.parsed, prediction.text) == (score, True, text)
 
 
-@pytest.mark.parametrize("text", ["", "three", "very positive", "-", "+.", "٣", "NaN", "inf", "<|im_end|>"])  # noqa: RUF001
+@pytest.mark.parametrize("text", ["", "three", "very positive", "-", "+.", "٣", "NaN", "inf", "<|im_end|>"])
 def test_no_number_is_unparsable_and_scores_zero(text):
     prediction = parse_score(text, RANGE)
     assert (prediction.score, prediction.parsed, prediction.in_range) == (0.0, False, True)
@@ -120,7 +123,7 @@ def test_parents_stand_before_children_and_paths_follow_them(byte_tokenizer):
     assert all(parent < node for node, parent in enumerate(tree.parents))
     for path in tree.paths:
         assert path[0][0] == 0
-        for (before, token), (after, _) in zip(path, path[1:], strict=False):
+        for (before, token), (after, _) in itertools.pairwise(path):
             assert tree.parents[after - 1] == before - 1
             assert tree.tokens[after - 1] == token
 
@@ -149,7 +152,12 @@ def test_an_answer_that_begins_another_is_closed_by_the_end_of_turn():
 
 @pytest.mark.parametrize(
     ("merged", "label_range", "decimals"),
-    [((), (-1.0, 1.0), 1), (("+1", "+1.", "+1.0"), (-1.0, 1.1), 1), (("-1",), (-12.0, 3.0), 0), (("+1", "+10"), (0, 12), 0)],
+    [
+        ((), (-1.0, 1.0), 1),
+        (("+1", "+1.", "+1.0"), (-1.0, 1.1), 1),
+        (("-1",), (-12.0, 3.0), 0),
+        (("+1", "+10"), (0, 12), 0),
+    ],
 )
 def test_probabilities_over_the_tree_equal_those_of_whole_sequences(merged, label_range, decimals):
     """A made-up language whose next token depends on all tokens before: the tree against one sequence at a time."""

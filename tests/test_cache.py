@@ -25,6 +25,12 @@ def test_environment(environment: dict[str, str], expected: str, monkeypatch: py
     assert cache_folder() == Path(expected)
 
 
+def test_a_home_of_nobody_is_a_folder_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMNI_MSA_CACHE", "~nobody-here/cache")
+    assert cache_folder() == tmp_path / "~nobody-here" / "cache"
+
+
 def test_a_relative_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMNI_MSA_CACHE", "here")

@@ -16,7 +16,8 @@ def mouth_bend(frame: np.ndarray) -> float:
 
 def test_frames_are_colour_pictures_and_repeatable() -> None:
     frames = draw_face(0.3, CLOSED, 8.0, LOOK)
-    assert (frames.shape, frames.dtype) == ((16, SIZE_PX, SIZE_PX, 3), np.uint8)
+    assert frames.shape == (16, SIZE_PX, SIZE_PX, 3)
+    assert frames.dtype == np.uint8
     np.testing.assert_array_equal(draw_face(0.3, CLOSED, 8.0, LOOK), frames)
     assert frames.std() > 20
 

@@ -1,12 +1,13 @@
 """The base of all configuration: frozen, strict, nothing unknown, nothing that is not a finite number."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import Field, ValidationError
 
-from omni_msa.options import Section, added_later, runtime_only
+from omni_msa.options import DatasetOptions, Section, added_later, runtime_only
 
 
 class Part(Section):
@@ -70,3 +71,15 @@ def test_special_fields_keep_their_constraints() -> None:
     for field in ("place", "later"):
         with pytest.raises(ValidationError):
             Special.model_validate({field: 0})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("/a/b", "/a/b"), ("b/../c", "{here}/c"), ("~/b", "/home/her/b"), ("~nobody-here/b", "{here}/~nobody-here/b")],
+)
+def test_folders_are_made_absolute_where_they_are_read(
+    written: str, read: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/her")
+    assert DatasetOptions(name="a", root=written).root == read.format(here=tmp_path)

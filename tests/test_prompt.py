@@ -19,7 +19,7 @@ def backbone():
 
 def text_of(backbone, modalities, transcript="so good", label_range=(-3.0, 3.0)):
     clip = Clip("one", "source", 0, "train", 1.0, transcript, None, None)
-    inputs = tiny_trials.random_media(0, modalities)  # 6 audio tokens, 2 video tokens
+    inputs = tiny_trials.random_media(0, modalities)  # 24 mel frames are 6 tokens, 2 x 4 x 4 patches 8
     prompt = build_prompt(clip, modalities, inputs, "", backbone.tokenizer, label_range)
     return backbone.tokenizer.decode(prompt.token_ids)
 
@@ -27,8 +27,7 @@ def text_of(backbone, modalities, transcript="so good", label_range=(-3.0, 3.0))
 def test_the_whole_template(backbone):
     assert text_of(backbone, ALL) == (
         "<|im_start|>user\n"
-        "<|vision_bos|><|VIDEO|><|VIDEO|><|vision_eos|>"
-        "<|audio_bos|><|AUDIO|><|AUDIO|><|AUDIO|><|AUDIO|><|AUDIO|><|AUDIO|><|audio_eos|>"
+        f"<|vision_bos|>{'<|VIDEO|>' * 8}<|vision_eos|><|audio_bos|>{'<|AUDIO|>' * 6}<|audio_eos|>"
         f"Transcript: so good\n{QUESTION}<|im_end|>\n<|im_start|>assistant\n"
     )
 

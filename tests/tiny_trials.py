@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from omni_msa import media, plugins
@@ -73,7 +74,9 @@ def config(**sections: object) -> TrialConfig:
     for name, change in sections.items():
         old = values.get(name)
         renamed = isinstance(change, dict) and "name" in change
-        values[name] = {**old, **change} if isinstance(change, dict) and isinstance(old, dict) and not renamed else change
+        values[name] = (
+            {**old, **change} if isinstance(change, dict) and isinstance(old, dict) and not renamed else change
+        )
     return parse_trial(values)
 
 
@@ -133,3 +136,9 @@ def move(adapter, seed: int = 5) -> None:
     with torch.no_grad():
         for tensor in adapter.parameters():
             tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.1)
+
+
+def scores(folder: TrialFolder) -> dict[str, list[float]]:
+    """Return the predicted scores of valid and test, in order of their clips; equal means equal bits."""
+    splits = ("valid", "test")
+    return {name: pd.read_parquet(folder.path / f"predictions.{name}.parquet")["score"].tolist() for name in splits}

@@ -1,0 +1,52 @@
+import pytest
+
+from omni_msa.clip import Clip
+from omni_msa.errors import InputError
+from omni_msa.splits import Splits
+
+
+def clip(number, split, label=0.0, source=None, clip_id=None):
+    return Clip(clip_id or f"clip_{number}", source or f"source_{number}", 0, split, label, "", None, None)
+
+
+def three(*more):
+    return [clip(0, "train"), clip(1, "valid"), clip(2, "test"), *more]
+
+
+def test_clips_are_sorted_into_splits_in_their_order():
+    splits = Splits(three(clip(3, "train"), clip(4, "train")))
+    assert [each.id for each in splits.train] == ["clip_0", "clip_3", "clip_4"]
+    assert [each.id for each in splits.valid] == ["clip_1"]
+
+
+def test_the_test_split_is_locked_until_it_is_unlocked():
+    splits = Splits(three())
+    with pytest.raises(PermissionError, match="locked until the checkpoint"):
+        _ = splits.test
+    splits.unlock_test()
+    assert [each.id for each in splits.test] == ["clip_2"]
+
+
+def test_every_problem_is_reported():
+    clips = [clip(0, "train"), clip(0, "train"), clip(1, "train", source="video"), clip(2, "test", source="video")]
+    with pytest.raises(InputError) as caught:
+        Splits(clips)
+    text = str(caught.value)
+    for part in ("the split is empty", "split valid", "clip_0", "a clip id stands twice", "video", "two splits"):
+        assert part in text
+    assert len(caught.value.problems) == 3
+
+
+def test_clips_of_one_source_may_share_a_split():
+    assert len(Splits(three(clip(3, "train", source="video"), clip(4, "train", source="video"))).train) == 3
+
+
+def test_statistics_are_those_of_the_training_labels():
+    more = [clip(3, "train", 2.0), clip(4, "train", 4.0), clip(5, "train", 10.0), clip(6, "valid", 99.0)]
+    mean, std, middle = Splits(three(*more)).label_statistics()  # 0, 2, 4, 10
+    assert (mean, middle) == (4.0, 3.0)
+    assert std == pytest.approx(14**0.5)  # (16 + 4 + 0 + 36) / 4
+
+
+def test_equal_labels_have_a_deviation_that_one_can_divide_by():
+    assert Splits(three()).label_statistics() == (0.0, 1.0, 0.0)
