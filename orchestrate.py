@@ -84,7 +84,7 @@ def _describe(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
-    with sole_driver(ledger):
+    with sole_driver(ledger) as scratch:
         plan = make_plan(sweep, ledger, options.retry, bool(options.address))
         if plan.refusals:
             raise InputError(*plan.refusals)
@@ -93,7 +93,7 @@ def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 
         record = Record(plan)
         missing = plan.missing(options.retry)
-        is_interrupted = bool(missing) and _train(plan, missing, options, record)
+        is_interrupted = bool(missing) and _train(plan, missing, options, record, scratch)
         code = _finish(make_plan(sweep, ledger), record, options)
     if is_interrupted:
         print("interrupted; the same command goes on from here", file=sys.stderr)
@@ -106,7 +106,9 @@ def _orphans(plan: Plan) -> list[int]:
     return [status.pid for status in statuses if status.state == "running" and status.host == here]
 
 
-def _train(plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace, record: "Record") -> bool:
+def _train(
+    plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace, record: "Record", scratch: Path
+) -> bool:
     """Run the missing trials; return whether that was interrupted."""
     from omni_msa.ready import make_ready
 
@@ -128,7 +130,7 @@ def _train(plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace,
                 workers = runner.Workers(num_slots, num_gpus)
                 if options.address:
                     workers = runner.Workers(1, min(1, num_gpus), options.address)
-                runner.run(queue, workers, stop.is_overdue)
+                runner.run(queue, workers, scratch, stop.is_overdue)
         return stop.is_requested()
 
 

@@ -55,6 +55,13 @@ class MediaConfig(Section):
     audio_seconds_max: float = Field(30.0, gt=0, le=300, description="sound beyond this is cut off")
 
 
+MEDIA_OPTIONS = {
+    "audio": ("sample_rate_hz", "mel_hop_ms", "num_mel_bins", "audio_seconds_max"),
+    "video": ("num_frames_max", "frame_rate_hz", "frame_pixels_max"),
+}
+"""Which options of `MediaConfig` each modality's inputs depend on."""
+
+
 class AdapterConfig(Section):
     """Trainable low-rank weights (LoRA, arXiv 2106.09685)."""
 

@@ -1,12 +1,15 @@
 """What one driver needs around the trials: the ledger to itself, a way to stop, and an eye on what runs."""
 
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -18,15 +21,20 @@ from omni_msa.ledger import Ledger, now
 
 GRACE_S = 30.0
 LOOK_EVERY_S = 0.7
+# In /tmp, because Ray makes sockets below it, whose whole path may have 107 characters.
+_SCRATCH_PARENT, _SCRATCH = Path("/tmp"), "omni_msa_"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def sole_driver(ledger: Ledger) -> Iterator[None]:
+def sole_driver(ledger: Ledger) -> Iterator[Path]:
     """Keep every other driver away from a ledger while the block runs.
 
+    Yields:
+        an empty folder for temporary files, removed at the end, or by the next driver if this one is killed.
+
     Raises:
-        InputError: another process has it; says which.
+        InputError: another process has the ledger; says which.
     """
     ledger.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(ledger.root / "driver.lock")
@@ -34,12 +42,26 @@ def sole_driver(ledger: Ledger) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InputError(_taken(ledger)) from error
+    record = ledger.root / "driver.json"
     try:
-        write_json(ledger.root / "driver.json", {"host": socket.gethostname(), "pid": os.getpid(), "since": now()})
-        yield
+        _remove_scratch(str((read_json(record) or {}).get("scratch")))
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=_SCRATCH_PARENT))
+        values = {"host": socket.gethostname(), "pid": os.getpid(), "since": now(), "scratch": str(scratch)}
+        write_json(record, values)
+        try:
+            yield scratch
+        finally:
+            _remove_scratch(str(scratch))
+            record.unlink(missing_ok=True)
     finally:
-        (ledger.root / "driver.json").unlink(missing_ok=True)
         lock.release()
+
+
+def _remove_scratch(folder: str) -> None:
+    """Remove a folder that a driver made, and nothing else, whatever the file says."""
+    path = Path(folder)
+    if path.parent == _SCRATCH_PARENT and path.name.startswith(_SCRATCH):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _taken(ledger: Ledger) -> Problem:

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 from omni_msa import plugins
-from omni_msa.config import TrialConfig
+from omni_msa.config import MEDIA_OPTIONS, TrialConfig
 from omni_msa.options import Section
 
 PROTOCOL_VERSION = 1
@@ -33,8 +33,9 @@ def fit_id(config: TrialConfig, fingerprint: str) -> str:
 def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
     uses = plugins.load("readouts", config.readout.name).uses
     values = {section: _plain(getattr(config, section)) for section in uses if section != "readout"}
-    if "media" in values and config.modalities == ("text",):
-        del values["media"]
+    if "media" in values:
+        used = {name for modality in config.modalities for name in MEDIA_OPTIONS.get(modality, ())}
+        values["media"] = {name: value for name, value in values["media"].items() if name in used}
     if config.repeat:  # added to ids only where asked for: a first run is repeat 0
         values["repeat"] = config.repeat
     return {"protocol": PROTOCOL_VERSION, "fingerprint": fingerprint, **values}

@@ -10,11 +10,11 @@ from typing import TypeVar
 
 from omni_msa import prepared
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config import MEDIA_OPTIONS, MediaConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.media import BadMedia
 from omni_msa.pool import num_cores, run_jobs
-from omni_msa.prepared import OPTIONS, Prepared, content_address, file_digest, file_of
+from omni_msa.prepared import Prepared, content_address, file_digest, file_of
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
@@ -69,7 +69,7 @@ class PreparedClips:
 
     def _modalities(self, clip_id: str) -> list[str]:
         self.clips[clip_id]  # an unknown clip must not pass for one without media
-        return [modality for modality in OPTIONS if (clip_id, modality) in self.addresses]
+        return [modality for modality in MEDIA_OPTIONS if (clip_id, modality) in self.addresses]
 
     def _read(self, clip_id: str, modality: str, read: Callable[[Path], T]) -> T:
         clip, expected = self.clips[clip_id], self.addresses[clip_id, modality]
@@ -125,7 +125,7 @@ def prepare(
     Raises:
         InputError: names every clip whose file is missing, damaged, silent or black.
     """
-    media_modalities = [modality for modality in OPTIONS if modality in modalities]
+    media_modalities = [modality for modality in MEDIA_OPTIONS if modality in modalities]
     addresses, problems = _addresses(clips, media_modalities, media, progress)
     problems += _build_missing({clip.id: clip for clip in clips}, addresses, media, progress, num_workers)
     if problems:

@@ -11,14 +11,10 @@ from numpy.typing import NDArray
 
 from omni_msa import decode, media
 from omni_msa.cache import cache_folder
-from omni_msa.config import MediaConfig
+from omni_msa.config import MEDIA_OPTIONS, MediaConfig
 from omni_msa.files import write_atomic
 
 PREPARE_VERSION = 1  # rises when the same file and options give other numbers
-OPTIONS = {
-    "audio": ("sample_rate_hz", "mel_hop_ms", "num_mel_bins", "audio_seconds_max"),
-    "video": ("num_frames_max", "frame_rate_hz", "frame_pixels_max"),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +64,7 @@ def content_address(digest: str, path: Path, modality: str, options: MediaConfig
         modality: audio or video.
         options: only those of this modality enter.
     """
-    used = {name: getattr(options, name) for name in OPTIONS[modality]}
+    used = {name: getattr(options, name) for name in MEDIA_OPTIONS[modality]}
     content = [PREPARE_VERSION, digest, modality, decode.library_of(path, modality), used]
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 

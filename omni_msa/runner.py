@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -62,6 +61,7 @@ class Workers:
 def run(
     queue: JobQueue,
     workers: Workers,
+    scratch: Path,
     is_overdue: Callable[[], bool],
     make_resident: MakeResident | None = None,
     train: Train | None = None,
@@ -71,6 +71,7 @@ def run(
     Args:
         queue: of the jobs; it also says when to stop.
         workers: what the trials run on.
+        scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
         is_overdue: once it says True, whatever still runs is killed.
         make_resident: makes what a process keeps between trials; None means `omni_msa.resident.Resident`.
         train: as in `run_attempt`.
@@ -81,20 +82,12 @@ def run(
     threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
     inherited = {**_ENVIRONMENT, **threads, **({} if workers.address else _LOOPBACK)}
     with (
-        _temporary_folder() as scratch,
         redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))),
         _environment(inherited),
         _started_ray(workers, scratch, {**_ENVIRONMENT, **threads}),
     ):
         tuner = _tuner(_feeder(queue, scratch), workers, scratch, _attempts(make_resident, train))
         _fit(tuner, is_overdue)
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    # In /tmp, because Ray makes sockets below it, whose whole path may have 107 characters.
-    with tempfile.TemporaryDirectory(prefix="omni_msa_", dir="/tmp", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
 
 
 class _WithoutRay:

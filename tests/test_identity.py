@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 
 from omni_msa import identity, plugins
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig, parse_trial
+from omni_msa.config import MEDIA_OPTIONS, PLUGIN_SECTIONS, MediaConfig, TrialConfig, parse_trial
 from omni_msa.identity import fit_id, trial_id
 from omni_msa.options import DatasetOptions, Section, added_later, runtime_only
 
@@ -158,6 +158,12 @@ def test_text_alone_does_not_depend_on_media() -> None:
     media = {"media": {"num_frames_max": 8, "mel_hop_ms": 10}}
     assert ids(modalities=["text"], **media) == ids(modalities=["text"])
     assert ids(modalities=["audio"], **media) != ids(modalities=["audio"])
+
+
+def test_each_modality_depends_on_its_own_media_options_only() -> None:
+    assert ids(modalities=["audio"], media={"num_frames_max": 8}) == ids(modalities=["audio"])
+    assert ids(modalities=["video"], media={"num_frames_max": 8}) != ids(modalities=["video"])
+    assert sorted(name for names in MEDIA_OPTIONS.values() for name in names) == sorted(MediaConfig.model_fields)
 
 
 def test_expected_value_reads_the_fit_of_generative() -> None:
