@@ -79,7 +79,7 @@ def _describe(plan: Plan, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(as_json(plan), indent=1))
     else:
-        print(plan_text(plan, options.retry) if options.plan else status_text(plan))
+        print(plan_text(plan) if options.plan else status_text(plan))
     return COMPLETE
 
 
@@ -92,7 +92,7 @@ def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         from omni_msa.finish import Record
 
         record = Record(plan)
-        missing = plan.missing(options.retry)
+        missing = plan.missing()
         is_interrupted = bool(missing) and _train(plan, missing, options, record, scratch)
         code = _finish(make_plan(sweep, ledger), record, options)
     if is_interrupted:

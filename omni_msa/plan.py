@@ -64,6 +64,7 @@ class Plan:
         models: counts of every distinct backbone and adapter.
         num_slots: trials at once.
         expected: time of the trials that are missing.
+        retry: whether failed trials are run again.
     """
 
     sweep: Sweep
@@ -74,10 +75,11 @@ class Plan:
     models: tuple[ModelSize, ...]
     num_slots: int
     expected: Expected
+    retry: bool = False
 
-    def missing(self, retry: bool = False) -> list[PlannedTrial]:
+    def missing(self) -> list[PlannedTrial]:
         """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`."""
-        return missing(self.trials, retry)
+        return missing(self.trials, self.retry)
 
     def counts(self) -> dict[str, int]:
         """Return how many trials there are, and how many in each state."""
@@ -109,7 +111,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     num_slots = hardware.num_slots(runtime, max((model.weights_gb for model in models), default=0.0))
     expected = expect(left, ledger, min(num_slots, max(1, len(left))))
     unique = tuple(dict.fromkeys(refusals))
-    return Plan(sweep, ledger, tuple(trials), unique, not problems, models, num_slots, expected)
+    return Plan(sweep, ledger, tuple(trials), unique, not problems, models, num_slots, expected, retry)
 
 
 def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem]]:

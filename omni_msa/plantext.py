@@ -9,16 +9,11 @@ from omni_msa.progress import duration
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
 
 
-def plan_text(plan: Plan, retry: bool = False) -> str:
-    """Return what would run: counts, sizes, time, a table of cells, and what a run would refuse.
-
-    Args:
-        plan: of the sweep.
-        retry: count failed trials among those to run.
-    """
-    num_left = len(plan.missing(retry))
+def plan_text(plan: Plan) -> str:
+    """Return what would run: counts, sizes, time, a table of cells, and what a run would refuse."""
+    num_left = len(plan.missing())
     lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models), ""]
-    lines += _table([_HEADINGS, *(_cell_row(plan, cell.label, retry) for cell in plan.sweep.cells)])
+    lines += _table([_HEADINGS, *(_cell_row(plan, cell.label) for cell in plan.sweep.cells)])
     lines += ["", _time_text(plan, num_left)]
     if not plan.is_readable:
         lines.append("the data cannot be read, so what is done already is not known")
@@ -58,9 +53,9 @@ def _time_text(plan: Plan, num_left: int) -> str:
     )
 
 
-def _cell_row(plan: Plan, label: str, retry: bool) -> tuple[str, ...]:
+def _cell_row(plan: Plan, label: str) -> tuple[str, ...]:
     trials = [trial for trial in plan.trials if label in trial.cells]
-    left = {trial.trial_id for trial in plan.missing(retry)}
+    left = {trial.trial_id for trial in plan.missing()}
     states = [trial.status.state for trial in trials]
     seeds = "any" if trials[0].config.seed is None else str(len(trials))
     numbers = [states.count(state) for state in ("complete", "failed", "running")]

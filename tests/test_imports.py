@@ -18,7 +18,7 @@ LAYERS = {
     "jobs": "dispatch attempt",
     "training": "train evaluate assembly fits",
     "model": "readouts/* readout generation answers layers forward prefix prompt adapter resident "
-    "backbones/* thinker hub pocket/*",
+    "backbones/* thinker hub qwen_omni pocket/*",
     "data": "datasets/* label_csv splits demo/* prepare prepared media decode container mel patches",
     "plain": "plan preflight timing hardware provenance sweep settings identity config explain "
     "plugins options ledger files "

@@ -1,0 +1,70 @@
+"""What the backbones of the Qwen2.5-Omni family share: all but the text tower's shape and the checkpoint's name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from omni_msa.errors import Problem
+from omni_msa.hub import build_from_checkpoint, find_checkpoint, require_checkpoint
+from omni_msa.options import BackboneOptions
+from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+
+if TYPE_CHECKING:
+    from omni_msa.thinker import Backbone
+
+
+class QwenOmniOptions(BackboneOptions):
+    """Four-bit weights and bfloat16 products, unless said otherwise."""
+
+    quantization: Literal["none", "nf4"] = "nf4"
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+
+
+@dataclass(frozen=True)
+class QwenOmni:
+    """One size of the family; its methods are a backbone plug-in's functions.
+
+    Args:
+        repository: name on the hub.
+        text: shape of the text tower.
+    """
+
+    repository: str
+    text: TextDimensions
+
+    def dimensions(self, options: BackboneOptions) -> Dimensions:
+        """Return the backbone's shape."""
+        audio = AudioDimensions(hidden_size=1280, num_layers=32, num_heads=20, intermediate_size=5120)
+        vision = VisionDimensions(
+            1280, num_layers=32, num_heads=16, intermediate_size=3420, full_attention_layers=(7, 15, 23, 31)
+        )
+        return Dimensions(self.text, audio, vision)
+
+    def check(self, options: BackboneOptions) -> list[Problem]:
+        """Return what would stop `build`, without downloading: the checkpoint is not on this machine."""
+        found = find_checkpoint(self.repository, options.weights)
+        return [found] if isinstance(found, Problem) else []
+
+    def fetch(self, options: BackboneOptions, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Make sure that the weights are on this machine; they are too large to be downloaded without being asked for.
+
+        Raises:
+            InputError: they are not; says the command that downloads them.
+        """
+        require_checkpoint(self.repository, options.weights)
+
+    def build(
+        self, options: BackboneOptions, device: str, progress: Callable[[str, int, int], None] | None = None
+    ) -> "Backbone":
+        """Build the backbone.
+
+        Args:
+            options: of the plug-in.
+            device: "cpu" or "cuda".
+            progress: not called.
+
+        Raises:
+            InputError: as `fetch`.
+        """
+        return build_from_checkpoint(self.repository, options, device)

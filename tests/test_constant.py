@@ -1,0 +1,9 @@
+from omni_msa.prepared import Prepared
+from omni_msa.prompt import Prompt
+from omni_msa.readout import Prediction, Task
+from omni_msa.readouts import constant
+
+
+def test_every_clip_gets_the_training_median_and_no_backbone_is_needed():
+    readout = constant.build(constant.Options(), Task((-3.0, 3.0), label_mean=1.0, label_std=1.0, label_median=-0.25))
+    assert readout.predict(None, [Prompt(name, (), Prepared()) for name in "abc"]) == [Prediction(-0.25)] * 3
