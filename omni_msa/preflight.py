@@ -7,6 +7,7 @@ from typing import Any
 
 from omni_msa import hardware, plugins
 from omni_msa.cache import cache_folder
+from omni_msa.clip import SPLITS
 from omni_msa.config import MediaConfig, TrialConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.options import DatasetOptions
@@ -14,7 +15,7 @@ from omni_msa.sizes import Dimensions, first_adapted_layer, num_base_parameters
 
 SPARE_GB = 1.0
 CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes
-_CLIP_GB = 0.3e-3  # the clip's own file and the kept states of its prompt
+_CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size
 _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
 
 
@@ -118,13 +119,14 @@ def needed_gb(configs: Sequence[TrialConfig]) -> float:
 def _clip_gb(media: MediaConfig | None) -> float:
     if media is None:
         return _CLIP_GB
-    frames = media.num_frames_max * media.frame_pixels_max * 3 * 4 / 1e9
+    frames = media.num_frames_max * media.frame_pixels_max * 3 / 1e9  # a byte a colour
     return _CLIP_GB + frames + 10 * _AUDIO_GB_PER_S  # a clip of ten seconds
 
 
-def num_clips(dataset: Any, *splits: str) -> int:
-    """Return how many clips a dataset's options name, in these splits or in all; 0 if they do not say."""
-    return sum(getattr(dataset, f"num_{split}", 0) or 0 for split in splits or ("train", "valid", "test"))
+def num_clips(dataset: DatasetOptions, *splits: str) -> int:
+    """Return how many clips a dataset has, in these splits or in all; 0 if neither options nor plug-in say."""
+    published = getattr(getattr(plugins.load("datasets", dataset.name), "CORPUS", None), "num_clips", {})
+    return sum(getattr(dataset, f"num_{split}", published.get(split, 0)) for split in splits or SPLITS)
 
 
 def uses(config: TrialConfig, section: str) -> bool:

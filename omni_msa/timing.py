@@ -34,9 +34,9 @@ class Expected:
     """An expectation of time.
 
     Args:
-        seconds: until all is done, None if nothing is known.
+        seconds: until all is done, None if something is not known.
         num_measured: trials whose time comes from trials done before; `num_guessed`: from the settings' guess.
-        num_unknown: trials of which nothing is known; they are not in `seconds`.
+        num_unknown: trials of which nothing is known.
     """
 
     seconds: float | None
@@ -76,7 +76,7 @@ def expect(missing: Iterable[Timed], ledger: Ledger, num_slots: int) -> Expected
         is_trained = trial.fit_id in fits or (ledger.fit(trial.fit_id) / "fit.json").exists()
         fits.add(trial.fit_id)
         times.append(max(0.0, read_s + (0.0 if is_trained else fit_s)))
-    seconds = max(sum(times) / num_slots, max(times)) if counts["unknown"] < len(trials) else None
+    seconds = None if counts["unknown"] else max(sum(times) / num_slots, max(times))
     return Expected(seconds, counts["measured"], counts["guessed"], counts["unknown"])
 
 

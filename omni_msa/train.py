@@ -88,6 +88,7 @@ def train(
                 epoch, place = divmod(record.step, steps_per_epoch)
                 order = epoch_order(len(splits.train), seed, epoch)
                 batch = order[place * plan.batch_size : (place + 1) * plan.batch_size]
+                batch.sort(key=lambda each: len(prompts[each].token_ids))  # like lengths together: less padding
                 torch.manual_seed(derive(seed, "dropout", record.step))
                 built.set_training(True)
                 total = 0.0

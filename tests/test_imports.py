@@ -20,7 +20,7 @@ LAYERS = {
     "model": "readouts/* readout generation answers layers forward prefix prompt adapter resident "
     "backbones/* thinker hub qwen_omni pocket/*",
     "data": "datasets/* label_csv splits demo/* prepare prepared media decode container mel patches",
-    "plain": "plan preflight timing hardware provenance sweep settings identity config explain "
+    "plain": "plan schema preflight timing hardware provenance sweep settings identity config explain "
     "plugins options ledger files "
     "metrics aggregate tables reported sizes seeding pool fetch yamlfile cache clip errors",
 }

@@ -167,10 +167,11 @@ def test_a_clips_gradient_is_its_share_of_the_batches(name, backbone, prompts):
         torch.testing.assert_close(total, first + second, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(TRAINED)))
-def test_what_is_not_trained_by_gradient_says_so(name, backbone, prompts):
-    with pytest.raises(TypeError, match="not trained by gradient"):
-        build(name, backbone).losses(Forward(backbone), prompts, LABELS)
+def test_a_readout_without_losses_or_predictions_says_so():
+    with pytest.raises(TypeError, match="Readout is not trained by gradient"):
+        Readout().losses(None, [], LABELS)
+    with pytest.raises(TypeError, match="Readout does not predict"):
+        Readout().predict(None, [])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -186,7 +187,10 @@ def test_a_deterministic_readout_does_not_feel_the_seed_and_the_others_do(name, 
     plugin = plugins.load("readouts", name)
     trials = [tiny_trials.config(readout={"name": name}, seed=seed) for seed in (1, 2)]
     first, second = (tiny_trials.run(tmp_path / str(trial.seed), trial) for trial in trials)
-    assert (tiny_trials.scores(first) == tiny_trials.scores(second)) is plugin.deterministic
+    if plugin.deterministic:
+        assert tiny_trials.scores(first) == tiny_trials.scores(second)
+    else:
+        assert first.metrics()[-1]["train_loss"] != second.metrics()[-1]["train_loss"]
     assert (first.trial_id == second.trial_id) is plugin.deterministic
     assert (fit_id(trials[0], "") == fit_id(trials[1], "")) is plugin.deterministic
     result = first.result()

@@ -52,16 +52,25 @@ CONFIG = {
 }
 
 
-def make_clips(cache: Path, with_media: bool) -> None:
-    """Put the clips of `CONFIG["dataset"]` where the dataset looks for them, rendered or with their text only."""
+def make_clips(cache: Path, with_media: bool, dataset: dict | None = None, sentences=SENTENCES) -> None:
+    """Put the clips of a dataset where it looks for them, rendered or with their text only.
+
+    Args:
+        cache: the cache folder.
+        with_media: render them.
+        dataset: its options; by default those of `CONFIG`.
+        sentences: (split, label, text) of each clip; as many of a split as its options say are taken.
+    """
     plugin = plugins.load("datasets", "vader_av")
-    options = config().dataset
+    options = config(dataset=dataset or CONFIG["dataset"]).dataset
     folder = cache / "datasets" / f"vader_av-{plugin.fingerprint(None, options)[:16]}"
     folder.mkdir(parents=True)
     rows = [
         generate.Row(f"clip_{n}", f"source_{n}", 0, split, label, text, label / 2, label / 2, "0")
-        for n, (split, label, text) in enumerate(SENTENCES)
+        for n, (split, label, text) in enumerate(sentences)
     ]
+    sizes = {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}
+    rows = [row for name, size in sizes.items() for row in [r for r in rows if r.split == name][:size]]
     if not with_media:
         for row in rows:
             (folder / f"{row.id}.mp4").touch()  # what is there is not rendered again

@@ -1,0 +1,36 @@
+"""The JSON schema of sweep files, for editors: `python -m omni_msa.schema > sweep.schema.json`."""
+
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from omni_msa import plugins
+from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.settings import SECTIONS
+from omni_msa.sweep import SweepFile
+
+
+def sweep_schema() -> dict[str, Any]:
+    """Return the schema: the sweep's own keys and every configuration section, plug-ins' options included."""
+    schema = SweepFile.model_json_schema()
+    definitions = schema.setdefault("$defs", {})
+    for section in SECTIONS:
+        part = _section_schema(section)
+        definitions |= part.pop("$defs", {})
+        schema["properties"][section] = part
+    schema["title"] = "omni-msa sweep"
+    return schema
+
+
+def _section_schema(section: str) -> dict[str, Any]:
+    if section not in PLUGIN_SECTIONS:
+        return TypeAdapter(TrialConfig.model_fields[section].annotation).json_schema()
+    kind = PLUGIN_SECTIONS[section]
+    options = [plugins.load(kind, name).Options.model_json_schema() for name in plugins.names(kind)]
+    definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}
+    return {"anyOf": [{"enum": plugins.names(kind)}, *options], "$defs": definitions}
+
+
+if __name__ == "__main__":
+    print(json.dumps(sweep_schema(), indent=1))

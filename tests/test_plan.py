@@ -1,0 +1,102 @@
+"""What a sweep expects against what the ledger has."""
+
+import json
+from pathlib import Path
+
+import pytest
+from stand_ins import complete
+
+from omni_msa import plugins
+from omni_msa.identity import trial_id
+from omni_msa.ledger import Ledger
+from omni_msa.plan import Plan, as_json, make_plan
+from omni_msa.sizes import num_base_parameters, num_lora_parameters
+from omni_msa.sweep import load_sweep
+
+READOUTS = "{readout: [discriminative, generative, expected_value, constant]}"
+
+
+@pytest.fixture
+def plan_of(tmp_path, write_sweep, own_cache):
+    def plan(retry: bool = False, overrides=(), **keys) -> Plan:
+        return make_plan(load_sweep(write_sweep(**keys), overrides), Ledger(tmp_path / "mlruns"), retry)
+
+    return plan
+
+
+def test_every_trial_stands_once_the_first_seed_of_all_cells_first(plan_of):
+    plan = plan_of(axes=READOUTS)
+    assert [trial.label for trial in plan.trials] == [
+        *("discriminative, seed 1", "generative, seed 1", "expected_value, seed 1", "constant"),
+        *("discriminative, seed 2", "generative, seed 2", "expected_value, seed 2"),
+    ]
+    assert len({trial.trial_id for trial in plan.trials}) == 7
+    assert plan.counts() == {"trials": 7, "complete": 0, "failed": 0, "running": 0}
+    assert plan.missing() == list(plan.trials)
+
+
+def test_a_fit_is_shared_by_the_readouts_that_read_it(plan_of):
+    fits = {trial.label: trial.fit_id for trial in plan_of(axes=READOUTS).trials}
+    assert fits["generative, seed 1"] == fits["expected_value, seed 1"] != fits["generative, seed 2"]
+    assert fits["discriminative, seed 1"] not in (fits["generative, seed 1"], fits["discriminative, seed 2"])
+
+
+def test_cells_that_differ_in_what_a_readout_does_not_use_share_a_trial(plan_of):
+    plan = plan_of(axes="{readout: [discriminative, constant], adapter.rank: [2, 4]}")
+    shared = [trial for trial in plan.trials if len(trial.cells) > 1]
+    assert [trial.cells for trial in shared] == [("constant, rank 2", "constant, rank 4")]
+    assert len(plan.trials) == 2 * 2 + 1
+
+
+def test_identity_is_that_of_the_configuration_and_the_data(plan_of):
+    trial = plan_of().trials[0]
+    fingerprint = plugins.load("datasets", "vader_av").fingerprint(None, trial.config.dataset)
+    assert trial.trial_id == trial_id(trial.config, fingerprint)
+
+
+def test_what_is_done_is_not_missing_and_what_failed_only_when_asked(plan_of):
+    first, constant, last = plan_of().trials
+    ledger = plan_of().ledger
+    ledger.trial(first.trial_id).begin(first.config, {})
+    complete(ledger.trial(first.trial_id))
+    ledger.trial(last.trial_id).begin(last.config, {})
+    ledger.trial(last.trial_id).fail("bug", "it broke", "trace")
+    plan = plan_of()
+    assert [trial.status.state for trial in plan.trials] == ["complete", "pending", "failed"]
+    assert [trial.trial_id for trial in plan.missing()] == [constant.trial_id]
+    assert [trial.trial_id for trial in plan_of(retry=True).missing()] == [constant.trial_id, last.trial_id]
+
+
+def test_models_are_counted_with_plain_arithmetic(plan_of):
+    (model,) = plan_of().models
+    shape = plugins.load("backbones", "tiny").dimensions(plan_of().trials[0].config.backbone)
+    adapter = plan_of().trials[0].config.adapter
+    assert model.num_parameters == num_base_parameters(shape)
+    assert model.num_trainable == num_lora_parameters(shape, 4, adapter.targets, ("text",), "last_2")
+    ranks = plan_of(axes="{adapter.rank: [2, 4]}").models
+    assert [rank.num_trainable for rank in ranks] == [model.num_trainable // 2, model.num_trainable]
+
+
+def test_all_that_would_stop_a_run_is_listed_together(plan_of, tmp_path):
+    overrides = [f"dataset.root={tmp_path / 'nowhere'}", "adapter.text_layers=last_9", "runtime.device=cpu"]
+    plan = plan_of(overrides=overrides)
+    text = "\n".join(map(str, plan.refusals))
+    assert len(plan.refusals) == 2 and "nowhere" in text and "last_9" in text
+    assert plan.is_readable
+
+
+def test_data_that_cannot_be_read_hides_what_is_done_and_says_so(plan_of, tmp_path):
+    plan = plan_of(overrides=["dataset={name: mosi}", f"dataset.root={tmp_path / 'nowhere'}"])
+    assert not plan.is_readable and "nowhere" in str(plan.refusals[0])
+    assert len(plan.trials) == 3 == len(plan.missing())
+    values = as_json(plan)
+    assert values["trials"][0]["trial_id"] is None and values["would_refuse"][0]["what"]
+
+
+def test_as_json_is_json_and_names_folders(plan_of):
+    plan = plan_of()
+    values = json.loads(json.dumps(as_json(plan)))
+    assert values["counts"] == {"trials": 3, "complete": 0, "failed": 0, "running": 0, "missing": 3}
+    assert values["seeds"] == [1, 2] and values["num_cells"] == 2
+    assert Path(values["trials"][0]["folder"]) == plan.ledger.trial(plan.trials[0].trial_id).path
+    assert values["trials"][1]["seed"] is None and values["trials"][1]["cells"] == ["constant"]
