@@ -1,5 +1,6 @@
 """From the ledger to what people read: aggregate, tables, MLflow. Repeating it changes nothing."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,8 @@ def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:
         human: Mapping[str, float] | None = plugins.load("datasets", first.name).human_row(root_of(first), first)
     except InputError:  # a report is possible without the data
         human = None
+    if human is not None:  # with a handful of clips a correlation can be undefined
+        human = {name: value for name, value in human.items() if math.isfinite(value)}
     return first.name, human
 
 

@@ -27,12 +27,14 @@ _ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 # Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_NOTICE_S = 10.0  # for Tune to notice that
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
 
 
@@ -81,13 +83,16 @@ def run(
     """
     threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
     inherited = {**_ENVIRONMENT, **threads, **({} if workers.address else _LOOPBACK)}
-    with (
-        redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))),
-        _environment(inherited),
-        _started_ray(workers, scratch, {**_ENVIRONMENT, **threads}),
-    ):
-        tuner = _tuner(_feeder(queue, scratch), workers, scratch, _attempts(make_resident, train))
-        _fit(tuner, is_overdue)
+    with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))), _environment(inherited):
+        with _started_ray(workers, scratch, {**_ENVIRONMENT, **threads}):
+            tuner = _tuner(_feeder(queue, scratch), workers, scratch, _attempts(make_resident, train))
+            tuning = _Tuning(tuner)
+            while tuning.is_alive() and not is_overdue():
+                tuning.join(0.2)
+            is_killed = tuning.is_alive()
+        tuning.join(_NOTICE_S)
+    if tuning.error is not None and not is_killed:
+        raise RuntimeError("Ray Tune failed") from tuning.error
 
 
 class _WithoutRay:
@@ -153,22 +158,20 @@ def _tuner(feeder: "Searcher", workers: Workers, scratch: Path, trainable: "type
     )
 
 
-def _fit(tuner: "tune.Tuner", is_overdue: Callable[[], bool]) -> None:
-    """Let Tune run in a thread, so that this one stays free for signals and can give up waiting."""
-    errors: list[BaseException] = []
+class _Tuning(threading.Thread):
+    """Tune in a thread, so that the main one stays free for signals and can give up waiting."""
 
-    def fit() -> None:
+    def __init__(self, tuner: "tune.Tuner") -> None:
+        super().__init__(name="tune", daemon=True)
+        self._tuner = tuner
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
         try:
-            tuner.fit()
+            self._tuner.fit()
         except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=fit, name="tune", daemon=True)
-    thread.start()
-    while thread.is_alive() and not is_overdue():
-        thread.join(0.2)
-    if errors:
-        raise RuntimeError("Ray Tune failed") from errors[0]
+            self.error = error
 
 
 def _attempts(make_resident: MakeResident | None, train: Train | None) -> "type[tune.Trainable]":

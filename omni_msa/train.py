@@ -39,7 +39,7 @@ def train(
 
     Raises:
         Interrupted: asked to stop; the checkpoint is written.
-        FloatingPointError: the loss is not finite; says the step and the clips.
+        FloatingPointError: the loss or its gradient is not finite; says the step and the clips.
         InputError: the data or weights cannot be used.
     """
     # 1. Seed. Every random draw is named by (seed, purpose, step): nothing depends on what ran before.
@@ -98,10 +98,11 @@ def train(
                     loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.item()
-                if not math.isfinite(total):
+                norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), plan.clip_norm).item()
+                if not math.isfinite(total) or not math.isfinite(norm):
                     named = ", ".join(splits.train[each].id for each in batch)
-                    raise FloatingPointError(f"the loss is {total} at step {record.step + 1}; its clips: {named}")
-                torch.nn.utils.clip_grad_norm_(list(trainable.values()), plan.clip_norm)
+                    message = f"the loss is {total}, its gradient's norm {norm} at step {record.step + 1}"
+                    raise FloatingPointError(f"{message}; its clips: {named}")
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * schedule(record.step, num_steps, plan.warmup_fraction)
                 optimizer.step()

@@ -3,6 +3,7 @@
 import pytest
 from stand_ins import config, finished
 
+from omni_msa import datasets
 from omni_msa.files import write_json
 from omni_msa.ledger import Ledger
 from omni_msa.timing import Timed, expect
@@ -61,8 +62,17 @@ def test_an_attempt_shorter_than_its_fit_has_only_read_it(tmp_path):
     assert expect([Trial("b", **EXPECTED)], Ledger(tmp_path), 1).seconds == pytest.approx(104)
 
 
-def test_a_dataset_that_does_not_say_its_size_is_unknown(tmp_path):
+def test_a_corpus_of_published_size_is_counted(tmp_path):
     mosi = Trial("a", dataset={"name": "mosi", "root": "/nowhere"})
-    unknown = expect([mosi], Ledger(tmp_path), 1)
+    assert expect([mosi], Ledger(tmp_path), 1).seconds == pytest.approx(1284 * 3 * 0.5)
+
+
+def test_a_dataset_that_does_not_say_its_size_is_unknown(tmp_path, monkeypatch):
+    source = "from omni_msa.options import DatasetOptions as Options\n"
+    (tmp_path / "unsized.py").write_text(source)
+    monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(tmp_path)])
+    monkeypatch.setattr(datasets.__spec__, "submodule_search_locations", datasets.__path__)
+    unsized = Trial("a", dataset={"name": "unsized"})
+    unknown = expect([unsized], Ledger(tmp_path), 1)
     assert unknown.seconds is None and unknown.basis == "1 unknown"
-    assert expect([mosi, Trial("b")], Ledger(tmp_path), 1).seconds == pytest.approx(15)
+    assert expect([unsized, Trial("b")], Ledger(tmp_path), 1).seconds is None
