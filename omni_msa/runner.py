@@ -26,6 +26,7 @@ _ENVIRONMENT = {
     "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # it would be 15: trials would starve beside anything else
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
     "RAY_AIR_NEW_OUTPUT": "0",
