@@ -25,7 +25,9 @@ def sweep_schema() -> dict[str, Any]:
 
 def _section_schema(section: str) -> dict[str, Any]:
     if section not in PLUGIN_SECTIONS:
-        return TypeAdapter(TrialConfig.model_fields[section].annotation).json_schema()
+        annotation = TrialConfig.model_fields[section].annotation
+        assert annotation is not None
+        return TypeAdapter(annotation).json_schema()
     kind = PLUGIN_SECTIONS[section]
     options = [plugins.load(kind, name).Options.model_json_schema() for name in plugins.names(kind)]
     definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}

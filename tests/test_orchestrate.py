@@ -166,7 +166,7 @@ def test_settings_may_stand_before_and_after_options(place):
 
 def test_bad_input_is_told_without_a_traceback_and_starts_nothing(place):
     cases = {
-        ("readout=discriminativ", "--plan"): "discriminative",
+        ("axes.readout=[discriminativ, constant]", "--plan"): 'did you mean "discriminative"',
         ("axes={}",): "axes",
         ("runtime.device=cuda",): "need a GPU",
         (f"dataset.root={place.ledger / 'nowhere'}",): "nowhere",
@@ -203,7 +203,7 @@ def test_a_failure_leaves_the_others_running_and_is_retried_only_when_asked(plac
 
 @pytest.mark.parametrize("how", [(), ("--local",)], ids=["ray", "local"])
 def test_an_interrupted_run_goes_on_where_it_was(place, how):
-    longer = ("training.epochs=200", "axes.readout=[discriminative, constant]", "seeds=[1]")
+    longer = ("training.epochs=100", "axes.readout=[discriminative, constant]", "seeds=[1]")
     with place.start(*longer, *how) as process:
         deadline = time.monotonic() + 120
         while not _steps(place) and time.monotonic() < deadline:
@@ -214,13 +214,13 @@ def test_an_interrupted_run_goes_on_where_it_was(place, how):
     assert "goes on from here" in err and "Traceback" not in err
     assert not (place.ledger / "stop").exists() and not (place.ledger / "driver.json").exists()
     reached = _steps(place)[-1]
-    assert 0 < reached < 400  # 2 steps an epoch
+    assert 0 < reached < 200  # 2 steps an epoch
     states = json.loads(place.run("--status", "--json", *longer).stdout)["trials"]
     assert [trial["status"]["state"] for trial in states if trial["seed"] == 1] == ["pending"]
     ran = place.run(*longer, "--local")
     assert ran.returncode == 0
     steps = _steps(place)
-    assert steps[-1] == 400 and steps == sorted(set(steps))
+    assert steps[-1] == 200 and steps == sorted(set(steps))
     status = json.loads(place.run("--status", "--json", *longer).stdout)["trials"][0]["status"]
     assert status["attempt"] == 2
 
@@ -231,7 +231,7 @@ def _steps(place: Place) -> list[int]:
 
 
 def test_a_driver_that_was_killed_leaves_nothing_that_stops_the_next(place):
-    longer = ("training.epochs=200", "axes.readout=[discriminative, constant]", "seeds=[1]")
+    longer = ("training.epochs=100", "axes.readout=[discriminative, constant]", "seeds=[1]")
     with place.start(*longer) as process:
         deadline = time.monotonic() + 120
         while not _steps(place) and time.monotonic() < deadline:
@@ -241,4 +241,4 @@ def test_a_driver_that_was_killed_leaves_nothing_that_stops_the_next(place):
     ran = place.run(*longer)
     assert ran.returncode == 0, ran.stderr
     assert "2 of 2 trials complete" in ran.stdout
-    assert _steps(place)[-1] == 400
+    assert _steps(place)[-1] == 200
