@@ -1,6 +1,8 @@
 """Tiny clips, prompts and trials for tests: a random backbone, made-up sentences, nothing fetched."""
 
+import inspect
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,3 +153,35 @@ def scores(folder: TrialFolder) -> dict[str, list[float]]:
     """Return the predicted scores of valid and test, in order of their clips; equal means equal bits."""
     splits = ("valid", "test")
     return {name: pd.read_parquet(folder.path / f"predictions.{name}.parquet")["score"].tolist() for name in splits}
+
+
+def rows(folder: TrialFolder) -> list[dict]:
+    """Return the lines of metrics.jsonl without the time of day."""
+    return [{key: value for key, value in row.items() if key != "time"} for row in folder.metrics()]
+
+
+def outcome(folder: TrialFolder) -> dict[str, Any]:
+    """Return all that must be the same bits in two runs of one trial."""
+    result = folder.result()
+    kept = ("valid", "best_epoch", "hashes", "fit_id", "trial_id")
+    found = {"scores": scores(folder), "rows": rows(folder), "test": folder.test_metrics()}
+    return found | {name: result[name] for name in kept}
+
+
+def variables() -> dict[str, Any]:
+    """Return the local variables of the `train` that is running: for use in a `should_stop` that looks around."""
+    frame = inspect.currentframe()
+    while frame.f_code is not train.__code__:
+        frame = frame.f_back
+    return frame.f_locals
+
+
+class StopAt:
+    """A `should_stop` that says stop once, after the given number of steps of an attempt."""
+
+    def __init__(self, num_steps: int) -> None:
+        self.left = num_steps
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left == 0
