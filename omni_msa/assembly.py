@@ -2,7 +2,6 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from omni_msa.config import TrialConfig
 from omni_msa.forward import Forward
 from omni_msa.options import ReadoutOptions
 from omni_msa.prefix import PrefixStore
+from omni_msa.preflight import root_of
 from omni_msa.prepare import PreparedClips, prepare
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt, build_prompt
@@ -177,7 +177,7 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     plugin = plugins.load("readouts", config.readout.name)
     dataset = plugins.load("datasets", config.dataset.name)
     device, seed = choose_device(config), config.seed or 0
-    clips = dataset.load(Path(config.dataset.root) if config.dataset.root else None, config.dataset)
+    clips = dataset.load(root_of(config.dataset), config.dataset)
     splits = Splits(clips)
     statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
     if "backbone" not in plugin.uses:

@@ -1,10 +1,10 @@
 """Everything that trials share, brought to this machine once and before any of them starts: weights, clips, inputs."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 from omni_msa import plugins
 from omni_msa.config import TrialConfig
+from omni_msa.preflight import root_of
 from omni_msa.prepare import prepare
 
 Progress = Callable[[str, int, int], None]
@@ -26,7 +26,6 @@ def make_ready(configs: Iterable[TrialConfig], progress: Progress) -> None:
         plugins.load("backbones", backbone.name).fetch(backbone, progress)
     clips = {}
     for dataset in dict.fromkeys(config.dataset for config in configs):
-        root = Path(dataset.root) if dataset.root else None
-        clips[dataset] = plugins.load("datasets", dataset.name).load(root, dataset, progress)
+        clips[dataset] = plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)
     for dataset, modalities, media in dict.fromkeys((c.dataset, c.modalities, c.media) for c in with_backbone):
         prepare(clips[dataset], modalities, media, progress)
