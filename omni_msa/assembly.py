@@ -16,14 +16,16 @@ from omni_msa.forward import Forward
 from omni_msa.options import ReadoutOptions
 from omni_msa.prefix import PrefixStore
 from omni_msa.preflight import root_of
-from omni_msa.prepare import PreparedClips, prepare
+from omni_msa.prepare import BadClip, PreparedClips, prepare
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt, build_prompt
+from omni_msa.quarantine import left_after
 from omni_msa.readout import Readout, Task
 from omni_msa.resident import Resident
 from omni_msa.seeding import derive
 from omni_msa.splits import Splits
 from omni_msa.thinker import Backbone
+from omni_msa.watchdog import alive
 
 NUM_LATENCY_CLIPS = 6
 TEMPORAL_PATCH = 2
@@ -172,12 +174,12 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
         stack: takes the adapter off again when it closes.
 
     Raises:
-        InputError: the data or weights cannot be used.
+        InputError: the data or weights cannot be used; BadClip: it is a clip that broke after it had been checked.
     """
     plugin = plugins.load("readouts", config.readout.name)
     dataset = plugins.load("datasets", config.dataset.name)
     device, seed = choose_device(config), config.seed or 0
-    clips = dataset.load(root_of(config.dataset), config.dataset)
+    clips = left_after(dataset.load(root_of(config.dataset), config.dataset), config.dropped_clips)
     splits = Splits(clips)
     statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
     if "backbone" not in plugin.uses:
@@ -193,6 +195,8 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     fitted = readout = plugin.build(config.readout, task).to(device)
     if (options := fit_options(config.readout)) != config.readout:
         fitted = plugins.load("readouts", options.name).build(options, task).to(device)
-    inputs = prepare(clips, config.modalities, config.media, num_workers=0)
+    inputs = prepare(clips, config.modalities, config.media, lambda *_: alive(), None, config.runtime.clip_seconds_max)
+    if inputs.faults:
+        raise BadClip.of(inputs.faults)
     forward = build_forward(config, backbone, resident.weights)
     return Assembly(config, device, splits, task, readout, fitted, adapter, forward, inputs)

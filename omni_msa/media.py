@@ -1,5 +1,6 @@
 """Sound and picture of a clip, from the file to arrays that a network reads."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import floor, sqrt
@@ -32,6 +33,7 @@ __all__ = [
 
 SILENCE_DBFS = -60.0
 BLACK_LEVEL = 16
+_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")  # time and line of decord's source say nothing of the clip
 
 
 class BadMedia(Exception):
@@ -166,5 +168,5 @@ def _errors_of(path: Path) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:  # the decoders share no base class: RuntimeError, DECORDError, FFmpegError, IndexError
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        lines = _PLACE.sub("", str(error)).strip().splitlines() or [type(error).__name__]
         raise BadMedia(path, f"cannot be decoded ({lines[0]})") from error

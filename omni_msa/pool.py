@@ -1,19 +1,52 @@
-"""Jobs in spawned processes, one thread each; a process that dies costs one job, not all."""
+"""Jobs in processes of their own, one thread each: a crash, a hang or a memory blow-up costs one job, not all."""
 
+import ctypes
 import multiprocessing
 import os
+import pickle
 import signal
+import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 Function = Callable[..., Any]
 Job = tuple[Any, ...]
 Outcome = tuple[int, BaseException | None]
+_START_S = 120.0  # within this time the first process must answer
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class ProcessDied(Exception):
+    """A job ended its process.
+
+    Args:
+        how: the signal or the exit code, in words.
+    """
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may take.
+
+    Args:
+        seconds: of wall time, from when a process takes it up.
+        memory_gb: beyond what its process has before (where the system can say so: Linux).
+        jobs_per_process: so often processes are renewed, because libraries leak (decord keeps all sound it decoded).
+    """
+
+    seconds: float = 600.0
+    memory_gb: float = 4.0
+    jobs_per_process: int = 200
 
 
 def num_cores() -> int:
@@ -26,90 +59,126 @@ def run_jobs(
     jobs: Sequence[Job],
     num_workers: int,
     on_done: Callable[[], None],
-    jobs_per_process: int = 200,
+    limits: Limits | None = None,
 ) -> list[BaseException | None]:
-    """Call a function once for each job; what it returns is dropped.
+    """Call a function once for each job, in other processes; what it returns is dropped.
+
+    A job that dies or goes beyond a limit is tried once more, alone: others may have taken the memory or the time.
 
     Args:
         function: importable by name, as are its arguments picklable.
         jobs: the arguments of each call.
-        num_workers: processes; 0 runs the jobs in this process.
+        num_workers: processes, at least 1.
         on_done: called after each job.
-        jobs_per_process: so often processes are renewed, because libraries leak (decord keeps all sound it decoded).
+        limits: of each job.
 
     Returns:
-        for each job the exception it ended with, or None. `BrokenProcessPool`: this job kills its process.
+        for each job the exception it ended with, or None. `TimeoutError`, `MemoryError`: it went beyond a limit;
+        `ProcessDied`: it killed its process.
+
+    Raises:
+        RuntimeError: no process can be started.
     """
-    if not num_workers:
-        return [_run_here(function, job, on_done) for job in jobs]
-    errors: list[BaseException | None] = []
-    # Not by the executor's own `max_tasks_per_child`: in Python 3.11 that can wait for ever.
-    step = num_workers * jobs_per_process
-    for start in range(0, len(jobs), step):
-        errors += _run_part(function, jobs[start : start + step], num_workers, on_done)
-    return errors
-
-
-def _run_part(
-    function: Function, jobs: Sequence[Job], num_workers: int, on_done: Callable[[], None]
-) -> list[BaseException | None]:
+    limits = limits or Limits()
     errors: dict[int, BaseException | None] = {}
-    for number, error in _all_at_once(function, jobs, num_workers):
-        if not isinstance(error, BrokenProcessPool):
+    left = list(range(len(jobs)))
+    while left:
+        before = len(errors)
+        for number, error in _run(function, jobs, left, num_workers, limits):
             errors[number] = error
             on_done()
-    # A dying process takes every waiting job with it: run those again one by one, which shows the culprit.
-    for number, error in _one_by_one(function, jobs, [number for number in range(len(jobs)) if number not in errors]):
-        errors[number] = error
-        on_done()
+        # The pool breaks if an idle process dies: what was under way is not to blame.
+        left = [number for number in left if number not in errors] if len(errors) > before else []
+    for number in range(len(jobs)):
+        if number not in errors:
+            on_done()
+        if isinstance(errors.get(number, ProcessDied()), ProcessDied | TimeoutError | MemoryError):
+            errors[number] = dict(_run(function, jobs, [number], 1, limits)).get(number, ProcessDied("killed"))
     return [errors[number] for number in range(len(jobs))]
 
 
-def _run_here(function: Function, job: Job, on_done: Callable[[], None]) -> BaseException | None:
+def _run(
+    function: Function, jobs: Sequence[Job], numbers: Sequence[int], num_workers: int, limits: Limits
+) -> Iterator[Outcome]:
+    """Yield the outcome of each job as it ends; those that a breaking pool lost are left out."""
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPool(num_workers, limits.jobs_per_process, _start_worker, context=spawn)
     try:
-        function(*job)
-    except Exception as error:
-        return error
+        _check_start(pool)
+        waiting, running = deque(numbers), dict[Future[None], int]()
+        while waiting or running:
+            # Few at a time: a pool that breaks, or is left after an interrupt, has little to take back.
+            while waiting and len(running) < 2 * num_workers and pool.active:
+                arguments = (function, jobs[waiting[0]], limits.memory_gb)
+                running[pool.schedule(_call, arguments, timeout=limits.seconds)] = waiting.popleft()
+            done, _ = wait(running, timeout=1, return_when=FIRST_COMPLETED)
+            for future in done:
+                number, error = running.pop(future), future.exception()
+                if not isinstance(error, BrokenProcessPool):
+                    yield number, _died(error) if isinstance(error, ProcessExpired) else error
+            if not done and not pool.active:
+                return
     finally:
-        on_done()
-    return None
+        pool.stop()
+        pool.join()
 
 
-def _all_at_once(function: Function, jobs: Sequence[Job], num_workers: int) -> Iterator[Outcome]:
-    with _pool(num_workers) as pool:
-        numbers: dict[Future[Any], int] = {}
-        with suppress(BrokenProcessPool):  # it may break while jobs are still handed in
-            for number, job in enumerate(jobs):
-                numbers[pool.submit(function, *job)] = number
-        try:
-            for future in as_completed(numbers):
-                yield numbers[future], future.exception()
-        except BaseException:
-            # After an interrupt, leaving the pool would first work off thousands of waiting jobs.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+def _check_start(pool: ProcessPool) -> None:
+    try:
+        pool.schedule(os.getpid).result(_START_S)
+    except (ProcessExpired, BrokenProcessPool, TimeoutError) as error:
+        raise RuntimeError(f"no process can be started: {error}") from error
 
 
-def _one_by_one(function: Function, jobs: Sequence[Job], numbers: list[int]) -> Iterator[Outcome]:
-    pool: ProcessPoolExecutor | None = None
-    for number in numbers:
-        pool = pool or _pool(1)
-        error = pool.submit(function, *jobs[number]).exception()
-        if isinstance(error, BrokenProcessPool):
-            pool.shutdown()
-            pool = None
-        yield number, error
-    if pool:
-        pool.shutdown()
+def _died(error: ProcessExpired) -> ProcessDied:
+    code = error.exitcode
+    return ProcessDied(signal.Signals(-code).name if code and code < 0 else f"exit code {code}")
 
 
-def _pool(num_workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn"), initializer=_start_worker)
+def _call(function: Function, job: Job, memory_gb: float) -> None:
+    try:
+        with _memory_limit(memory_gb):
+            function(*job)
+    except Exception as error:
+        raise _portable(error) from None
+
+
+def _portable(error: Exception) -> Exception:
+    """An exception that cannot travel between processes would break the pool."""
+    if isinstance(error, MemoryError):
+        return MemoryError(str(error))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+@contextmanager
+def _memory_limit(memory_gb: float) -> Iterator[None]:
+    """Limit what may be allocated: an allocation beyond it fails instead of bringing the machine down."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        yield
+        return
+    import resource  # not on every system
+
+    # Its sixth field counts what RLIMIT_DATA limits: memory that is private and writable (proc(5), getrlimit(2)).
+    used = int(pages.read_text().split()[5]) * resource.getpagesize()
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    wanted = used + int(memory_gb * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _start_worker() -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # numpy is not imported yet
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers an interrupt
+    if sys.platform == "linux":  # also when a decoder hangs without letting go of the interpreter
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 

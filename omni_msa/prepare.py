@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -11,14 +10,27 @@ from typing import TypeVar
 from omni_msa import prepared
 from omni_msa.clip import Clip
 from omni_msa.config import MEDIA_OPTIONS, MediaConfig
-from omni_msa.errors import InputError, Problem
+from omni_msa.errors import InputError
 from omni_msa.media import BadMedia
-from omni_msa.pool import num_cores, run_jobs
+from omni_msa.pool import Limits, ProcessDied, num_cores, run_jobs
 from omni_msa.prepared import Prepared, content_address, file_digest, file_of
+from omni_msa.quarantine import Fault
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
+Owner = tuple[str, str]
+"""A clip's id and one of its modalities."""
 JOBS_PER_WORKER = 8  # starting a process costs as much as some jobs
+
+
+class BadClip(InputError):
+    """A clip of a trial cannot be used; it was found when the sweep's clips had been checked already."""
+
+    @classmethod
+    def of(cls, faults: Sequence[Fault]) -> "BadClip":
+        """Return the error that lists these faults."""
+        step = "it was fine when the sweep's clips were checked: fetch or write the file again"
+        return cls(*(fault.problem(step) for fault in faults))
 
 
 @dataclass(frozen=True)
@@ -27,13 +39,17 @@ class PreparedClips:
 
     Args:
         clips: by id, in order.
-        addresses: of each (clip id, modality), in order.
+        addresses: of each (clip id, modality), in order; those at fault are missing.
         media: the options they were prepared with.
+        faults: what cannot be used, and why.
+        limits: for decoding one file.
     """
 
     clips: Mapping[str, Clip]
-    addresses: Mapping[tuple[str, str], str]
+    addresses: Mapping[Owner, str]
     media: MediaConfig
+    faults: tuple[Fault, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def digest(self) -> str:
@@ -48,7 +64,7 @@ class PreparedClips:
 
         Raises:
             KeyError: no such clip.
-            InputError: the source file changed or broke since the clips were prepared.
+            BadClip: the source file changed or broke since the clips were prepared.
         """
         inputs = Prepared()
         for modality in self._modalities(clip_id):
@@ -63,7 +79,7 @@ class PreparedClips:
             clip_id: of one of the clips.
 
         Raises:
-            KeyError, InputError: as `load`.
+            KeyError, BadClip: as `load`.
         """
         return sum(self._read(clip_id, modality, prepared.count_tokens) for modality in self._modalities(clip_id))
 
@@ -76,18 +92,26 @@ class PreparedClips:
         try:
             return read(file_of(expected))
         except ValueError:
-            _build_again(clip, modality, self.media, expected)
+            self._build_again(clip, modality, expected)
         return read(file_of(expected))
 
+    def _build_again(self, clip: Clip, modality: str, expected: str) -> None:
+        try:
+            source = _source(clip, modality)
+            if address(clip, modality, self.media) != expected:
+                raise BadMedia(source, "the file changed while it was in use")
+            # In another process, as all decoding: whatever it does to itself, the trial goes on or says why not.
+            (error,) = run_jobs(
+                prepared.build_file, [(source, modality, self.media, file_of(expected))], 1, _nothing, self.limits
+            )
+        except BadMedia as bad:
+            error = bad
+        if error is not None:
+            raise BadClip.of([_fault(clip, modality, error, self.limits)])
 
-def _build_again(clip: Clip, modality: str, media: MediaConfig, expected: str) -> None:
-    source = _source(clip, modality)
-    try:
-        if address(clip, modality, media) != expected:
-            raise BadMedia(source, "the file changed while it was in use")
-        prepared.build_file(source, modality, media, file_of(expected))
-    except BadMedia as error:
-        raise InputError(_problem(clip, modality, error)) from error
+
+def _nothing() -> None:
+    pass
 
 
 def address(clip: Clip, modality: str, media: MediaConfig) -> str:
@@ -99,8 +123,7 @@ def address(clip: Clip, modality: str, media: MediaConfig) -> str:
         media: only the options of this modality enter.
 
     Raises:
-        BadMedia: the source file cannot be read.
-        InputError: the clip has no file of this modality.
+        BadMedia: there is no source file, or it cannot be read.
     """
     source = _source(clip, modality)
     return content_address(file_digest(source), source, modality, media)
@@ -112,33 +135,37 @@ def prepare(
     media: MediaConfig,
     progress: Progress | None = None,
     num_workers: int | None = None,
+    seconds_max: float = 60.0,
 ) -> PreparedClips:
-    """Build the prepared inputs that are missing on disk; start no process if none is.
+    """Build the prepared inputs that are missing on disk, in other processes; start none if nothing is missing.
 
     Args:
         clips: with unique ids.
         modalities: text (needs nothing), audio, video.
         media: sizes and rates.
         progress: called with (what, number done, number in all) as work goes on.
-        num_workers: processes; default one per core, fewer for little work; 0 works in this process.
+        num_workers: processes; default one per core, fewer for little work.
+        seconds_max: a file that takes longer to decode is at fault.
 
-    Raises:
-        InputError: names every clip whose file is missing, damaged, silent or black.
+    Returns:
+        what can be used; `faults` has every clip whose file is missing, damaged, silent or black, or whose decoding
+        crashes, hangs or takes too much memory.
     """
+    limits = Limits(seconds_max)
     media_modalities = [modality for modality in MEDIA_OPTIONS if modality in modalities]
-    addresses, problems = _addresses(clips, media_modalities, media, progress)
-    problems += _build_missing({clip.id: clip for clip in clips}, addresses, media, progress, num_workers)
-    if problems:
-        raise InputError(*problems)
-    return PreparedClips({clip.id: clip for clip in clips}, addresses, media)
+    addresses, faults = _addresses(clips, media_modalities, media, progress)
+    faults += _build_missing({clip.id: clip for clip in clips}, addresses, media, progress, num_workers, limits)
+    bad = {(fault.clip_id, fault.modality) for fault in faults}
+    good = {owner: address for owner, address in addresses.items() if owner not in bad}
+    return PreparedClips({clip.id: clip for clip in clips}, good, media, tuple(faults), limits)
 
 
 def _addresses(
     clips: Sequence[Clip], modalities: Sequence[str], media: MediaConfig, progress: Progress | None
-) -> tuple[dict[tuple[str, str], str], list[Problem]]:
+) -> tuple[dict[Owner, str], list[Fault]]:
     digests: dict[Path, str] = {}  # sound and picture are often one file: it is read once
-    addresses: dict[tuple[str, str], str] = {}
-    problems: list[Problem] = []
+    addresses: dict[Owner, str] = {}
+    faults: list[Fault] = []
     for number, clip in enumerate(clips, 1):
         for modality in modalities:
             try:
@@ -146,40 +173,38 @@ def _addresses(
                 if source not in digests:
                     digests[source] = file_digest(source)
                 addresses[clip.id, modality] = content_address(digests[source], source, modality, media)
-            except InputError as error:
-                problems += error.problems
             except BadMedia as error:
-                problems.append(_problem(clip, modality, error))
+                faults.append(_fault(clip, modality, error))
         if progress and modalities:
             progress("looking for prepared inputs", number, len(clips))
-    return addresses, problems
+    return addresses, faults
 
 
 def _build_missing(
     clips: Mapping[str, Clip],
-    addresses: Mapping[tuple[str, str], str],
+    addresses: Mapping[Owner, str],
     media: MediaConfig,
     progress: Progress | None,
     num_workers: int | None,
-) -> list[Problem]:
+    limits: Limits,
+) -> list[Fault]:
     missing = _missing(addresses)
     jobs = []
     for key, ((clip_id, modality), *_) in missing.items():
         jobs.append((_source(clips[clip_id], modality), modality, media, file_of(key)))
-    num_workers = _num_workers(len(jobs)) if num_workers is None else min(num_workers, len(jobs))
     numbers = count(1)
 
     def on_done() -> None:
         if progress:
             progress("preparing sound and picture", next(numbers), len(jobs))
 
-    errors = run_jobs(prepared.build_file, jobs, num_workers, on_done)
+    errors = run_jobs(prepared.build_file, jobs, num_workers or _num_workers(len(jobs)), on_done, limits)
     failed = [(owner, error) for owners, error in zip(missing.values(), errors, strict=True) for owner in owners]
-    return [_problem(clips[clip_id], modality, error) for (clip_id, modality), error in failed if error]
+    return [_fault(clips[clip_id], modality, error, limits) for (clip_id, modality), error in failed if error]
 
 
-def _missing(addresses: Mapping[tuple[str, str], str]) -> dict[str, list[tuple[str, str]]]:
-    owners: dict[str, list[tuple[str, str]]] = {}  # clips that share a file share the work
+def _missing(addresses: Mapping[Owner, str]) -> dict[str, list[Owner]]:
+    owners: dict[str, list[Owner]] = {}  # clips that share a file share the work
     for owner, key in addresses.items():
         owners.setdefault(key, []).append(owner)
     return {key: owners[key] for key in owners if not file_of(key).is_file()}
@@ -192,24 +217,21 @@ def _num_workers(num_jobs: int) -> int:
 def _source(clip: Clip, modality: str) -> Path:
     source: Path | None = getattr(clip, modality)
     if source is None:
-        raise InputError(
-            Problem(
-                what=f"clip {clip.id} has no {modality}",
-                allowed=f"every clip has {modality} when {modality} is among the modalities",
-                next_step=f"take {modality} out of the modalities, or add the file",
-            )
-        )
+        raise BadMedia(Path(), f"the clip has no {modality}")
     return source
 
 
-def _problem(clip: Clip, modality: str, error: BaseException) -> Problem:
-    if isinstance(error, BrokenProcessPool):
-        error = BadMedia(_source(clip, modality), "decoding it kills the process (or memory ran out)")
-    if not isinstance(error, BadMedia):
+def _fault(clip: Clip, modality: str, error: BaseException, limits: Limits | None = None) -> Fault:
+    """Say why a clip cannot be used; an error that is not the clip's is raised."""
+    limits = limits or Limits()
+    if isinstance(error, BadMedia):
+        reason = error.reason
+    elif isinstance(error, TimeoutError):
+        reason = f"decoding it takes more than {limits.seconds:g} s (runtime.clip_seconds_max)"
+    elif isinstance(error, MemoryError):
+        reason = f"decoding it takes more than {limits.memory_gb:g} GB"
+    elif isinstance(error, ProcessDied):
+        reason = f"decoding it kills the process ({error})"
+    else:
         raise error
-    return Problem(
-        what=f"the {modality} of clip {clip.id} cannot be used",
-        where=str(error.path),
-        got=error.reason,
-        next_step="fetch or write the file again, or leave the clip out of the dataset",
-    )
+    return Fault(clip.id, clip.split, modality, reason, str(getattr(clip, modality) or ""))

@@ -48,6 +48,8 @@ def file_digest(path: Path) -> str:
     Raises:
         BadMedia: there is no such file, or it cannot be read.
     """
+    if path.exists() and not path.is_file():  # reading a pipe could wait for ever
+        raise media.BadMedia(path, "not a file")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

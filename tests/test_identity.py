@@ -210,6 +210,15 @@ def test_a_field_added_later_leaves_ids_as_they_were() -> None:
     assert identify(Nested(parts=(Inner(width=5),))) != identify(Older())
 
 
+@pytest.mark.parametrize("name", plugins.names("readouts"))
+def test_clips_left_out_are_identity_of_every_trial_and_none_changes_nothing(name: str) -> None:
+    before = ids(**readout(name))
+    assert ids(**readout(name), dropped_clips=[]) == before
+    one, other = ids(**readout(name), dropped_clips=["b"]), ids(**readout(name), dropped_clips=["b", "a"])
+    assert len({before[0], one[0], other[0]}) == len({before[1], one[1], other[1]}) == 3
+    assert ids(**readout(name), dropped_clips=["a", "b", "a"]) == other
+
+
 def test_recorded_ids() -> None:
     """If this fails, no result of an earlier version is found again: raise PROTOCOL_VERSION, or mend the hashing."""
     assert ids() == ("6f1daf431423d4f4", "6f1daf431423d4f4")

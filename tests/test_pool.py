@@ -1,62 +1,140 @@
 """Jobs in spawned processes: errors, dying processes, dying parents."""
 
+import ctypes
+import mmap
 import os
+import signal
 import subprocess
 import sys
 import time
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from omni_msa.pool import run_jobs
+from omni_msa.pool import Limits, run_jobs
+
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
 
-def write_or_fail(path: Path, how: str) -> None:
-    if how == "die":
-        os._exit(3)
-    if how == "raise":
-        raise ValueError(path.name)
+class Stubborn(Exception):
+    """Cannot be made again from what pickle keeps of it."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(f"{first} {second}")
+
+
+def hang_deaf() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def fill_memory() -> None:
+    hoard = []
+    while True:
+        hoard.append(b"x" * 10_000_000)
+
+
+def bring_down(number: int) -> None:
+    raise Stubborn("stubborn", str(number))
+
+
+def raise_value_error() -> None:
+    raise ValueError("as it is")
+
+
+HARM: dict[str, Callable[[], Any]] = {
+    "exit": lambda: os._exit(3),
+    "abort": os.abort,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": lambda: time.sleep(600),
+    "hang deaf": hang_deaf,
+    "fill memory": fill_memory,
+    "one large block": lambda: bytearray(10**12),
+    "large map": lambda: mmap.mmap(-1, 10**10, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS),
+    "stubborn": lambda: bring_down(1),
+    "raise": raise_value_error,
+}
+
+
+def write_or_harm(path: Path, how: str) -> None:
+    if how in HARM:
+        HARM[how]()
     path.write_text(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')}")
 
 
-def sleep_long(path: Path) -> None:
-    path.write_text(str(os.getpid()))
-    time.sleep(60)
+def jobs_of(folder: Path, *hows: str) -> list[tuple[Path, str]]:
+    return [(folder / str(number), how) for number, how in enumerate(hows)]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [1, 2])
 def test_errors_come_back_in_the_order_of_jobs(num_workers, tmp_path):
     done = []
-    jobs = [(tmp_path / "0", "write"), (tmp_path / "1", "raise"), (tmp_path / "2", "write")]
-    errors = run_jobs(write_or_fail, jobs, num_workers, lambda: done.append(1))
+    jobs = jobs_of(tmp_path, "write", "raise", "write")
+    errors = run_jobs(write_or_harm, jobs, num_workers, lambda: done.append(1))
     assert [type(error) for error in errors] == [type(None), ValueError, type(None)]
-    assert errors[1].args == ("1",) and len(done) == 3
-    in_this_process = (tmp_path / "2").read_text().split()[0] == str(os.getpid())
-    assert in_this_process == (num_workers == 0)
+    assert errors[1].args == ("as it is",) and len(done) == 3
+    assert (tmp_path / "2").read_text().split()[0] != str(os.getpid())
+
+
+def test_no_jobs_start_no_process(tmp_path):
+    assert run_jobs(write_or_harm, [], 2, lambda: None) == []
 
 
 def test_processes_are_renewed(tmp_path):
-    jobs = [(tmp_path / str(number), "write") for number in range(5)]
-    assert run_jobs(write_or_fail, jobs, 1, lambda: None, jobs_per_process=2) == [None] * 5
+    jobs = jobs_of(tmp_path, *["write"] * 5)
+    assert run_jobs(write_or_harm, jobs, 1, lambda: None, Limits(jobs_per_process=2)) == [None] * 5
     processes = [path.read_text().split()[0] for path, _ in jobs]
-    assert [processes.count(process) for process in processes] == [2, 2, 2, 2, 1]
+    assert max(processes.count(process) for process in processes) == 2 and len(set(processes)) == 3
 
 
 def test_workers_use_one_thread(tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    run_jobs(write_or_fail, [(tmp_path / "0", "write")], 1, lambda: None)
+    run_jobs(write_or_harm, jobs_of(tmp_path, "write"), 1, lambda: None)
     assert (tmp_path / "0").read_text().split()[1] == "1"
 
 
-def test_a_job_that_kills_its_process_costs_only_itself(tmp_path):
+@pytest.mark.parametrize("num_workers", [1, 3])
+def test_a_job_that_kills_its_process_costs_only_itself(tmp_path, num_workers):
     done = []
-    hows = ["write", "die", "write", "die", "raise", "write"]
-    jobs = [(tmp_path / str(number), how) for number, how in enumerate(hows)]
-    errors = run_jobs(write_or_fail, jobs, 1, lambda: done.append(1))
-    expected = {"write": type(None), "die": BrokenProcessPool, "raise": ValueError}
-    assert [type(error) for error in errors] == [expected[how] for how in hows]
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["0", "2", "5"] and len(done) == 6
+    hows = ["write", "exit", "write", "abort", "raise", "kill", "write"]
+    errors = run_jobs(write_or_harm, jobs_of(tmp_path, *hows), num_workers, lambda: done.append(1))
+    expected = {"write": "None", "raise": "ValueError('as it is')"}
+    expected |= {"exit": "ProcessDied('exit code 3')", "abort": "ProcessDied('SIGABRT')"}
+    expected |= {"kill": "ProcessDied('SIGKILL')"}
+    assert [repr(error) for error in errors] == [expected[how] for how in hows]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["0", "2", "6"] and len(done) == 7
+
+
+def test_a_job_that_hangs_costs_only_itself(tmp_path):
+    hows = ["write", "hang", "hang deaf", "write"]
+    errors = run_jobs(write_or_harm, jobs_of(tmp_path, *hows), 2, lambda: None, Limits(seconds=0.5))
+    assert [type(error) for error in errors] == [type(None), TimeoutError, TimeoutError, type(None)]
+
+
+@NEEDS_PROC
+def test_a_job_that_takes_too_much_memory_costs_only_itself(tmp_path):
+    hows = ["fill memory", "write", "one large block", "large map", "write"]
+    errors = run_jobs(write_or_harm, jobs_of(tmp_path, *hows), 1, lambda: None, Limits(memory_gb=0.2))
+    assert [isinstance(error, MemoryError | OSError) for error in errors] == [how != "write" for how in hows]
+    assert isinstance(errors[0], MemoryError) and isinstance(errors[2], MemoryError)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["1", "4"]
+
+
+def test_an_exception_that_cannot_travel_is_told_in_words(tmp_path):
+    errors = run_jobs(write_or_harm, jobs_of(tmp_path, "stubborn", "write"), 1, lambda: None)
+    assert [repr(error) for error in errors] == ["RuntimeError('Stubborn: stubborn 1')", "None"]
+
+
+def fail_once(note: Path) -> None:
+    if not note.exists():
+        note.touch()
+        os.abort()
+
+
+def test_what_died_is_tried_once_more_alone(tmp_path):
+    assert run_jobs(fail_once, [(tmp_path / "0",), (tmp_path / "1",)], 2, lambda: None) == [None, None]
 
 
 def is_running(pid: int) -> bool:
@@ -67,14 +145,20 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
-def test_workers_end_with_a_killed_parent(tmp_path):
+def sleep_long(path: Path) -> None:
+    path.write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(60)  # without letting go of the interpreter: no thread of Python runs meanwhile
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_a_parent_that_is_killed_or_interrupted(number, tmp_path):
     note = tmp_path / "pid"
     script = tmp_path / "parent.py"
     script.write_text(
         f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]\n"
         "from pathlib import Path\nfrom omni_msa.pool import run_jobs\nfrom test_pool import sleep_long\n"
-        f"if __name__ == '__main__': run_jobs(sleep_long, [(Path({str(note)!r}),)], 1, lambda: None)\n"
+        f"if __name__ == '__main__': run_jobs(sleep_long, [(Path({str(note)!r}),)] * 1000, 1, lambda: None)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)])
     deadline = time.monotonic() + 30
@@ -82,8 +166,8 @@ def test_workers_end_with_a_killed_parent(tmp_path):
         time.sleep(0.02)
     worker = int(note.read_text())
     assert is_running(worker)
-    parent.kill()
-    parent.wait()
+    parent.send_signal(number)
+    parent.wait(timeout=30)
     while is_running(worker) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(worker)

@@ -1,5 +1,6 @@
 """Prepared inputs: their values, addresses, cache and errors."""
 
+import os
 import pickle
 import re
 import subprocess
@@ -14,10 +15,9 @@ from media_files import moving_picture, tone, write_mp4, write_sound
 from omni_msa import media, prepared
 from omni_msa.clip import Clip
 from omni_msa.config import MediaConfig
-from omni_msa.errors import InputError
 from omni_msa.media import BadMedia
-from omni_msa.pool import run_jobs
-from omni_msa.prepare import address, prepare
+from omni_msa.pool import Limits, run_jobs
+from omni_msa.prepare import BadClip, address, prepare
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 CHANGED = {
@@ -48,7 +48,7 @@ def cached_files(tmp_path: Path) -> list[Path]:
     return sorted(path for path in (tmp_path / "cache").rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("num_workers", [0, 1, None])
+@pytest.mark.parametrize("num_workers", [1, None])
 def test_values_are_those_of_media(film, num_workers):
     inputs = prepare([clip("a", film, film)], ["text", "audio", "video"], OPTIONS, num_workers=num_workers)
     loaded = inputs.load("a")
@@ -125,7 +125,7 @@ def test_digest_depends_on_content_order_modality_and_options(film, tmp_path):
 def test_nothing_is_built_twice(film, tmp_path):
     calls = []
     for _ in range(2):
-        prepare([clip("a", film, film)], ["audio", "video"], OPTIONS, lambda *call: calls.append(call), num_workers=0)
+        prepare([clip("a", film, film)], ["audio", "video"], OPTIONS, lambda *call: calls.append(call), num_workers=1)
         calls.append([path.stat().st_mtime_ns for path in cached_files(tmp_path)])
     looked, first, second, before, looked_again, after = calls
     assert looked == looked_again == ("looking for prepared inputs", 1, 1)
@@ -180,11 +180,11 @@ def test_a_deleted_cache_is_built_again_unless_the_source_changed(film, tmp_path
     np.testing.assert_array_equal(inputs.load("a").mel, mel)
     cached_files(tmp_path)[0].unlink()
     write_mp4(film, moving_picture(), tone(1.0))
-    with pytest.raises(InputError, match="changed while it was in use"):
+    with pytest.raises(BadClip, match="changed while it was in use"):
         inputs.load("a")
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("num_workers", [1, 2])
 def test_all_bad_clips_are_reported_together(film, tmp_path, num_workers):
     silent = write_sound(tmp_path / "silent.wav", 0 * tone())
     blip = write_sound(tmp_path / "blip.wav", tone(0.05))
@@ -201,31 +201,83 @@ def test_all_bad_clips_are_reported_together(film, tmp_path, num_workers):
         clip("torn", film, torn),
         clip("mute", None, film),
     ]
-    with pytest.raises(InputError) as caught:
-        prepare(clips, ["text", "audio", "video"], OPTIONS, num_workers=num_workers)
-    told = sorted((problem.what, problem.where, problem.got) for problem in caught.value.problems)
-    unusable = "the {} of clip {} cannot be used".format
-    assert [what for what, _, _ in told] == [
-        "clip mute has no audio",
-        unusable("audio", "blip"),
-        unusable("audio", "gone"),
-        unusable("audio", "silent"),
-        unusable("audio", "silent_too"),
-        unusable("video", "black"),
-        unusable("video", "torn"),
+    inputs = prepare(clips, ["text", "audio", "video"], OPTIONS, num_workers=num_workers)
+    told = sorted((fault.modality, fault.clip_id, Path(fault.file).name, fault.reason) for fault in inputs.faults)
+    assert [facts[:3] for facts in told] == [
+        ("audio", "blip", "blip.wav"),
+        ("audio", "gone", "gone.mp4"),
+        ("audio", "mute", ""),
+        ("audio", "silent", "silent.wav"),
+        ("audio", "silent_too", "silent.wav"),
+        ("video", "black", "black.mp4"),
+        ("video", "torn", "torn.mp4"),
     ]
-    assert [Path(where).name for _, where, _ in told[1:]] == [
-        *("blip.wav", "gone.mp4", "silent.wav", "silent.wav", "black.mp4", "torn.mp4")
-    ]
-    reasons = ["lasts only 0.050 s", "no such file", "silent", "silent", "black", "cut off"]
-    assert all(reason in got for reason, (_, _, got) in zip(reasons, told[1:], strict=True)), told
-    assert all(problem.next_step for problem in caught.value.problems)
+    reasons = ["lasts only 0.050 s", "no such file", "no audio", "silent", "silent", "black", "cut off"]
+    assert all(reason in facts[3] for reason, facts in zip(reasons, told, strict=True)), told
+    assert {fault.split for fault in inputs.faults} == {"train"}
+    good = {("good", "audio"), ("good", "video"), ("silent", "video"), ("black", "audio")}
+    assert good < set(inputs.addresses)
+    assert not {(modality, name) for modality, name, *_ in told} & {(m, c) for c, m in inputs.addresses}
+
+
+def test_decoding_that_takes_too_long_is_a_fault(tmp_path):
+    slow = write_sound(tmp_path / "slow.wav", tone(300, rate_hz=44_100), rate_hz=44_100)  # brings librosa: over 1 s
+    (fault,) = prepare([clip("a", slow)], ["audio"], OPTIONS, seconds_max=0.2).faults
+    assert fault.reason == "decoding it takes more than 0.2 s (runtime.clip_seconds_max)"
+    assert cached_files(tmp_path) == []
+
+
+DECODER = """
+import os, time
+
+class SoundFile:
+    def __init__(self, path):
+        {"crash.wav": os.abort, "end.wav": lambda: os._exit(7), "hang.wav": lambda: time.sleep(600),
+         "memory.wav": lambda: bytearray(10**12)}.get(path.name, lambda: None)()
+        raise RuntimeError("[07:00:00] /a/b.cc:104: Check failed: at this place")
+"""
+
+
+def test_a_decoder_that_crashes_hangs_or_takes_all_memory_costs_one_clip(film, tmp_path, monkeypatch):
+    (tmp_path / "libraries").mkdir()
+    (tmp_path / "libraries" / "soundfile.py").write_text(DECODER)  # processes that are started will find this one
+    monkeypatch.syspath_prepend(tmp_path / "libraries")
+    names = ["crash", "end", "hang", "memory", "error"]
+    for name in names:
+        (tmp_path / f"{name}.wav").write_text(name)
+    clips = [clip("good", film), *(clip(name, tmp_path / f"{name}.wav") for name in names), clip("fine", film)]
+    inputs = prepare(clips, ["audio"], OPTIONS, num_workers=2, seconds_max=1.5)
+    assert {fault.clip_id: fault.reason for fault in inputs.faults} == {
+        "crash": "decoding it kills the process (SIGABRT)",
+        "end": "decoding it kills the process (exit code 7)",
+        "hang": "decoding it takes more than 1.5 s (runtime.clip_seconds_max)",
+        "memory": "decoding it takes more than 4 GB",
+        "error": "cannot be decoded (Check failed: at this place)",
+    }
+    assert inputs.load("good").num_audio_tokens == inputs.load("fine").num_audio_tokens == 13
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="no limit on memory here")
+def test_decoding_that_takes_too_much_memory_is_a_fault_that_a_trial_survives(tmp_path):
+    large = write_sound(tmp_path / "large.wav", np.tile(tone(60)[:, None], 8))
+    inputs = prepare([clip("a", large)], ["audio"], OPTIONS.model_copy(update={"audio_seconds_max": 60.0}))
+    assert not inputs.faults
+    cached_files(tmp_path)[0].unlink()
+    with pytest.raises(BadClip, match=r"more than 0\.02 GB"):  # the samples alone take 30 MB
+        replace(inputs, limits=Limits(memory_gb=0.02)).load("a")
+    assert pickle.loads(pickle.dumps(BadClip.of(inputs.faults))).problems == ()
+
+
+def test_what_is_no_file_is_a_fault_and_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    clips = [clip("pipe", tmp_path / "pipe.wav"), clip("folder", tmp_path)]
+    assert [fault.reason for fault in prepare(clips, ["audio"], OPTIONS).faults] == ["not a file"] * 2
 
 
 def test_address_says_what_is_wrong(tmp_path):
     with pytest.raises(BadMedia, match="no such file"):
         address(clip("a", tmp_path / "gone.wav"), "audio", OPTIONS)
-    with pytest.raises(InputError, match="clip a has no video"):
+    with pytest.raises(BadMedia, match="the clip has no video"):
         address(clip("a"), "video", OPTIONS)
 
 
