@@ -1,27 +1,27 @@
 """Command line: a sweep file in, a table that answers its question out."""
 
 import argparse
+import errno
+import io
 import json
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa import hardware
-from omni_msa.attempt import Job
-from omni_msa.dispatch import JobQueue, run_local
-from omni_msa.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
-from omni_msa.errors import InputError
+from omni_msa.driver import Seat, sole_driver, wait_for_orphans
+from omni_msa.errors import InputError, Problem
+from omni_msa.execute import Outcome, execute
+from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, PlannedTrial, as_json, make_plan
+from omni_msa.plan import Plan, as_json, make_plan
 from omni_msa.plantext import failures_text, plan_text, status_text
+from omni_msa.process import read_process
 from omni_msa.progress import Progress
 from omni_msa.sweep import Sweep, load_sweep
-from omni_msa.watch import Watch
 
 if TYPE_CHECKING:
     from omni_msa.finish import Record
@@ -45,14 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sweep = load_sweep(options.sweep, options.settings)
         if options.plan or options.status:
-            return _describe(make_plan(sweep, ledger, options.retry, bool(options.address)), options)
+            return _describe(_planned(sweep, ledger, options), options)
         return _report(sweep, ledger, options) if options.report else _run(sweep, ledger, options)
     except InputError as error:
         print(error, file=sys.stderr)
         return BAD_INPUT
+    except OSError as error:
+        return _tell_unusable(error, ledger.root)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return INTERRUPTED
+
+
+def _tell_unusable(error: OSError, folder: Path) -> int:
+    """Say that the ledger's folder cannot be used, or its disk is full; any other error is raised again."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print(f"the disk is full ({error}); make room, and the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    if not is_about(error, folder):
+        raise error
+    step = "mend or remove what is there, or set OMNI_MSA_LEDGER to another folder"
+    print(InputError(Problem("the ledger cannot be used", str(folder), str(error), next_step=step)), file=sys.stderr)
+    return BAD_INPUT
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -68,11 +82,30 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     instead.add_argument("--plan", action="store_true", help="show what would run; nothing starts")
     instead.add_argument("--status", action="store_true", help="show what is done, running, failed and why")
     instead.add_argument("--report", action="store_true", help="rebuild tables and the MLflow view from the ledger")
+    add("--measure", action="store_true", help="with --plan: measure a few steps of each kind of trial first")
     add("--retry", action="store_true", help="also run trials that failed before")
     add("--local", action="store_true", help="in this process, no Ray (for a debugger)")
     add("--address", metavar="A", help="join the Ray cluster at this address")
     add("--json", action="store_true", help="machine-readable output")
-    return parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    if options.measure and not options.plan:
+        parser.error("--measure goes with --plan")
+    return options
+
+
+def _planned(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
+    """Return the plan, after a measured warm-up if that was asked for."""
+    plan = make_plan(sweep, ledger, options.retry, bool(options.address))
+    if not options.measure or plan.refusals or not plan.missing():
+        return plan
+    from omni_msa.measure import measure
+    from omni_msa.ready import make_ready
+
+    with sole_driver(ledger), Progress(len(plan.trials), plan.counts()["complete"]) as progress:
+        if make_ready(plan, progress.stage):
+            plan = make_plan(plan.sweep, ledger, options.retry, bool(options.address))
+        measure(plan.missing(), ledger, progress.stage)
+    return make_plan(plan.sweep, ledger, options.retry, bool(options.address))
 
 
 def _describe(plan: Plan, options: argparse.Namespace) -> int:
@@ -84,7 +117,7 @@ def _describe(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
-    with sole_driver(ledger) as scratch:
+    with sole_driver(ledger) as seat:
         plan = make_plan(sweep, ledger, options.retry, bool(options.address))
         if plan.refusals:
             raise InputError(*plan.refusals)
@@ -92,50 +125,37 @@ def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         from omni_msa.finish import Record
 
         record = Record(plan)
-        missing = plan.missing()
-        is_interrupted = bool(missing) and _train(plan, missing, options, record, scratch)
+        outcome = _train(plan, options, record, seat) if plan.missing() else Outcome()
         code = _finish(make_plan(sweep, ledger), record, options)
-    if is_interrupted:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-    return INTERRUPTED if is_interrupted else code
+    return _tell(outcome, code)
 
 
 def _orphans(plan: Plan) -> list[int]:
-    statuses = [plan.ledger.trial(trial.trial_id).status() for trial in plan.trials]
-    here = socket.gethostname()
-    return [status.pid for status in statuses if status.state == "running" and status.host == here]
+    statuses = (plan.ledger.trial(trial.trial_id).status() for trial in plan.trials)
+    return [status.pid for status in statuses if status.state == "running" and read_process(vars(status)).is_here]
 
 
-def _train(
-    plan: Plan, missing: list[PlannedTrial], options: argparse.Namespace, record: "Record", scratch: Path
-) -> bool:
-    """Run the missing trials; return whether that was interrupted."""
+def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
     from omni_msa.ready import make_ready
 
-    ledger, runtime = plan.ledger, missing[0].config.runtime
-    num_slots = min(plan.num_slots, len(missing))
     with Progress(len(plan.trials), plan.counts()["complete"]) as progress:
-        make_ready([trial.config for trial in missing], progress.stage)
-        watch = Watch(plan.trials, ledger, progress.update, record.trial)
-        with StopRequest(ledger, options.local) as stop, repeatedly(watch.look), repeatedly(watch.follow):
-            queue = JobQueue([_job(trial, ledger) for trial in missing], stop.is_requested)
-            if options.local:
-                from omni_msa.resident import Resident
-
-                run_local(queue, Resident())
-            else:
-                from omni_msa import runner
-
-                num_gpus = max(1, hardware.num_gpus()) if hardware.uses_gpu(runtime) else 0
-                workers = runner.Workers(num_slots, num_gpus)
-                if options.address:
-                    workers = runner.Workers(1, min(1, num_gpus), options.address)
-                runner.run(queue, workers, scratch, stop.is_overdue)
-        return stop.is_requested()
+        if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids
+            plan = make_plan(plan.sweep, plan.ledger, options.retry, bool(options.address))
+        if not plan.missing():
+            return Outcome()
+        return execute(plan, seat, progress, record.trial, options.local, options.address)
 
 
-def _job(trial: PlannedTrial, ledger: Ledger) -> Job:
-    return Job(str(ledger.root), trial.trial_id, trial.fit_id, trial.config.model_dump(mode="json"), trial.label)
+def _tell(outcome: Outcome, code: int) -> int:
+    """Say what was out of the ordinary; return the exit code."""
+    for note in outcome.notes:
+        print(note, file=sys.stderr)
+    if outcome.given_up:
+        step = "mend the cause and run again with --retry"
+        print(f"the sweep was stopped: {outcome.given_up}; {step}", file=sys.stderr)
+    if outcome.stopped:
+        print(f"{outcome.stopped}; the same command goes on from here", file=sys.stderr)
+    return INTERRUPTED if outcome.stopped else code
 
 
 def _report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
@@ -208,6 +228,8 @@ def _short_uri(uri: str) -> str:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main()

@@ -5,16 +5,19 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omni_msa import reactions
 from omni_msa.config import TrialConfig, parse_trial
-from omni_msa.errors import InputError, Interrupted
+from omni_msa.errors import Interrupted
 from omni_msa.files import read_json, write_json
-from omni_msa.ledger import Ledger, TrialFolder, now
+from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.process import now
 from omni_msa.provenance import provenance
+from omni_msa.watchdog import watched
 
 Train = Callable[[TrialConfig, TrialFolder, Path, Any, Callable[[], bool]], None]
 """`omni_msa.train.train`, or a stand-in: (configuration, trial folder, fit folder, resident, should_stop)."""
@@ -44,24 +47,41 @@ class Job:
         """Return the trial's folder."""
         return Ledger(Path(self.ledger)).trial(self.trial_id)
 
+    def parsed(self) -> TrialConfig:
+        """Return the trial's configuration."""
+        return parse_trial(self.config, str(self.folder().path / "config.json"))
 
-def run_attempt(job: Job, resident: Any, train: Train | None = None) -> str:
+    @property
+    def stacks(self) -> Path:
+        """Where the stacks of a hanging attempt are written."""
+        return self.folder().path / "stacks.txt"
+
+
+def run_attempt(
+    job: Job,
+    resident: Any,
+    train: Train | None = None,
+    is_watched: bool = False,
+    prepare: Callable[[TrialConfig], None] | None = None,
+) -> str:
     """Run one attempt and record how it ended. It does not raise: a trial that fails must not stop the others.
 
     Args:
         job: the trial.
         resident: what the process keeps between trials, handed through to `train`.
         train: the training function; None means `omni_msa.train.train`.
+        is_watched: end this process if the trial shows no life for `runtime.hang_s`.
+        prepare: brings to this machine what the trial needs, however long it takes.
 
     Returns:
-        The trial's state: "complete", "failed", or "pending" after an interruption.
+        The trial's state: "complete", "failed", or "pending" after an interruption or if another attempt is due.
     """
     folder = job.folder()
     if folder.result() is not None:
         return "complete"
     started = time.monotonic()
     try:
-        _run(job, folder, resident, train)
+        _run(job, folder, resident, train, is_watched, prepare)
     except (Interrupted, KeyboardInterrupt):
         with suppress(OSError):
             folder.interrupt()
@@ -69,18 +89,29 @@ def run_attempt(job: Job, resident: Any, train: Train | None = None) -> str:
         folder.interrupt()
         raise
     except Exception as error:
-        _record_failure(folder, error)
+        record_failure(job, error)
         _free_memory()
     with suppress(OSError):
         _record_end(folder, time.monotonic() - started)
     return folder.status().state
 
 
-def _run(job: Job, folder: TrialFolder, resident: Any, train: Train | None) -> None:
-    config = parse_trial(job.config, str(folder.path / "config.json"))
+def _run(
+    job: Job,
+    folder: TrialFolder,
+    resident: Any,
+    train: Train | None,
+    is_watched: bool,
+    prepare: Callable[[TrialConfig], None] | None,
+) -> None:
+    config = reactions.adapted(job.parsed(), folder.written_status().history)
     folder.begin(config, provenance())
+    if prepare is not None:
+        prepare(config)
     ledger = Ledger(Path(job.ledger))
-    (train or _own_train())(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
+    watch = watched(job.stacks, config.runtime.hang_s, folder.path / "status.json") if is_watched else nullcontext()
+    with watch:
+        (train or _own_train())(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
     if folder.result() is None:
         raise RuntimeError("the training function returned, but the trial is not complete")
 
@@ -91,27 +122,51 @@ def _own_train() -> Train:
     return train
 
 
-def _record_failure(folder: TrialFolder, error: BaseException) -> None:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    message = lines[0] if isinstance(error, InputError) else f"{type(error).__name__}: {lines[0]}"
+def record_failure(job: Job, error: Exception) -> None:
+    """Record what an attempt ended with, and what is done about it.
+
+    Args:
+        job: the trial.
+        error: tells the kind of failure.
+    """
     trace = "".join(traceback.format_exception(error))
+    message = (str(error).splitlines() or [type(error).__name__])[0][:_MESSAGE_LENGTH_MAX]
     try:
-        folder.fail(failure_kind(error), message[:_MESSAGE_LENGTH_MAX], trace)
-    except OSError:  # a full disk: what can be said goes to the process's own output
-        print(trace, file=sys.stderr)
+        _close(job, reactions.kind_of(error), message, trace, reactions.facts_of(error))
+    except OSError as full:  # the disk: what can be said goes to the process's own output
+        print(f"{job.label}: {message}; it could not be recorded: {full}", file=sys.stderr)
 
 
-def failure_kind(error: BaseException) -> str:
-    """Return what sort of failure an exception is: "bad input", "not finite", "out of memory" or "bug"."""
-    if isinstance(error, InputError):
-        return "bad input"
-    if isinstance(error, FloatingPointError):
-        return "not finite"
-    # By name, because torch may not be imported; on the CPU torch raises a plain RuntimeError.
-    names = {kind.__name__ for kind in type(error).__mro__}
-    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
-        return "out of memory"
-    return "bug"
+def record_loss(job: Job, detail: str, num_oom_kills: int = 0) -> None:
+    """Record that the process of an attempt is gone, unless the attempt closed itself before.
+
+    Args:
+        job: the trial.
+        detail: what is known, for `error.txt`.
+        num_oom_kills: processes that this machine's kernel killed for want of memory since the attempt began.
+    """
+    if job.folder().written_status().state != "running":
+        return
+    stacks = job.stacks.read_text(encoding="utf-8", errors="replace") if job.stacks.is_file() else ""
+    job.stacks.unlink(missing_ok=True)
+    if stacks:
+        limit_s = job.parsed().runtime.hang_s
+        _close(job, reactions.HANG, f"no sign of life for {limit_s:g} s (runtime.hang_s)", f"{stacks}\n{detail}", {})
+    elif num_oom_kills or "OutOfMemoryError" in detail:
+        message = "the process running the trial was killed, as the machine's memory had run out"
+        _close(job, reactions.OUT_OF_MEMORY, message, f"{message}\n{detail}", {})
+    else:
+        message = "the process running the trial died"
+        _close(job, reactions.LOST_PROCESS, message, f"{message}\n{detail}", {})
+
+
+def _close(job: Job, kind: str, message: str, trace: str, facts: dict[str, str]) -> None:
+    folder = job.folder()
+    try:
+        reaction = reactions.reaction_to(kind, folder.written_status().history, job.parsed())
+    except Exception:  # the configuration itself is at fault
+        reaction = ""
+    folder.fail(kind, message, trace, facts, reaction)
 
 
 def _free_memory() -> None:

@@ -1,15 +1,15 @@
 """The queue of trials: which is next, which must wait for a fit that another one trains. No Ray in here."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from omni_msa.attempt import Job, Train, run_attempt
-
-NUM_LOSSES_MAX = 2  # a trial whose process died gets one more chance
-LOST = "lost process"
+from omni_msa import hardware, reactions
+from omni_msa.attempt import Job, Train, record_loss, run_attempt
+from omni_msa.ledger import Status
 
 
 class Wait(Enum):
@@ -20,64 +20,105 @@ class Wait(Enum):
 
 
 @dataclass
-class _Entry:
+class _Out:
+    """A job handed out, and how many processes the kernel had killed for want of memory by then."""
+
     job: Job
-    num_losses: int = 0
+    num_oom_kills: int
 
 
 class JobQueue:
     """Hands out jobs in order; of jobs that share a fit only one is out at a time, the next then finds it trained.
 
+    A trial that is to be tried again (`omni_msa.reactions`) goes to the end of the queue.
+
     Args:
         jobs: in the order of the plan.
         is_stopping: once it says True, no further job is handed out.
-        num_at_once: how many jobs may be out at a time; None for no bound.
+        request_stop: called with a reason when all trials must checkpoint and end.
     """
 
-    def __init__(self, jobs: Iterable[Job], is_stopping: Callable[[], bool], num_at_once: int | None = None) -> None:
-        self._waiting = [_Entry(job) for job in jobs]
-        self._out: dict[str, _Entry] = {}
-        self._is_stopping, self._num_at_once = is_stopping, num_at_once
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        is_stopping: Callable[[], bool],
+        request_stop: Callable[[str], None] = lambda reason: None,
+    ) -> None:
+        self._waiting = list(jobs)
+        self._out: dict[str, _Out] = {}
+        self._is_stopping, self._request_stop = is_stopping, request_stop
+        self._bugs: Counter[str] = Counter()
         self._lock = threading.Lock()
+        self.given_up = ""
+        """Why the trials that were left are not run, if so: several failed in one and the same way."""
+        self.notes: list[str] = []
+        """What people should know of the cards at the end."""
 
     def take(self) -> Job | Wait:
         """Return the next job, or why there is none."""
         with self._lock:
-            if self._is_stopping():
+            if self._is_stopping() or self.given_up:
                 self._waiting.clear()
-            if self._num_at_once is None or len(self._out) < self._num_at_once:
-                busy = {entry.job.fit_id for entry in self._out.values()}
-                for entry in self._waiting:
-                    if entry.job.fit_id not in busy:
-                        self._waiting.remove(entry)
-                        self._out[entry.job.trial_id] = entry
-                        return entry.job
+            busy = {out.job.fit_id for out in self._out.values()}
+            for job in self._waiting:
+                if job.fit_id not in busy:
+                    self._waiting.remove(job)
+                    self._out[job.trial_id] = _Out(job, hardware.num_oom_kills())
+                    return job
             return Wait.LATER if self._out or self._waiting else Wait.FINISHED
 
     def done(self, trial_id: str) -> None:
         """Say that a job handed out has ended, in whatever state."""
         with self._lock:
-            self._out.pop(trial_id, None)
+            out = self._out.pop(trial_id, None)
+            if out is not None:
+                self._react(out.job, out.job.folder().status())
 
     def lost(self, trial_id: str, detail: str = "") -> None:
-        """Say that the process of a job died: it goes to the end of the queue once, then counts as failed.
+        """Say that the process of a job died.
 
         Args:
             trial_id: of the job.
             detail: what is known, for `error.txt`.
         """
         with self._lock:
-            entry = self._out.pop(trial_id, None)
-            if entry is None or entry.job.folder().status().state in ("complete", "failed"):
+            out = self._out.pop(trial_id, None)
+            if out is None:
                 return
-            entry.num_losses += 1
-            if self._is_stopping():
-                entry.job.folder().interrupt()
-            elif entry.num_losses < NUM_LOSSES_MAX:
-                self._waiting.append(entry)
+            if self._is_stopping() and out.job.folder().written_status().state == "running":
+                out.job.folder().interrupt()  # it did not end in time and was killed
             else:
-                message = f"the process running the trial died {entry.num_losses} times"
-                entry.job.folder().fail(LOST, message, f"{message}\n{detail}".strip() + "\n")
+                record_loss(out.job, detail, hardware.num_oom_kills() - out.num_oom_kills)
+            self._react(out.job, out.job.folder().status())
+
+    def out_of_service(self, message: str, is_last: bool) -> None:
+        """Say that a card is not used any more.
+
+        Args:
+            message: which and why.
+            is_last: there is no other.
+        """
+        self.notes.append(f"out of service: {message}")
+        if is_last:
+            self._request_stop("no card is left to run on")
+
+    def is_over(self) -> bool:
+        """Return whether no job is out and none will be."""
+        with self._lock:
+            return not self._out and (not self._waiting or self._is_stopping() or bool(self.given_up))
+
+    def _react(self, job: Job, status: Status) -> None:
+        last = status.history[-1] if status.history else {}
+        is_again = status.state == "pending" and last.get("attempt") == status.attempt and last.get("retried")
+        if is_again and last.get("kind") == reactions.DISK_FULL:
+            self._request_stop("the disk is full")
+        if is_again and not self._is_stopping():
+            self._waiting.append(job)
+        if status.state == "failed" and last.get("kind") == reactions.BUG:
+            place = str(last.get("place"))
+            self._bugs[place] += 1
+            if self._bugs[place] == reactions.NUM_EQUAL_BUGS_MAX:
+                self.given_up = f"{reactions.NUM_EQUAL_BUGS_MAX} trials failed with the same error, {place}"
 
 
 def run_local(queue: JobQueue, resident: Any, train: Train | None = None) -> None:

@@ -3,21 +3,20 @@
 import os
 import shutil
 import signal
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from omni_msa.errors import InputError, Problem
-from omni_msa.files import read_json, write_json
-from omni_msa.ledger import Ledger, now
+from omni_msa.lease import Lease, Taken
+from omni_msa.ledger import Ledger
+from omni_msa.reaper import SCRATCH_VARIABLE
 
 GRACE_S = 30.0
 LOOK_EVERY_S = 0.7
@@ -26,35 +25,35 @@ _SCRATCH_PARENT, _SCRATCH = Path("/tmp"), "omni_msa_"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+@dataclass(frozen=True)
+class Seat:
+    """What the one driver of a ledger has: its lease, and a folder for temporary files with a short path."""
+
+    lease: Lease
+    scratch: Path
+
+
 @contextmanager
-def sole_driver(ledger: Ledger) -> Iterator[Path]:
+def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
     """Keep every other driver away from a ledger while the block runs.
 
     Yields:
-        an empty folder for temporary files, removed at the end, or by the next driver if this one is killed.
+        the lease, and an empty folder for temporary files, removed at the end, or by the next driver if this one is
+        killed.
 
     Raises:
-        InputError: another process has the ledger; says which.
+        InputError: another process has the ledger, or the folder cannot be used; says which.
     """
-    ledger.root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(ledger.root / "driver.lock")
+    scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=_SCRATCH_PARENT))
+    os.environ[SCRATCH_VARIABLE] = str(scratch)  # by it the reaper knows what this driver started
     try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise InputError(_taken(ledger)) from error
-    record = ledger.root / "driver.json"
-    try:
-        _remove_scratch(str((read_json(record) or {}).get("scratch")))
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=_SCRATCH_PARENT))
-        values = {"host": socket.gethostname(), "pid": os.getpid(), "since": now(), "scratch": str(scratch)}
-        write_json(record, values)
-        try:
-            yield scratch
-        finally:
-            _remove_scratch(str(scratch))
-            record.unlink(missing_ok=True)
+        with Lease(ledger.driver, facts={"scratch": str(scratch)}) as lease:
+            _remove_scratch(str(lease.before.get("scratch")))
+            yield Seat(lease, scratch)
+    except Taken as taken:
+        raise InputError(_taken(ledger, taken)) from taken
     finally:
-        lock.release()
+        _remove_scratch(str(scratch))
 
 
 def _remove_scratch(folder: str) -> None:
@@ -64,12 +63,9 @@ def _remove_scratch(folder: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _taken(ledger: Ledger) -> Problem:
-    owner = read_json(ledger.root / "driver.json") or {}
-    pid, host = owner.get("pid", "unknown"), owner.get("host", "unknown")
-    got = f"process {pid} on {host}, since {owner.get('since', 'unknown')}"
-    step = f"wait until it is done, or stop it with: kill {pid}"
-    return Problem("another run is using this ledger", str(ledger.root), got, "one run at a time", step)
+def _taken(ledger: Ledger, taken: Taken) -> Problem:
+    step = f"wait until it is done, or stop it with: kill {taken.owner.pid}"
+    return Problem("another run is using this ledger", str(ledger.root), str(taken), "one run at a time", step)
 
 
 class StopRequest:
@@ -87,6 +83,8 @@ class StopRequest:
         self._file, self._is_local, self._grace_s = ledger.stop_file, is_local, grace_s
         self._since: float | None = None
         self._is_urgent = False
+        self.reason = ""
+        """Why the trials are to stop, once they are."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -105,15 +103,16 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._is_urgent = self.is_requested()
-        self.request()
+        self.request("interrupted")
         if self._is_urgent and self._is_local:
             raise KeyboardInterrupt
 
-    def request(self) -> None:
-        """Ask all trials to stop."""
+    def request(self, reason: str) -> None:
+        """Ask all trials to stop; what counts is the first reason."""
         if self._since is None:
-            self._since = time.monotonic()
-            self._file.touch()
+            self._since, self.reason = time.monotonic(), reason
+            with suppress(OSError):  # on a full disk trials are ended when the period of grace is over
+                self._file.touch()
 
     def is_requested(self) -> bool:
         """Return whether trials are to stop."""

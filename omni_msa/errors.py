@@ -44,3 +44,19 @@ def did_you_mean(name: str, existing: Iterable[str]) -> str:
 
 class Interrupted(Exception):
     """A trial was asked to stop and has written its checkpoint; running it again goes on from there."""
+
+
+class NotFinite(FloatingPointError):
+    """A loss or its gradient is not a finite number.
+
+    Args:
+        facts: of the step: `step`, `clips`, `loss`, `gradient_norm`.
+    """
+
+    def __init__(self, facts: dict[str, str]) -> None:
+        super().__init__(facts)
+        self.facts = facts
+
+    def __str__(self) -> str:
+        what = "the loss is {loss}, its gradient's norm {gradient_norm} at step {step}; its clips: {clips}"
+        return what.format(**self.facts)

@@ -15,6 +15,7 @@ from omni_msa.clip import Clip
 from omni_msa.metrics import compute
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout
+from omni_msa.watchdog import alive
 
 _SAMPLE_S = 0.2
 
@@ -33,6 +34,7 @@ def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -
     for start in range(0, len(order), batch):
         places = order[start : start + batch]
         found.update(zip(places, readout.predict(forward, [prompts[place] for place in places]), strict=True))
+        alive()
     return [found[place] for place in range(len(prompts))]
 
 
@@ -65,6 +67,7 @@ def latency(one: Callable[[Clip], object], clips: list[Clip]) -> float:
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
+        alive()
     return median(times[1:] or times)
 
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from omni_msa.files import read_json, write_atomic, write_json
+from omni_msa.files import is_number, read_json, write_atomic, write_json
 from omni_msa.ledger import finite
 
 Tensors = dict[str, torch.Tensor]
@@ -51,44 +51,71 @@ class FitFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._state = path / "checkpoint" / "state.safetensors"
-        self._best = path / "checkpoint" / "best.safetensors"
+        self._checkpoint = path / "checkpoint"
+        self._state = self._checkpoint / "state.safetensors"
 
     def finished(self) -> FitRecord | None:
         """Return the record of a finished training, or None."""
-        values = read_json(self.path / "fit.json")
-        if values is None or set(values) != set(asdict(FitRecord())) or self.best() is None:
-            return None
-        return FitRecord(**values)
+        record = _record(read_json(self.path / "fit.json"))
+        return record if record is not None and self.best(record.best_epoch) is not None else None
 
     def finish(self, record: FitRecord) -> None:
         """Write the record of a finished training; the state to resume from is no longer needed."""
         write_json(self.path / "fit.json", finite(asdict(record)))
         self._state.unlink(missing_ok=True)
+        self._forget_all_but(record.best_epoch)
 
     def save_state(self, record: FitRecord, tensors: Tensors) -> None:
         """Write the training state."""
         _save(self._state, tensors, {"record": json.dumps(finite(asdict(record)))})
+        self._forget_all_but(record.best_epoch)
 
     def state(self) -> tuple[FitRecord, Tensors] | None:
         """Return the training state, or None if there is none (or a damaged one): then training starts anew."""
         loaded = _load(self._state)
         if loaded is None:
             return None
-        values = json.loads(loaded[0].get("record", "{}"))
-        if set(values) != set(asdict(FitRecord())):
+        try:
+            record = _record(json.loads(loaded[0].get("record", "{}")))
+        except (ValueError, RecursionError):
             return None
-        record, best = FitRecord(**values), self.best()
-        return (record, loaded[1]) if record.best_epoch == 0 or best is not None else None
+        if record is None:
+            return None
+        is_whole = record.best_epoch == 0 or self.best(record.best_epoch) is not None
+        return (record, loaded[1]) if is_whole else None
 
     def save_best(self, tensors: Tensors, epoch: int) -> None:
-        """Write the weights of the best epoch so far."""
-        _save(self._best, tensors, {"epoch": str(epoch)})
+        """Write the weights of the best epoch so far; those of the one before stay until the next training state."""
+        _save(self._best(epoch), tensors, {})
 
-    def best(self) -> Tensors | None:
-        """Return the weights of the best epoch, or None."""
-        loaded = _load(self._best)
+    def best(self, epoch: int) -> Tensors | None:
+        """Return the weights kept of an epoch, or None."""
+        loaded = _load(self._best(epoch))
         return None if loaded is None else loaded[1]
+
+    def _best(self, epoch: int) -> Path:
+        return self._checkpoint / f"best.{epoch}.safetensors"
+
+    def _forget_all_but(self, epoch: int) -> None:
+        for file in self._checkpoint.glob("best.*.safetensors"):
+            if file != self._best(epoch):
+                file.unlink(missing_ok=True)
+
+
+def _record(values: Any) -> FitRecord | None:
+    """Return the record that plain values hold, or None if they are something else."""
+    like = asdict(FitRecord())
+    if not isinstance(values, dict) or set(values) != set(like):
+        return None
+    return FitRecord(**values) if all(_is_like(values[name], like[name]) for name in like) else None
+
+
+def _is_like(value: Any, example: Any) -> bool:
+    if example is None:
+        return value is None or is_number(value)
+    if isinstance(example, float):
+        return is_number(value)
+    return type(value) is type(example) and (not isinstance(value, int) or value >= 0)
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:

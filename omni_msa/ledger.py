@@ -2,25 +2,22 @@
 
 import json
 import math
-import os
-import socket
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config import TrialConfig
-from omni_msa.files import read_json, write_atomic, write_json, write_text
+from omni_msa.files import is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.lease import is_held
+from omni_msa.process import now, read_process, this_process
 
 if TYPE_CHECKING:
     import pandas
 
 STATES = ("pending", "running", "complete", "failed", "pruned")
-
-
-def now() -> str:
-    """Return the time as ISO text in UTC, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+_STEPS_MAX = 2**63  # of a column in a database
+_TRACES_LENGTH_MAX = 200_000
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,13 @@ class Status:
     """Where a trial stands. `state` is one of `STATES`; a trial whose process is gone counts as pending.
 
     Args:
-        pid_started: clock ticks from the machine's start to the process's, for a pid can be given again; 0 if unknown.
+        attempt: the number of the latest one, from 1; 0 if there was none.
+        host, pid, pid_started, place: the process of the latest attempt, as in `omni_msa.process.Process`.
+        since: start of this state, ISO time.
+        heartbeat: last sign of life, ISO time.
+        epoch, step: how far the latest attempt was, counted from 1.
+        failure: of a failed trial: `kind`, `message`, and what else is known.
+        history: every failed attempt so far: as `failure`, with `attempt`, `time`, `reaction`, and `retried`.
     """
 
     state: str = "pending"
@@ -36,10 +39,13 @@ class Status:
     host: str = ""
     pid: int = 0
     pid_started: int = 0
+    place: str = ""
     since: str = ""
+    heartbeat: str = ""
     epoch: int = 0
     step: int = 0
     failure: dict[str, str] | None = None
+    history: tuple[dict[str, Any], ...] = ()
 
 
 class TrialFolder:
@@ -56,7 +62,9 @@ class TrialFolder:
     def result(self) -> dict[str, Any] | None:
         """Return `result.json`, or None if the trial is not complete (missing, torn or foreign file)."""
         result = read_json(self.path / "result.json")
-        if result is None or result.get("trial_id") != self.trial_id or not _are_metrics(result.get("valid")):
+        if result is None or result.get("trial_id") != self.trial_id:
+            return None
+        if not (_are_metrics(result.get("valid")) and _are_metrics(result.get("cost"))):
             return None
         return result if self.test_metrics() is not None else None
 
@@ -66,71 +74,99 @@ class TrialFolder:
         return metrics if _are_metrics(metrics) else None
 
     def status(self) -> Status:
-        """Return where the trial stands, judged by its files and, on this host, by its process."""
+        """Return where the trial stands, judged by its files and by whether its process lives."""
         if self.result() is not None:
-            return Status("complete", **self._kept("attempt", "since", "epoch", "step"))
+            return Status("complete", **self._kept("attempt", "since", "epoch", "step", "history"))
+        status = self.written_status()
+        if status.state == "running" and not self._is_running(status):
+            return replace(status, state="pending")
+        return status
+
+    def written_status(self) -> Status:
+        """Return what `status.json` says, whether its process lives or not."""
         values = self._kept(*Status.__dataclass_fields__)
         if values.get("state") not in ("running", "failed", "pruned"):
             values["state"] = "pending"
-        owner = (values.get("host", ""), values.get("pid", 0), values.get("pid_started", 0))
-        if values["state"] == "running" and not _is_alive(*owner):
-            values["state"] = "pending"
         return Status(**values)
 
+    def _is_running(self, status: Status) -> bool:
+        process = read_process(vars(status))
+        if process.is_here:
+            return not process.is_gone
+        return is_held(Ledger(self.path.parents[1]).driver)  # a process elsewhere lives as long as its driver
+
     def _kept(self, *fields: str) -> dict[str, Any]:
-        raw = read_json(self.path / "status.json") or {}
+        path = self.path / "status.json"
+        raw = read_json(path) or {}
         default = Status()
         same = {name: raw[name] for name in fields if name in raw and type(raw[name]) is type(getattr(default, name))}
         if "failure" in fields and isinstance(raw.get("failure"), dict):
             same["failure"] = {str(key): str(value) for key, value in raw["failure"].items()}
+        if "history" in fields and isinstance(raw.get("history"), list):
+            same["history"] = tuple(entry for entry in raw["history"] if isinstance(entry, dict))
+        if "heartbeat" in fields:
+            same["heartbeat"] = _changed(path)
         return same
 
     def begin(self, config: TrialConfig, provenance: dict[str, Any]) -> None:
         """Open a new attempt: writes configuration, provenance and a running status; an older outcome is removed."""
-        attempt = self.status().attempt + 1
-        for outcome in ("result.json", "test.json", "error.txt"):  # a new test.json must not complete an old result
+        status = self.written_status()
+        for outcome in ("result.json", "test.json"):  # a new test.json must not complete an old result
             (self.path / outcome).unlink(missing_ok=True)
         write_json(self.path / "config.json", config.model_dump(mode="json"))
+        attempt = status.attempt + 1
         write_json(self.path / "provenance.json", {**provenance, "attempt": attempt, "started": now()})
-        self._write_status("running", attempt)
+        self._write(replace(status, state="running", attempt=attempt, since=now(), epoch=0, step=0, failure=None))
 
     def heartbeat(self, epoch: int, step: int) -> None:
         """Say how far the running attempt is."""
-        self._write_status("running", self.status().attempt, epoch, step)
+        status = self.written_status()
+        self._write(replace(status, state="running", since=status.since or now(), epoch=epoch, step=step))
 
-    def fail(self, kind: str, message: str, trace: str) -> None:
-        """Close the attempt as failed.
+    def fail(
+        self, kind: str, message: str, trace: str, facts: dict[str, str] | None = None, reaction: str = ""
+    ) -> None:
+        """Close the attempt as failed or, with a reaction, as one to be made again.
 
         Args:
             kind: what sort of failure, a short word such as `bug` or `not finite`.
             message: one line.
-            trace: everything known, for `error.txt`.
+            trace: everything known, for `error.txt`, which keeps those of all attempts, the latest last.
+            facts: more about it.
+            reaction: what is done about it; the trial is then pending again. Empty: it has failed.
         """
-        write_text(self.path / "error.txt", trace)
-        status = self.status()
-        self._write_status("failed", status.attempt, status.epoch, status.step, {"kind": kind, "message": message})
+        status = self.written_status()
+        failure = {"kind": kind, "message": message, **(facts or {})}
+        head = {"attempt": status.attempt, "time": now(), "retried": bool(reaction), "reaction": reaction}
+        self._add_trace(f"attempt {status.attempt}, {head['time']}: {kind}", trace)
+        history = (*status.history, {**head, **failure})
+        state, last = ("pending", None) if reaction else ("failed", failure)
+        self._write(replace(status, state=state, since=now(), failure=last, history=history))
+
+    def _add_trace(self, heading: str, trace: str) -> None:
+        path = self.path / "error.txt"
+        known = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        text = f"{known[-_TRACES_LENGTH_MAX:]}== {heading}\n{trace.rstrip()}\n\n"
+        write_text(path, text)
 
     def interrupt(self) -> None:
         """Close the attempt as interrupted: the trial is pending again and goes on from its checkpoint."""
-        status = self.status()
-        self._write_status("pending", status.attempt, status.epoch, status.step)
+        self._write(replace(self.written_status(), state="pending", since=now()))
 
     def complete(self, result: dict[str, Any]) -> None:
-        """Close the attempt as complete."""
-        status = self.status()
-        write_json(self.path / "result.json", {"trial_id": self.trial_id, **finite(result)})
-        self._write_status("complete", status.attempt, status.epoch, status.step)
+        """Close the attempt as complete; the result says which attempts failed before, and what was done about it."""
+        status = self.written_status()
+        more = {"attempts": status.attempt, "history": list(status.history)}
+        write_json(self.path / "result.json", {"trial_id": self.trial_id, **finite(result), **more})
+        self._write(replace(status, state="complete", since=now()))
 
-    def _write_status(
-        self, state: str, attempt: int, epoch: int = 0, step: int = 0, failure: dict[str, str] | None = None
-    ) -> None:
-        place = {"host": socket.gethostname(), "pid": os.getpid(), "pid_started": _started(os.getpid())}
-        values = {"state": state, "attempt": attempt, **place, "since": now(), "epoch": epoch, "step": step}
-        values["failure"] = failure
+    def _write(self, status: Status) -> None:
+        values = {**vars(status), **asdict(this_process()), "history": list(status.history)}
+        del values["heartbeat"]  # the file's own time
         write_json(self.path / "status.json", values)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`; a torn last line is left out."""
+        """Return the lines of `metrics.jsonl`; a torn last line is left out, and what is no number."""
         rows = []
         try:
             lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -141,8 +177,8 @@ class TrialFolder:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(row, dict) and isinstance(row.get("step"), int):
-                rows.append(row)
+            if isinstance(row, dict) and type(row.get("step")) is int and 0 <= row["step"] < _STEPS_MAX:
+                rows.append({name: value for name, value in row.items() if name == "time" or _is_metric(name, value)})
         return rows
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
@@ -174,6 +210,11 @@ class Ledger:
         return self.root / "fits" / fit_id
 
     @property
+    def driver(self) -> Path:
+        """Where the lease of the one driver lies."""
+        return self.root / "driver"
+
+    @property
     def stop_file(self) -> Path:
         """While this file exists, trials checkpoint at their next optimiser step and end."""
         return self.root / "stop"
@@ -193,29 +234,21 @@ def finite(value: Any) -> Any:
 
 
 def _are_metrics(values: Any) -> bool:
-    """Return whether a value read from a file is a mapping of names to numbers (None: not a number)."""
+    """Return whether a value read from a file is a mapping of names to finite numbers (None: undefined)."""
     return (
-        isinstance(values, dict) and bool(values) and all(type(v) in (int, float, type(None)) for v in values.values())
+        isinstance(values, dict)
+        and bool(values)
+        and all(_is_metric(name, value) for name, value in values.items())
     )
 
 
-def _is_alive(host: str, pid: int, pid_started: int) -> bool:
-    if host != socket.gethostname():
-        return True  # another host's process cannot be seen from here
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass  # it exists and is another user's
-    return 0 in (pid_started, _started(pid)) or _started(pid) == pid_started
+def _is_metric(name: str, value: Any) -> bool:
+    return name.isidentifier() and (value is None or is_number(value))
 
 
-def _started(pid: int) -> int:
-    """Return the clock ticks from the machine's start to a process's (field 22 of proc(5) stat); 0 if unknown."""
+def _changed(path: Path) -> str:
+    """Return when a file was last written, ISO time, or an empty string."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except (OSError, ValueError, OverflowError):  # a date that no calendar has
+        return ""

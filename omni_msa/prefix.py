@@ -5,20 +5,23 @@ A store's files are named by their content (weights, layer, token ids, media), m
 
 import hashlib
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from transformers import DynamicCache
 
 from omni_msa.files import read_json, write_json
 from omni_msa.prompt import Prompt
+from omni_msa.watchdog import alive
 
 if TYPE_CHECKING:
     from omni_msa.forward import Forward
@@ -93,7 +96,7 @@ class PrefixStore:
         with_keys = self._path(names, True)
         path = with_keys if keys_values or (with_keys / "index.json").is_file() else self._path(names, False)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
+        with _locked(path.with_suffix(".lock")):
             if read_json(path / "index.json") is None:
                 shutil.rmtree(path, ignore_errors=True)
                 _build(path, forward, prompts, answers, keys_values)
@@ -102,6 +105,21 @@ class PrefixStore:
     def _path(self, names: list[str], keys_values: bool) -> Path:
         text = json.dumps([self._base, keys_values, names])
         return self.folder / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock; to wait while another trial computes what this one needs, too, is a sign of life."""
+    lock = FileLock(path)
+    while not lock.is_locked:
+        try:
+            lock.acquire(timeout=1.0)
+        except Timeout:
+            alive()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _entry(prompt: Prompt, answer: tuple[int, ...]) -> str:
@@ -114,9 +132,6 @@ def _build(
     lengths = [len(prompt.token_ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     path.mkdir(parents=True)
-    create: Callable[[str, tuple[int, ...], np.dtype], np.memmap] = lambda name, shape, dtype: open_memmap(  # noqa: E731
-        path / f"{name}.npy", mode="w+", dtype=dtype, shape=shape
-    )
     files: dict[str, np.memmap] = {}
     order = sorted(range(len(prompts)), key=lambda place: lengths[place])
     dtype = ""
@@ -125,6 +140,7 @@ def _build(
         batch = forward.lower_states(
             [prompts[place] for place in places], [answers[place] for place in places], keys_values
         )
+        alive()
         for place, kept in zip(places, batch, strict=True):
             dtype = str(kept.states.dtype).removeprefix("torch.")
             parts = {"states": kept.states, "positions": kept.positions.T, "keys_values": kept.keys_values}
@@ -133,13 +149,22 @@ def _build(
                     continue
                 values = part.view(_BITS[part.dtype]).numpy() if part.dtype in _BITS else part.numpy()
                 if name not in files:
-                    files[name] = create(name, (int(starts[-1]), *values.shape[1:]), values.dtype)
+                    files[name] = _create(path / f"{name}.npy", (int(starts[-1]), *values.shape[1:]), values.dtype)
                 files[name][starts[place] : starts[place] + len(values)] = values
     for file in files.values():
         file.flush()
     write_json(
         path / "index.json", {"starts": starts.tolist(), "dtype": dtype, "prompts": [len(p.token_ids) for p in prompts]}
     )
+
+
+def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
+    """Make an array on disk whose room is there: a full disk is then an error here, and not the process's end later."""
+    array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _open(path: Path, names: list[str]) -> dict[str, Kept]:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TextIO
 
@@ -64,12 +64,14 @@ class Snapshot:
         running: one each.
         failures: name of a failed trial (as `RunningTrial.name`) to one line that says why.
         seconds_left: expected, or None to estimate it from the trials so far.
+        retried: name of a trial to a line for each attempt of it that failed and was followed by another.
     """
 
     num_done: int
     running: Sequence[RunningTrial] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     seconds_left: float | None = None
+    retried: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def num_ended(self) -> int:
@@ -130,6 +132,7 @@ class Progress:
         """Show where the sweep is now; what ended or began since the last snapshot is said in a line."""
         before, self._last, self._stage = self._last, snapshot, None
         if self._first is None:
+            before = replace(before, retried=snapshot.retried)  # those are of earlier runs
             self._first, self._began = Snapshot(before.num_done, failures=snapshot.failures), self._clock()
         self._updated = self._clock()
         lines = _ended(before, snapshot)
@@ -186,9 +189,11 @@ def duration(seconds: float) -> str:
 
 def _ended(before: Snapshot, now: Snapshot) -> list[str]:
     """Say what happened to the trials that ran: failed, or done if no more of them vanished than were completed."""
-    still = {trial.name for trial in now.running}
-    gone = [trial for trial in before.running if trial.name not in still and trial.name not in now.failures]
+    again = {name: lines[len(before.retried.get(name, ())) :] for name, lines in now.retried.items()}
+    told = {*(trial.name for trial in now.running), *now.failures, *(name for name, lines in again.items() if lines)}
+    gone = [trial for trial in before.running if trial.name not in told]
     lines = [f"{name} failed: {why}" for name, why in now.failures.items() if name not in before.failures]
+    lines += [f"{name}: {line}" for name, new in again.items() for line in new]
     word = "done" if now.num_done - before.num_done >= len(gone) else "stopped"
     return [*lines, *(f"{trial.name} {word} after {duration(trial.elapsed_s)}{_valid(trial)}" for trial in gone)]
 

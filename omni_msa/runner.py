@@ -1,19 +1,23 @@
-"""Trials through Ray Tune, which is the dispatcher and nothing more: the ledger says what is done. Only here is ray."""
+"""Trials through Ray Tune, which is the dispatcher and nothing more: the ledger says what is done."""
 
-import logging
-import os
-import signal
+import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from omni_msa.attempt import Job, Train, run_attempt
+from omni_msa import cluster, estimate, hardware, plugins
+from omni_msa.attempt import Job, Train, record_failure, run_attempt
+from omni_msa.cache import cache_folder
+from omni_msa.cluster import Workers
+from omni_msa.config import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
-from omni_msa.pool import THREAD_VARIABLES
+from omni_msa.guard import CardBusy, Guard
+from omni_msa.preflight import root_of
 
 if TYPE_CHECKING:
     from ray import tune
@@ -21,50 +25,16 @@ if TYPE_CHECKING:
 
 MakeResident = Callable[[], Any]
 
-# Ray reads these when it is imported or started.
-_ENVIRONMENT = {
-    "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # it would be 15: trials would starve beside anything else
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-}
-# Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
-_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-_NOTICE_S = 10.0  # for Tune to notice that
-_OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
-
-
-@dataclass(frozen=True)
-class Workers:
-    """What the trials run on.
-
-    Args:
-        num_slots: trials at once.
-        num_gpus: of this machine; 0 keeps trials on the CPU, with one thread each.
-        address: of a Ray cluster to join, or None to start Ray here.
-    """
-
-    num_slots: int
-    num_gpus: int = 0
-    address: str | None = None
-
-    @property
-    def resources(self) -> dict[str, float]:
-        """What one trial reserves: a core and, on GPUs, a GPU; a share of one if more trials than GPUs are wanted."""
-        if not self.num_gpus:
-            return {"CPU": 1}
-        return {"CPU": 1, "GPU": min(1.0, self.num_gpus / self.num_slots)}
+_NOTICE_S = 10.0  # for Tune to notice that Ray was taken away
+_PARKED_S = 1.0
+_PARKED = "parked"
 
 
 def run(
     queue: JobQueue,
     workers: Workers,
     scratch: Path,
+    ledger: Path,
     is_overdue: Callable[[], bool],
     make_resident: MakeResident | None = None,
     train: Train | None = None,
@@ -75,25 +45,38 @@ def run(
         queue: of the jobs; it also says when to stop.
         workers: what the trials run on.
         scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
+        ledger: its folder.
         is_overdue: once it says True, whatever still runs is killed.
         make_resident: makes what a process keeps between trials; None means `omni_msa.resident.Resident`.
         train: as in `run_attempt`.
 
     Raises:
+        InputError: the nodes of a cluster do not have what a trial needs.
         RuntimeError: Ray itself failed.
     """
-    threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
-    inherited = {**_ENVIRONMENT, **threads, **({} if workers.address else _LOOPBACK)}
-    with redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))), _environment(inherited):
-        with _started_ray(workers, scratch, {**_ENVIRONMENT, **threads}):
-            tuner = _tuner(_feeder(queue, scratch), workers, scratch, _attempts(make_resident, train))
-            tuning = _Tuning(tuner)
+    with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))))
+        storage = stack.enter_context(_storage(ledger / "driver" if workers.address else scratch))
+        with cluster.started(workers, scratch, ledger) as found:
+            trainable = _attempts(make_resident, train, bool(workers.address))
+            tuning = _Tuning(_tuner(_feeder(queue, found), queue, found, storage, trainable))
             while tuning.is_alive() and not is_overdue():
                 tuning.join(0.2)
             is_killed = tuning.is_alive()
         tuning.join(_NOTICE_S)
     if tuning.error is not None and not is_killed:
         raise RuntimeError("Ray Tune failed") from tuning.error
+
+
+@contextmanager
+def _storage(parent: Path) -> Iterator[Path]:
+    """Make room for what Tune writes, which nobody reads; on a cluster all nodes must see it."""
+    folder = parent / "tune"
+    shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _WithoutRay:
@@ -110,53 +93,39 @@ class _WithoutRay:
         return getattr(self._stream, name)
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _started_ray(workers: Workers, scratch: Path, environment: dict[str, str]) -> Iterator[None]:
-    """Start Ray on the loopback interface, or join a cluster; leave nothing behind."""
-    import ray
-
-    for name in ("ray", "ray.tune", "ray.train"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
-    if workers.address:
-        settings |= {"address": workers.address, "runtime_env": {"env_vars": environment}}
-    else:
-        settings |= {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
-        settings |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
-        settings |= {"_temp_dir": str(scratch / "ray")}
-    ours = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(**settings)
-        signal.signal(signal.SIGTERM, ours)  # Ray has put its own, which ends the process with trials in flight
-        yield
-    except SystemExit as error:  # that one, asked while Ray was starting
-        raise KeyboardInterrupt from error
-    finally:
-        ray.shutdown()
-
-
-def _tuner(feeder: "Searcher", workers: Workers, scratch: Path, trainable: "type[tune.Trainable]") -> "tune.Tuner":
+def _tuner(
+    feeder: "Searcher", queue: JobQueue, workers: Workers, storage: Path, trainable: "type[tune.Trainable]"
+) -> "tune.Tuner":
     from ray import tune
 
     return tune.Tuner(
         tune.with_resources(trainable, tune.PlacementGroupFactory([workers.resources])),
         tune_config=tune.TuneConfig(search_alg=feeder, num_samples=-1, reuse_actors=True),
-        run_config=tune.RunConfig(name="trials", storage_path=str(scratch / "tune"), verbose=0, log_to_file=False),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(storage),
+            verbose=0,
+            log_to_file=False,
+            stop=_release(queue),
+        ),
     )
+
+
+def _release(queue: JobQueue) -> "tune.Stopper":
+    """Return what ends the attempts that keep a card from being used, once there is nothing left to run."""
+    from ray import tune
+
+    class Release(tune.Stopper):  # type: ignore[misc]
+        def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+            return result.get("state") == _PARKED and queue.is_over()
+
+        def stop_all(self) -> bool:
+            return False
+
+        def __reduce__(self) -> tuple[type, tuple[()]]:
+            return object, ()  # as the feeder
+
+    return Release()
 
 
 class _Tuning(threading.Thread):
@@ -175,7 +144,7 @@ class _Tuning(threading.Thread):
             self.error = error
 
 
-def _attempts(make_resident: MakeResident | None, train: Train | None) -> "type[tune.Trainable]":
+def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewhere: bool) -> "type[tune.Trainable]":
     """Return the class whose instances live as long as their process and run one trial after the other."""
     from ray import tune
 
@@ -183,18 +152,50 @@ def _attempts(make_resident: MakeResident | None, train: Train | None) -> "type[
         def setup(self, config: dict[str, Any]) -> None:
             self.resident = _new_resident() if make_resident is None else make_resident()
             self.job = Job(**config["job"])
+            self.card, self.is_parked = Guard(), False
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self.job = Job(**new_config["job"])
             return True
 
         def step(self) -> dict[str, Any]:
-            return {"state": run_attempt(self.job, self.resident, train), "done": True}
+            if self.is_parked:  # it keeps its card from other trials until all are done
+                time.sleep(_PARKED_S)
+                return {"state": _PARKED, "done": False}
+            try:
+                state = self.attempt()
+            except CardBusy as busy:
+                self.is_parked = True
+                return {"state": _PARKED, "card": str(busy), "done": False}
+            return {"state": state, "done": True}
+
+        def attempt(self) -> str:
+            config = self.job.parsed()
+            try:
+                self.card.before(estimate.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
+            except CardBusy as busy:
+                record_failure(self.job, busy)
+                raise
+            prepare = _bring_inputs if is_elsewhere and train is None else None
+            state = run_attempt(self.job, self.resident, train, True, prepare)
+            self.card.after(getattr(self.resident, "weights", ""))
+            return state
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
             """Checkpoints are the ledger's."""
 
     return Attempts
+
+
+def _bring_inputs(config: TrialConfig) -> None:
+    """Fetch and generate on another node of the cluster what the driver has on its own; the first trial there waits."""
+    from filelock import FileLock
+
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_folder() / "inputs.lock"):
+        if estimate.uses(config, "backbone"):
+            plugins.load("backbones", config.backbone.name).fetch(config.backbone, lambda what, done, total: None)
+        plugins.load("datasets", config.dataset.name).load(root_of(config.dataset), config.dataset)
 
 
 def _new_resident() -> Any:
@@ -203,7 +204,7 @@ def _new_resident() -> Any:
     return Resident()
 
 
-def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
+def _feeder(queue: JobQueue, workers: Workers) -> "Searcher":
     """Return what hands Tune the jobs of a queue: the next trial, wait, or finished."""
     from ray.tune.search import Searcher
 
@@ -211,6 +212,7 @@ def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
         def __init__(self) -> None:
             super().__init__()
             self.trial_ids: dict[str, str] = {}  # Tune's name of a trial to ours
+            self.num_parked = 0
 
         def suggest(self, trial_id: str) -> Any:
             job = queue.take()
@@ -219,10 +221,17 @@ def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
             self.trial_ids[trial_id] = job.trial_id
             return {"job": asdict(job)}
 
+        def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+            ours = self.trial_ids.pop(trial_id, None) if "card" in result else None
+            if ours is not None:
+                self.num_parked += 1
+                queue.out_of_service(result["card"], self.num_parked == workers.num_slots)
+                queue.done(ours)
+
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             ours = self.trial_ids.pop(trial_id, None)
             if ours is not None and error:  # its process was lost: what a trial raises is caught within
-                queue.lost(ours, _what_tune_knows(scratch, trial_id))
+                queue.lost(ours, _what_tune_knows(workers.session, trial_id))
             elif ours is not None:
                 queue.done(ours)
 
@@ -238,6 +247,6 @@ def _feeder(queue: JobQueue, scratch: Path) -> "Searcher":
     return Feeder()
 
 
-def _what_tune_knows(scratch: Path, trial_id: str) -> str:
-    files = [file for file in scratch.rglob("error.txt") if trial_id in file.parent.name]
+def _what_tune_knows(session: str, trial_id: str) -> str:
+    files = [file for file in Path(session).rglob("error.txt") if trial_id in file.parent.name]
     return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)

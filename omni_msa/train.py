@@ -8,17 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 
 from omni_msa import evaluate, plugins
 from omni_msa.assembly import Assembly, assemble, choose_device
 from omni_msa.config import TrialConfig
-from omni_msa.errors import Interrupted
+from omni_msa.errors import Interrupted, NotFinite
 from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
-from omni_msa.ledger import TrialFolder, now
+from omni_msa.lease import Lease
+from omni_msa.ledger import TrialFolder
 from omni_msa.metrics import METRICS
+from omni_msa.process import now
 from omni_msa.resident import Resident
 from omni_msa.seeding import derive
+from omni_msa.watchdog import alive
 
 CHECKPOINT_S = 600.0
 HEARTBEAT_S = 1.0
@@ -39,7 +41,8 @@ def train(
 
     Raises:
         Interrupted: asked to stop; the checkpoint is written.
-        FloatingPointError: the loss or its gradient is not finite; says the step and the clips.
+        NotFinite: the loss or its gradient is not finite; says the step and the clips.
+        LeaseLost: another process took the fit over while this one showed no life.
         InputError: the data or weights cannot be used.
     """
     # 1. Seed. Every random draw is named by (seed, purpose, step): nothing depends on what ran before.
@@ -59,8 +62,7 @@ def train(
 
         if is_trained:
             assert forward is not None and built.adapter is not None
-            fit_path.parent.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(FileLock(fit_path.with_suffix(".lock")))
+            lease = stack.enter_context(Lease(fit_path / "lease", lambda: _wait(should_stop)))
 
             # 3. Resume: a finished fit is read; one that was begun goes on from its checkpoint.
             finished = fit.finished()
@@ -98,11 +100,11 @@ def train(
                     loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.item()
+                    alive()
                 norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), plan.clip_norm).item()
                 if not math.isfinite(total) or not math.isfinite(norm):
-                    named = ", ".join(splits.train[each].id for each in batch)
-                    message = f"the loss is {total}, its gradient's norm {norm} at step {record.step + 1}"
-                    raise FloatingPointError(f"{message}; its clips: {named}")
+                    facts = {"step": str(record.step + 1), "loss": str(total), "gradient_norm": str(norm)}
+                    raise NotFinite({**facts, "clips": ", ".join(splits.train[each].id for each in batch)})
                 for group in optimizer.param_groups:
                     group["lr"] = group["peak"] * schedule(record.step, num_steps, plan.warmup_fraction)
                 optimizer.step()
@@ -128,6 +130,7 @@ def train(
                     trial.heartbeat(epoch + 1, record.step)
                     beat_at = time.monotonic()
                 stopping = should_stop()
+                lease.check()
                 if epoch_ends or stopping or time.monotonic() - saved_at > CHECKPOINT_S:
                     record.peak_memory_gb = max(record.peak_memory_gb, peak_memory_gb())
                     fit.save_state(record, {**trainable, **optimizer_tensors(optimizer)})
@@ -136,7 +139,7 @@ def train(
                     raise Interrupted(f"stopped after step {record.step} of {num_steps}")
             if finished is None:
                 fit.finish(record)
-            best = fit.best()
+            best = fit.best(record.best_epoch)
             assert best is not None
             built.load(best)
         elif readout.closed_form and forward is not None:
@@ -166,8 +169,15 @@ def train(
         }
     inputs = "" if built.inputs is None else built.inputs.digest
     hashes = {**record.hashes, "inputs": inputs, "weights": resident.weights if forward is not None else ""}
-    chosen = {"fit_id": fit_path.name, "seed": config.seed, "best_epoch": record.best_epoch}
+    chosen = {"fit_id": fit_path.name, "seed": config.seed, "best_epoch": record.best_epoch, "device": device}
     trial.complete({**chosen, "valid": evaluate.score(valid_frame), "cost": cost, "hashes": hashes})
+
+
+def _wait(should_stop: Callable[[], bool]) -> None:
+    """While another process trains the fit: its end may be long in coming."""
+    alive()
+    if should_stop():
+        raise Interrupted("stopped while another process trained the fit")
 
 
 def schedule(step: int, num_steps: int, warmup_fraction: float) -> float:

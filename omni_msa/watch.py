@@ -2,12 +2,12 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from omni_msa.estimate import num_clips, uses
 from omni_msa.ledger import Ledger, Status
 from omni_msa.plan import PlannedTrial
-from omni_msa.preflight import num_clips, uses
 from omni_msa.progress import RunningTrial, Snapshot
 
 _ENDED = ("complete", "failed", "pruned")
@@ -68,7 +68,12 @@ class Watch:
             for trial in self._trials
             if (status := statuses[trial.trial_id]).state == "running"
         ]
-        return Snapshot(num_done, shown, failures)
+        retried = {
+            trial.label: [_retry_text(entry) for entry in status.history if entry.get("retried")]
+            for trial in self._trials
+            if (status := statuses[trial.trial_id]).history
+        }
+        return Snapshot(num_done, shown, failures, retried=retried)
 
     def _running(self, trial: PlannedTrial, status: Status) -> RunningTrial:
         began = self._running_since.setdefault(trial.trial_id, time.monotonic())
@@ -87,6 +92,10 @@ class Watch:
             valid_metric=metric,
             elapsed_s=time.monotonic() - began,
         )
+
+
+def _retry_text(entry: Mapping[str, Any]) -> str:
+    return f"{entry.get('kind')}: {entry.get('message')}; {entry.get('reaction')}"
 
 
 def _length(trial: PlannedTrial) -> tuple[int, int]:

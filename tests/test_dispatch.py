@@ -1,5 +1,7 @@
 """The queue of trials."""
 
+import errno
+
 import pytest
 from stand_ins import complete, make_job, train_that
 
@@ -39,13 +41,6 @@ def test_of_two_trials_that_share_a_fit_one_waits_and_others_pass(queue_of):
     assert name(queue.take()) == "b"
 
 
-def test_no_more_at_once_than_allowed(queue_of):
-    queue = queue_of(("a", "fa"), ("b", "fb"), num_at_once=1)
-    assert [name(queue.take()), queue.take()] == ["a", Wait.LATER]
-    queue.done("a")
-    assert name(queue.take()) == "b"
-
-
 def test_stopping_hands_out_nothing_and_waits_for_what_is_out(queue_of):
     stop = []
     queue = queue_of(("a", "fa"), ("b", "fb"), is_stopping=lambda: bool(stop))
@@ -56,20 +51,88 @@ def test_stopping_hands_out_nothing_and_waits_for_what_is_out(queue_of):
     assert queue.take() is Wait.FINISHED
 
 
-def test_a_lost_trial_gets_one_more_chance_at_the_end(queue_of, tmp_path):
+def test_a_lost_trial_goes_to_the_end_of_the_queue_three_times(queue_of, tmp_path):
     queue = queue_of(("a", "fa"), ("b", "fb"))
-    queue.take()
-    queue.lost("a")
-    assert [name(queue.take()) for _ in range(2)] == ["b", "a"]
-    queue.lost("a", "exit code -9")
-    status = make_job(tmp_path, "a").folder().status()
-    assert status.state == "failed" and status.failure == {
-        "kind": "lost process",
-        "message": "the process running the trial died 2 times",
-    }
-    assert "exit code -9" in (make_job(tmp_path, "a").folder().path / "error.txt").read_text()
+    lose(queue, "a")
+    assert name(queue.take()) == "b"
     queue.done("b")
+    for _ in range(3):
+        lose(queue, "a")
     assert queue.take() is Wait.FINISHED
+    status = make_job(tmp_path, "a").folder().status()
+    assert status.state == "failed" and status.failure["kind"] == "lost process" and status.attempt == 4
+    assert [entry["reaction"] for entry in status.history] == [*(f"free retry {n} of 3" for n in (1, 2, 3)), ""]
+    assert "exit code -9" in (make_job(tmp_path, "a").folder().path / "error.txt").read_text()
+
+
+def lose(queue, trial_id) -> None:
+    job = queue.take()
+    assert job.trial_id == trial_id
+    job.folder().begin(job.parsed(), {})
+    queue.lost(trial_id, "exit code -9")
+
+
+def test_a_process_killed_while_the_kernel_counts_a_kill_for_memory_ran_out_of_it(queue_of, tmp_path, monkeypatch):
+    counter = tmp_path / "memory.events"
+    monkeypatch.setattr("omni_msa.hardware._OOM_COUNTERS", (counter,))
+    counter.write_text("low 0\noom 1\noom_kill 3\n")
+    queue = queue_of(("a", "fa"))
+    job = queue.take()
+    job.folder().begin(job.parsed(), {})
+    counter.write_text("low 0\noom 2\noom_kill 4\n")
+    queue.lost("a", "exit code -9")
+    assert job.folder().status().history[-1]["kind"] == "out of memory"
+    assert name(queue.take()) == "a"  # with smaller batches
+
+
+def test_a_full_disk_stops_everything_and_fails_nothing(tmp_path):
+    asked = []
+    jobs = [make_job(tmp_path, each, each) for each in ("a", "b")]
+    queue = JobQueue(jobs, lambda: bool(asked), asked.append)
+
+    def fill(folder):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run_local(queue, None, train_that(fill))
+    assert asked == ["the disk is full"]
+    assert [job.folder().status().state for job in jobs] == ["pending", "pending"]
+    assert [job.folder().status().attempt for job in jobs] == [1, 0]
+
+
+def test_three_trials_with_the_same_error_stop_the_sweep(queue_of, tmp_path):
+    def act(folder):
+        if folder.trial_id == "x":
+            raise ValueError("another line")
+        raise ValueError(folder.trial_id)
+
+    queue = queue_of(*((each, each) for each in "axbcd"))
+    run_local(queue, None, train_that(act))
+    states = [make_job(tmp_path, each).folder().status().state for each in "axbcd"]
+    assert states == ["failed"] * 4 + ["pending"]
+    assert queue.given_up.startswith("3 trials failed with the same error, ValueError in test_dispatch.py:")
+
+
+def test_errors_in_different_places_stop_nothing(queue_of, tmp_path):
+    def act(folder):
+        if folder.trial_id == "a":
+            raise ValueError("here")
+        if folder.trial_id == "b":
+            raise ValueError("there")
+        raise TypeError("elsewhere")
+
+    queue = queue_of(*((each, each) for each in "abc"))
+    run_local(queue, None, train_that(act))
+    assert queue.given_up == "" and queue.is_over()
+
+
+def test_the_last_card_out_of_service_stops_the_sweep(tmp_path):
+    asked = []
+    queue = JobQueue([make_job(tmp_path)], lambda: bool(asked), asked.append)
+    queue.out_of_service("card 0 is busy", False)
+    assert asked == [] and not queue.is_over()
+    queue.out_of_service("card 1 is busy", True)
+    assert asked == ["no card is left to run on"] and queue.is_over()
+    assert queue.notes == ["out of service: card 0 is busy", "out of service: card 1 is busy"]
 
 
 def test_a_trial_that_was_complete_when_its_process_died_is_complete(queue_of, tmp_path):

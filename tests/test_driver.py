@@ -11,7 +11,8 @@ import pytest
 
 from omni_msa.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError
-from omni_msa.files import read_json, write_json
+from omni_msa.files import write_json
+from omni_msa.lease import is_held, newest
 from omni_msa.ledger import Ledger
 
 
@@ -36,7 +37,7 @@ with sole_driver(Ledger(Path(sys.argv[1]))):
         with pytest.raises(InputError) as refusal, sole_driver(ledger):
             pass
         assert f"kill {first.pid}" in str(refusal.value)
-        scratch = read_json(ledger.root / "driver.json")["scratch"]
+        scratch = newest(ledger.driver)[1]["scratch"]
         first.kill()
     assert os.path.isdir(scratch)
     with sole_driver(ledger):  # the lock died with its process; what it left is removed
@@ -44,16 +45,16 @@ with sole_driver(Ledger(Path(sys.argv[1]))):
 
 
 def test_the_scratch_folder_is_gone_afterwards(ledger):
-    with sole_driver(ledger) as scratch:
-        (scratch / "file").touch()
-        assert len(str(scratch)) < 30
-    assert not scratch.exists() and not (ledger.root / "driver.json").exists()
+    with sole_driver(ledger) as seat:
+        (seat.scratch / "file").touch()
+        assert len(str(seat.scratch)) < 30
+    assert not seat.scratch.exists() and not is_held(ledger.driver)
 
 
 def test_a_torn_note_of_the_last_driver_removes_nothing(ledger, tmp_path):
     precious = tmp_path / "omni_msa_precious"
     precious.mkdir()
-    write_json(ledger.root / "driver.json", {"scratch": str(precious)})
+    write_json(ledger.driver / "00000003.json", {"scratch": str(precious)})
     with sole_driver(ledger):
         assert precious.exists()
 
@@ -75,9 +76,9 @@ def test_a_signal_asks_trials_to_stop_and_a_second_one_is_urgent(ledger):
 def test_grace_ends(ledger):
     with StopRequest(ledger, grace_s=0.05) as stop:
         assert not stop.is_overdue()
-        stop.request()
+        stop.request("for a reason")
         time.sleep(0.1)
-        assert stop.is_overdue()
+        assert stop.is_overdue() and stop.reason == "for a reason"
 
 
 def test_trials_in_this_thread_are_interrupted_by_the_second_signal(ledger):

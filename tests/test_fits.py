@@ -20,7 +20,7 @@ def same(left, right):
 def test_a_new_folder_has_nothing(fit):
     assert fit.finished() is None
     assert fit.state() is None
-    assert fit.best() is None
+    assert fit.best(1) is None
 
 
 def test_state_comes_back_bit_for_bit(fit):
@@ -43,6 +43,16 @@ def test_a_state_needs_the_best_weights_that_it_speaks_of(fit):
     assert fit.state()[0].best_epoch == 1
 
 
+def test_a_best_epoch_that_the_state_does_not_know_yet_harms_nothing(fit):
+    fit.save_best(WEIGHTS, 1)
+    fit.save_state(FitRecord(step=3, best_epoch=1), WEIGHTS)
+    later = {name: tensor + 1 for name, tensor in WEIGHTS.items()}
+    fit.save_best(later, 2)  # and then the process is killed
+    assert fit.state()[0].best_epoch == 1 and same(fit.best(1), WEIGHTS)
+    fit.save_state(FitRecord(step=6, best_epoch=2), WEIGHTS)
+    assert fit.best(1) is None and same(fit.best(2), later)
+
+
 @pytest.mark.parametrize("damage", [b"", b"garbage", b"\xff" * 64])
 def test_a_damaged_state_counts_as_none(fit, damage):
     fit.save_state(FitRecord(step=3), WEIGHTS)
@@ -59,7 +69,7 @@ def test_a_torn_state_counts_as_none(fit):
 
 def test_a_state_of_another_kind_counts_as_none(fit):
     fit.save_best(WEIGHTS, 1)
-    (fit.path / "checkpoint" / "best.safetensors").rename(fit.path / "checkpoint" / "state.safetensors")
+    (fit.path / "checkpoint" / "best.1.safetensors").rename(fit.path / "checkpoint" / "state.safetensors")
     assert fit.state() is None
 
 
@@ -69,9 +79,9 @@ def test_a_finished_fit_keeps_record_and_best_weights_only(fit):
     record = FitRecord(step=4, best_epoch=2, best_metric=0.5, hashes={"adapter_init": "ab"})
     fit.finish(record)
     assert fit.finished() == record
-    assert same(fit.best(), WEIGHTS)
+    assert same(fit.best(2), WEIGHTS)
     assert fit.state() is None
-    assert sorted(path.name for path in fit.path.rglob("*.*")) == ["best.safetensors", "fit.json"]
+    assert sorted(path.name for path in fit.path.rglob("*.*")) == ["best.2.safetensors", "fit.json"]
 
 
 def test_a_record_without_weights_is_not_finished(fit):
@@ -90,7 +100,7 @@ def test_a_record_of_another_version_is_not_finished(fit):
 def test_no_pickle_is_written(fit):
     fit.save_state(FitRecord(step=3), WEIGHTS)
     fit.save_best(WEIGHTS, 2)
-    fit.finish(FitRecord())
+    fit.finish(FitRecord(best_epoch=2))
     assert {path.suffix for path in fit.path.rglob("*") if path.is_file()} == {".safetensors", ".json"}
 
 

@@ -15,7 +15,9 @@ import pandas
 import pytest
 
 from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.lease import Lease
 from omni_msa.ledger import STATES, Ledger, Status, TrialFolder, finite
+from omni_msa.process import this_process
 
 NAME = "0123456789abcdef"
 HOST = socket.gethostname()
@@ -88,10 +90,11 @@ def test_every_attempt_counts_whatever_came_before(trial: TrialFolder, config: T
     trial.begin(config, {})
     trial.fail("bug", "it broke", "Traceback ...")
     assert trial.status().failure == {"kind": "bug", "message": "it broke"}
-    assert (trial.path / "error.txt").read_text() == "Traceback ..."
+    trace = (trial.path / "error.txt").read_text()
+    assert trace.startswith("== attempt 1, ") and trace.endswith(": bug\nTraceback ...\n\n")
     trial.begin(config, {})
     assert (trial.status().attempt, trial.status().failure) == (2, None)
-    assert not (trial.path / "error.txt").exists()
+    assert (trial.path / "error.txt").read_text() == trace
     trial.heartbeat(1, 5)
     trial.interrupt()
     status = trial.status()
@@ -143,9 +146,10 @@ def test_a_result_of_another_trial_or_another_shape(
         ('{"state": "dancing"}', "pending"),
         ('{"state": ["running"], "attempt": "2", "pid": null, "failure": 7, "epoch": 1.5}', "pending"),
         ('{"state": "failed", "failure": {"kind": 7}}', "failed"),
-        ('{"state": "running", "host": "elsewhere"}', "running"),
+        ('{"state": "running", "host": "elsewhere", "place": "elsewhere"}', "pending"),  # no driver there
+        ('{"state": "running", "history": 7}', "pending"),
         *(
-            (json.dumps({"state": "running", "host": HOST, "pid": pid}), "pending")
+            (json.dumps({"state": "running", "host": HOST, "pid": pid, "place": this_process().place}), "pending")
             for pid in (-1, 0, 10**30, True, "1")
         ),
     ],
@@ -177,7 +181,9 @@ def test_running_means_that_its_process_lives(trial: TrialFolder) -> None:
     child.communicate(b"\n")
     assert claim(trial, pid=child.pid, pid_started=0) == "pending"
     assert trial.status().step == 3  # where it goes on
-    assert claim(trial, pid=child.pid, host="another-host") == "running"  # cannot be seen from here
+    assert claim(trial, place="another machine") == "pending"  # and no driver has the ledger
+    with Lease(Ledger(trial.path.parents[1]).driver):
+        assert claim(trial, place="another machine") == "running"  # it lives as long as its driver
 
 
 def test_a_pid_given_to_another_process_is_not_the_trial(trial: TrialFolder) -> None:
@@ -187,6 +193,33 @@ def test_a_pid_given_to_another_process_is_not_the_trial(trial: TrialFolder) -> 
         pytest.skip("this system does not say when a process started")
     assert claim(trial, pid_started=ticks + 1) == "pending"
     assert claim(trial, pid_started=ticks) == "running"
+
+
+def test_a_failure_with_a_reaction_leaves_the_trial_pending_and_is_remembered(
+    trial: TrialFolder, config: TrialConfig
+) -> None:
+    trial.begin(config, {})
+    trial.fail("hang", "no sign of life", "stacks", {"limit_s": "3"}, reaction="free retry 1 of 1")
+    assert (trial.status().state, trial.status().failure) == ("pending", None)
+    trial.begin(config, {})
+    trial.write_test_metrics({"mae": 0.6})
+    trial.complete(RESULT)
+    result = trial.result()
+    assert result is not None
+    (first,) = result["history"]
+    assert {"kind": "hang", "attempt": 1, "retried": True, "reaction": "free retry 1 of 1"}.items() <= first.items()
+    assert first["limit_s"] == "3" and result["attempts"] == 2
+    assert trial.status().history == (first,)
+
+
+def test_a_heartbeat_does_not_change_since_when_it_runs(trial: TrialFolder, config: TrialConfig) -> None:
+    trial.begin(config, {})
+    path = trial.path / "status.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "since": "2001-01-01T00:00:00+00:00"}))
+    trial.heartbeat(1, 1)
+    status = trial.status()
+    assert status.since == "2001-01-01T00:00:00+00:00"
+    assert abs(datetime.fromisoformat(status.heartbeat).timestamp() - time.time()) < 60
 
 
 def test_the_time_is_utc(trial: TrialFolder) -> None:

@@ -123,3 +123,15 @@ def test_display_on_a_terminal(monkeypatch):
 )
 def test_durations(seconds, text):
     assert duration(seconds) == text
+
+
+def test_an_attempt_that_is_made_again_is_told_once():
+    out = io.StringIO()
+    old = ("lost process: it died; free retry 1 of 3",)
+    new = (*old, "hang: no sign of life; free retry 1 of 1")
+    with Progress(2, stream=out) as progress:
+        progress.update(Snapshot(0, [RunningTrial("a", 1)], retried={"a, seed 1": old}))
+        progress.update(Snapshot(0, [], retried={"a, seed 1": new}))
+        progress.update(Snapshot(0, [RunningTrial("a", 1)], retried={"a, seed 1": new}))
+    lines = [line.partition("  ")[2] for line in out.getvalue().splitlines()]
+    assert lines == ["a, seed 1 started", "a, seed 1: hang: no sign of life; free retry 1 of 1", "a, seed 1 started"]

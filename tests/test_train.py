@@ -7,9 +7,11 @@ import tiny_trials
 import torch
 
 from omni_msa import plugins
+from omni_msa.attempt import Job, run_attempt
 from omni_msa.errors import Interrupted
 from omni_msa.fits import FitFolder
 from omni_msa.resident import Resident
+from omni_msa.train import train
 
 TRAINED = [name for name in plugins.names("readouts") if plugins.load("readouts", name).trained]
 
@@ -68,13 +70,40 @@ def test_how_a_batch_is_split_changes_nothing_but_rounding(name, text_clips, tmp
             runtime={"micro_batch": micro_batch},
         )
         folder = tiny_trials.run(tmp_path / str(micro_batch), trial)
-        best = FitFolder(tiny_trials.fit_folder(tmp_path / str(micro_batch), trial)).best()
+        fit = FitFolder(tiny_trials.fit_folder(tmp_path / str(micro_batch), trial))
+        best = fit.best(fit.finished().best_epoch)
         found.append(([row["train_loss"] for row in tiny_trials.rows(folder)], best, folder.trial_id))
     for losses, best, name_of_trial in found[1:]:
         assert losses == pytest.approx(found[0][0], rel=1e-5)
         assert name_of_trial == found[0][2]
         for key, tensor in best.items():
             torch.testing.assert_close(tensor, found[0][1][key], atol=1e-4, rtol=1e-3)
+
+
+def test_memory_that_runs_out_in_mid_training_changes_nothing_but_rounding(text_clips, tmp_path):
+    trial = tiny_trials.config(readout={"name": "discriminative", "dropout": 0.0}, adapter={"dropout": 0.0})
+    whole = tiny_trials.run(tmp_path / "whole", trial)
+    sizes = []
+
+    def train_in_little_memory(config, folder, fit, resident, should_stop):
+        def check() -> bool:
+            if config.runtime.micro_batch > 2 and tiny_trials.variables()["record"].step == 3:
+                raise MemoryError("no room")
+            return False
+
+        sizes.append(config.runtime.micro_batch)
+        train(config, folder, fit, resident, check)
+
+    ids = whole.trial_id, tiny_trials.fit_folder(tmp_path / "part", trial).name
+    job = Job(str(tmp_path / "part"), *ids, trial.model_dump(mode="json"), "a trial")
+    assert [run_attempt(job, Resident(), train_in_little_memory) for _ in range(2)] == ["pending", "complete"]
+    assert sizes == [4, 2]
+    found, expected = job.folder().metrics(), whole.metrics()
+    assert [row["step"] for row in found] == [row["step"] for row in expected]
+    losses = [[row["train_loss"] for row in rows] for rows in (found, expected)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    (entry,) = job.folder().result()["history"]
+    assert entry["kind"] == "out of memory" and "micro-batch 4 -> 2" in entry["reaction"]
 
 
 def test_the_prefix_cache_changes_nothing_but_rounding(rendered_clips, tmp_path):

@@ -1,0 +1,244 @@
+"""Ray itself: started on this machine alone, or joined where it runs over several; each node is checked first."""
+
+import hashlib
+import importlib.metadata
+import logging
+import math
+import os
+import platform
+import signal
+import socket
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omni_msa.errors import InputError, Problem
+from omni_msa.pool import THREAD_VARIABLES
+
+# Ray reads these when it is imported or started.
+_ENVIRONMENT = {
+    "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # it would be 15: trials would starve beside anything else
+    "RAY_DEDUP_LOGS": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+# Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
+_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+_OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
+_CHECK_S = 60.0
+_CONNECT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Workers:
+    """What the trials run on.
+
+    Args:
+        num_slots: trials at once; on a cluster its resources say.
+        num_gpus: of this machine, or of the cluster; 0 keeps trials on the CPU, with one thread each.
+        address: of a Ray cluster to join, or None to start Ray here.
+        wants_gpu: whether trials of a cluster take GPUs where it has any.
+        visible_devices: the value of `CUDA_VISIBLE_DEVICES` that shows this machine's usable GPUs, None for all.
+        session: Ray's own folder, once it runs.
+    """
+
+    num_slots: int
+    num_gpus: int = 0
+    address: str | None = None
+    wants_gpu: bool = True
+    visible_devices: str | None = None
+    session: str = ""
+
+    @property
+    def resources(self) -> dict[str, float]:
+        """What one trial reserves: a core and, on GPUs, a GPU; a share of one if more trials than GPUs are wanted."""
+        if not self.num_gpus:
+            return {"CPU": 1}
+        return {"CPU": 1, "GPU": 1 / math.ceil(self.num_slots / self.num_gpus)}
+
+
+@contextmanager
+def started(workers: Workers, scratch: Path, ledger: Path) -> Iterator[Workers]:
+    """Start Ray on the loopback interface, or join a cluster; leave nothing behind.
+
+    Args:
+        workers: what is wanted.
+        scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
+        ledger: must be the same folder on all nodes of a cluster.
+
+    Yields:
+        the workers that there are.
+
+    Raises:
+        InputError: the cluster cannot be joined, or its nodes do not have what a trial needs; names all of them.
+    """
+    threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
+    if workers.address:
+        with _environment(_ENVIRONMENT), _running({"address": workers.address}, workers.address) as session:
+            _check_nodes(ledger)
+            yield _found(replace(workers, session=session))
+        return
+    visible = {} if workers.visible_devices is None else {"CUDA_VISIBLE_DEVICES": workers.visible_devices}
+    settings = {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
+    settings |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
+    with (
+        _environment({**_ENVIRONMENT, **threads, **_LOOPBACK, **visible}),
+        _running({**settings, "_temp_dir": str(scratch / "ray")}) as session,
+    ):
+        yield replace(workers, session=session)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _running(settings: dict[str, Any], address: str = "") -> Iterator[str]:
+    import ray
+
+    for name in ("ray", "ray.tune", "ray.train"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL, "configure_logging": False}
+    ours = signal.getsignal(signal.SIGTERM)
+    if address:
+        _check_address(address)
+    try:
+        try:
+            session = str(ray.init(**quiet, **settings).address_info["session_dir"])
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            if not address:
+                raise
+            raise InputError(_not_joined(address, error)) from error
+        signal.signal(signal.SIGTERM, ours)  # Ray has put its own, which ends the process with trials in flight
+        yield session
+    except SystemExit as error:  # that one, asked while Ray was starting
+        raise KeyboardInterrupt from error
+    finally:
+        ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        if host and port.isdecimal():
+            socket.create_connection((host, int(port)), _CONNECT_S).close()
+    except OSError as error:
+        raise InputError(_not_joined(address, error)) from error
+
+
+def _not_joined(address: str, error: Exception) -> Problem:
+    what = (str(error).splitlines() or [type(error).__name__])[0]
+    step = "look with `ray status` on the head; this machine must be a node, too: `ray start --address=...`"
+    return Problem("the Ray cluster cannot be joined", "--address", f"{address}: {what}", "host:port, or auto", step)
+
+
+def _found(workers: Workers) -> Workers:
+    """Return what a cluster has: its GPUs, one trial each, else its cores."""
+    import ray
+
+    resources = ray.cluster_resources()
+    num_gpus = int(resources.get("GPU", 0)) if workers.wants_gpu else 0
+    return replace(workers, num_slots=num_gpus or max(1, int(resources.get("CPU", 1))), num_gpus=num_gpus)
+
+
+def _check_nodes(ledger: Path) -> None:
+    """Prove on every node that it sees the ledger and runs the same code.
+
+    Raises:
+        InputError: names each node that does not.
+    """
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    token = f"{uuid.uuid4().hex}.hello"
+    (ledger / "driver" / token).write_text(token)
+    remote_look = ray.remote(num_cpus=0, max_retries=0)(look)
+    try:
+        asked = {
+            remote_look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+                str(ledger / "driver" / token)
+            ): node
+            for node in ray.nodes()
+            if node["Alive"]
+        }
+        problems = [problem for task, node in asked.items() for problem in judge(_answer(task), _name(node), ledger)]
+    finally:
+        (ledger / "driver" / token).unlink(missing_ok=True)
+    if problems:
+        raise InputError(*problems)
+
+
+def _answer(task: Any) -> dict[str, Any] | Exception:
+    import ray
+
+    try:
+        seen: dict[str, Any] = ray.get(task, timeout=_CHECK_S)
+    except Exception as error:  # whatever keeps a node from answering
+        return error
+    return seen
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def judge(seen: dict[str, Any] | Exception, where: str, ledger: Path) -> list[Problem]:
+    """Return what keeps a node from running trials.
+
+    Args:
+        seen: what `look` told there, or what kept it from telling.
+        where: name of the node.
+        ledger: the folder it must see.
+    """
+    if isinstance(seen, Exception):
+        got = (str(seen).strip().splitlines() or [type(seen).__name__])[-1]
+        step = "install the package in the Python that `ray start` used there, or take the node out of the cluster"
+        return [Problem("a node of the cluster cannot run trials", where, got, "", step)]
+    problems = []
+    if not seen["has_ledger"]:
+        step = (
+            "mount the folder at the same path on all nodes (NFS, sshfs), or set OMNI_MSA_LEDGER to one that is shared"
+        )
+        problems.append(
+            Problem("a node of the cluster does not see the ledger", where, "no such folder", str(ledger), step)
+        )
+    ours = _versions()
+    if seen["versions"] != ours:
+        step = "install the same commit in the same versions on all nodes"
+        problems.append(Problem("a node of the cluster runs other code", where, seen["versions"], ours, step))
+    return problems
+
+
+def look(token: str) -> dict[str, Any]:
+    """Tell, on a node, whether a file with its own name in it is there, and what code runs."""
+    path = Path(token)
+    has_ledger = path.is_file() and path.read_text() == path.name
+    return {"has_ledger": has_ledger, "versions": _versions()}
+
+
+def _versions() -> str:
+    """Return what must be the same on all nodes: Python, this package's files, and torch."""
+    code = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        code.update(file.read_bytes())
+    torch = importlib.metadata.version("torch").partition("+")[0]
+    return f"Python {platform.python_version()}, torch {torch}, omni_msa {code.hexdigest()[:12]}"

@@ -1,0 +1,87 @@
+"""Run the trials that a plan misses, here or on a cluster, with an eye on all that can go wrong meanwhile."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from omni_msa import estimate
+from omni_msa.attempt import Job
+from omni_msa.cache import cache_folder
+from omni_msa.dispatch import JobQueue, run_local
+from omni_msa.driver import Seat, StopRequest, repeatedly
+from omni_msa.hazards import Hazards
+from omni_msa.ledger import Ledger
+from omni_msa.plan import Plan, PlannedTrial
+from omni_msa.progress import Progress
+from omni_msa.reaper import reaper
+from omni_msa.watch import Watch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Args:
+        stopped: why trials were asked to stop, "" if they were not.
+        given_up: why the trials that were left were not begun, "" if they were.
+        notes: what else people should know.
+    """
+
+    stopped: str = ""
+    given_up: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def execute(
+    plan: Plan,
+    seat: Seat,
+    progress: Progress,
+    record: Callable[[PlannedTrial, str], None],
+    is_local: bool = False,
+    address: str | None = None,
+) -> Outcome:
+    """Run the trials that are missing; everything they need is ready.
+
+    Args:
+        plan: with at least one missing trial.
+        seat: of the one driver.
+        progress: shows how far they are.
+        record: takes each trial that runs or has just ended, with its state, for MLflow.
+        is_local: in this process, without Ray.
+        address: of a Ray cluster to join.
+
+    Raises:
+        InputError: the nodes of a cluster do not have what a trial needs.
+    """
+    ledger, missing = plan.ledger, plan.missing()
+    watch = Watch(plan.trials, ledger, progress.update, record)
+    with ExitStack() as stack:
+        stop = stack.enter_context(StopRequest(ledger, is_local))
+        reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)
+        hazards = Hazards(missing, ledger, seat.lease, reserve_gb, (ledger.root, cache_folder()), stop.request)
+        for look in (hazards.look, watch.look, watch.follow):
+            stack.enter_context(repeatedly(look))
+        queue = JobQueue([_job(trial, ledger) for trial in missing], stop.is_requested, stop.request)
+        if is_local:
+            from omni_msa.resident import Resident
+
+            run_local(queue, Resident())
+        else:
+            stack.enter_context(reaper(seat.scratch))
+            _run_on_ray(plan, queue, seat, stop, address)
+    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes))
+
+
+def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:
+    from omni_msa import runner
+    from omni_msa.cluster import Workers
+
+    slots, missing = plan.slots, plan.missing()
+    wants_gpu = missing[0].config.runtime.device != "cpu"
+    num = 1 if address else min(slots.num, len(missing))
+    workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
+    runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue)
+
+
+def _job(trial: PlannedTrial, ledger: Ledger) -> Job:
+    return Job(str(ledger.root), trial.trial_id, trial.fit_id, trial.config.model_dump(mode="json"), trial.label)

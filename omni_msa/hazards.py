@@ -1,0 +1,70 @@
+"""What can go wrong around running trials, looked at again and again: a disk that fills, a process that is frozen."""
+
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from omni_msa.lease import Lease
+from omni_msa.ledger import Ledger, Status
+from omni_msa.plan import PlannedTrial
+from omni_msa.process import read_process
+
+_FROZEN_FACTOR = 1.5  # a process has its own watchdog; one that is past even that cannot run at all
+
+
+class Hazards:
+    """Watches over the trials of a plan.
+
+    Args:
+        trials: of the plan.
+        ledger: where they are.
+        lease: of the ledger.
+        reserve_gb: free space below which trials must stop, so that their checkpoints still fit.
+        folders: whose disks are watched.
+        request_stop: called with a reason when all trials must checkpoint and end.
+    """
+
+    def __init__(
+        self,
+        trials: Sequence[PlannedTrial],
+        ledger: Ledger,
+        lease: Lease,
+        reserve_gb: float,
+        folders: Sequence[Path],
+        request_stop: Callable[[str], None],
+    ) -> None:
+        self._trials, self._ledger, self._lease, self._request_stop = trials, ledger, lease, request_stop
+        self._reserve_gb, self._folders = reserve_gb, folders
+        self._seen: dict[str, tuple[str, float]] = {}
+
+    def look(self) -> None:
+        """Look at everything once."""
+        if self._lease.is_lost:
+            self._request_stop("another run has taken over the ledger, as this one showed no life")
+        for folder in self._folders:
+            free_gb = shutil.disk_usage(folder).free / 1e9 if folder.exists() else self._reserve_gb
+            if free_gb < self._reserve_gb:
+                room = f"{free_gb:.2f} GB free, {self._reserve_gb:.2f} GB are kept for checkpoints"
+                self._request_stop(f"the disk of {folder} is nearly full ({room})")
+        for trial in self._trials:
+            self._end_if_frozen(trial)
+
+    def _end_if_frozen(self, trial: PlannedTrial) -> None:
+        """Kill a process that is stopped or stuck in the kernel: it shows no life, and cannot even end itself."""
+        folder = self._ledger.trial(trial.trial_id)
+        status = folder.written_status() if trial.status.state != "complete" else Status()
+        if status.state != "running":
+            return
+        heartbeat, since_s = self._seen.get(trial.trial_id, ("", 0.0))
+        if heartbeat != status.heartbeat:
+            self._seen[trial.trial_id] = status.heartbeat, time.monotonic()
+        elif time.monotonic() - since_s > _FROZEN_FACTOR * trial.config.runtime.hang_s:
+            process = read_process(vars(status))
+            if process.is_here and not process.is_gone:
+                (folder.path / "stacks.txt").write_text("the process did not even answer its own watchdog\n")
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGKILL)

@@ -1,0 +1,109 @@
+"""What a failed attempt leads to: a kind of failure, and for each kind what is done about it."""
+
+import errno
+import os
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from omni_msa.config import TrialConfig
+from omni_msa.errors import InputError
+from omni_msa.lease import LeaseLost
+
+BUG, NOT_FINITE, BAD_INPUT, BAD_CLIP = "bug", "not finite", "bad input", "bad clip"
+OUT_OF_MEMORY, DISK_FULL, CARD_BUSY = "out of memory", "disk full", "card busy"
+LOST_PROCESS, HANG = "lost process", "hang"
+NUM_RETRIES = {LOST_PROCESS: 3, HANG: 1}
+NUM_EQUAL_BUGS_MAX = 3
+History = Sequence[dict[str, Any]]
+
+_PUT_OFF = {DISK_FULL: "put off until the disk has room", CARD_BUSY: "put off until a card is free"}
+_OWN = os.path.dirname(__file__)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return what sort of failure an exception is.
+
+    Errors of torch, safetensors and ours that need torch are told by name or text, because torch is not imported here.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK_FULL
+    if "No space left on device" in str(error):
+        return DISK_FULL
+    if "BadClip" in names:
+        return BAD_CLIP
+    if isinstance(error, InputError):
+        return BAD_INPUT
+    if isinstance(error, FloatingPointError):
+        return NOT_FINITE
+    if isinstance(error, LeaseLost):
+        return LOST_PROCESS
+    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
+        return OUT_OF_MEMORY
+    return CARD_BUSY if "CardBusy" in names else BUG
+
+
+def facts_of(error: BaseException) -> dict[str, str]:
+    """Return what an exception tells beside its message: its own `facts`, and the `place` it came from.
+
+    The place is the innermost line and those of ours that led to it: equal places, equal bugs.
+    """
+    facts = {str(key): str(value) for key, value in getattr(error, "facts", {}).items()}
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame for frame in frames if frame.filename.startswith(_OWN) or frame is frames[-1]]
+    names = [f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(lines)]
+    return {**facts, "place": f"{type(error).__name__} in {' < '.join(names)}"}
+
+
+def reaction_to(kind: str, history: History, config: TrialConfig) -> str:
+    """Return what is done about a failure, or an empty string if nothing is and the trial has failed.
+
+    Args:
+        kind: of the failure.
+        history: of the trial, without this failure.
+        config: the trial's own; what earlier reactions changed is in the history.
+    """
+    if kind in _PUT_OFF:
+        return _PUT_OFF[kind]
+    if kind in NUM_RETRIES:
+        number = sum(entry.get("kind") == kind for entry in _this_round(history)) + 1
+        return f"free retry {number} of {NUM_RETRIES[kind]}" if number <= NUM_RETRIES[kind] else ""
+    if kind == OUT_OF_MEMORY:
+        return _halving(adapted(config, history))
+    return ""
+
+
+def _halving(now: TrialConfig) -> str:
+    before, after = now.runtime, adapted(now, [{"kind": OUT_OF_MEMORY, "retried": True}]).runtime
+    if (before.micro_batch, before.eval_batch) == (after.micro_batch, after.eval_batch):
+        return ""
+    used = min(before.micro_batch, now.training.batch_size)
+    text = f"micro-batch {used} -> {after.micro_batch} (test: {before.eval_batch} -> {after.eval_batch})"
+    return f"{text}; the effective batch stays, dropout masks differ from here on"
+
+
+def adapted(config: TrialConfig, history: History) -> TrialConfig:
+    """Return a trial's configuration as its next attempt uses it: batches halved for each time memory ran out.
+
+    Accumulation makes up for it: the loss is the mean over the effective batch, however that is split.
+
+    Args:
+        config: the trial's own.
+        history: of the trial; what lies before a final failure does not count, so `--retry` starts afresh.
+    """
+    num_halvings = sum(entry.get("kind") == OUT_OF_MEMORY for entry in _this_round(history))
+    if not num_halvings:
+        return config
+    runtime = config.runtime
+    smaller = {
+        "micro_batch": max(1, min(runtime.micro_batch, config.training.batch_size) >> num_halvings),
+        "eval_batch": max(1, runtime.eval_batch >> num_halvings),
+    }
+    return config.model_copy(update={"runtime": runtime.model_copy(update=smaller)})
+
+
+def _this_round(history: History) -> list[dict[str, Any]]:
+    """Return the failures since the trial last failed for good."""
+    ends = [place for place, entry in enumerate(history) if not entry.get("retried")]
+    return list(history[ends[-1] + 1 :] if ends else history)
