@@ -27,6 +27,7 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
     "RAY_AIR_NEW_OUTPUT": "0",
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # an index then means the same card to CUDA, NVML and people
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }

@@ -107,7 +107,10 @@ class RuntimeConfig(Section):
     trials_at_once: int | None = Field(None, ge=1, description="default: one per GPU, or one per CPU core")
     prefix_cache: bool = Field(True, description="keep the states below the first adapted layer on disk")
     gradient_checkpointing: bool = False
+    hang_s: float = Field(900.0, gt=0, description="without a sign of life for so long a trial is ended")
     seconds_per_clip: float = Field(0.5, gt=0, description="guess for one training clip, until trials are measured")
+    disk_reserve_gb: float | None = Field(None, ge=0, description="free disk to keep; default: room for checkpoints")
+    clip_seconds_max: float = Field(60.0, gt=0, description="a clip that takes longer to decode counts as bad")
 
 
 class TrialConfig(Section):
@@ -122,12 +125,18 @@ class TrialConfig(Section):
     training: TrainingConfig = TrainingConfig()
     seed: int | None = Field(None, ge=0, lt=2**31)
     repeat: int = Field(0, ge=0, description="the same trial again, to see what reruns alone change")
+    dropped_clips: tuple[str, ...] = Field((), strict=False, description="ids of bad clips; the quarantine sets it")
     runtime: RuntimeConfig = RuntimeConfig()
 
     @field_validator("modalities")
     @classmethod
     def _canonical_modalities(cls, modalities: tuple[str, ...]) -> tuple[str, ...]:
         return in_order(modalities)
+
+    @field_validator("dropped_clips")
+    @classmethod
+    def _canonical_dropped_clips(cls, clips: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(clips)))
 
 
 def parse_trial(data: dict[str, Any], where: str = "") -> TrialConfig:

@@ -1,5 +1,6 @@
 """Run the trials that a plan misses, here or on a cluster, with an eye on all that can go wrong meanwhile."""
 
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from omni_msa.attempt import Job
 from omni_msa.cache import cache_folder
 from omni_msa.dispatch import JobQueue, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
+from omni_msa.guard import left_behind
 from omni_msa.hazards import Hazards
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
@@ -69,7 +71,7 @@ def execute(
         else:
             stack.enter_context(reaper(seat.scratch))
             _run_on_ray(plan, queue, seat, stop, address)
-    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes))
+    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_cards(plan)))
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:
@@ -81,6 +83,18 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, addr
     num = 1 if address else min(slots.num, len(missing))
     workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
     runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue)
+
+
+def _left_on_cards(plan: Plan) -> list[str]:
+    """Say which cards did not become free when the trials' processes had ended."""
+    if not plan.slots.num_gpus:
+        return []
+    pids = {plan.ledger.trial(trial.trial_id).written_status().pid for trial in plan.missing()} - {os.getpid()}
+    step = "end them before the next run"
+    return [
+        f"{card} still holds processes of this run, {', '.join(map(str, own))}: {step}"
+        for card, own in left_behind(pids)
+    ]
 
 
 def _job(trial: PlannedTrial, ledger: Ledger) -> Job:

@@ -3,12 +3,20 @@
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from omni_msa.config import RuntimeConfig
 from omni_msa.pool import num_cores
 
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_MEMORY = Path("/sys/fs/cgroup")
+_OOM_COUNTERS = tuple(
+    map(Path, ("/proc/vmstat", "/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"))
+)
+_DEVICES = Path("/dev")
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 MEMORY_PER_TRIAL_GB = 1.5  # what a trial's process takes beside the backbone's weights
 
@@ -30,9 +38,9 @@ def num_gpus() -> int:
 
 
 def _gpu_devices() -> list[str]:
-    found = [str(path) for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]
-    if not found and Path("/dev/dxg").exists():  # a GPU lent to Linux by Windows
-        found = ["/dev/dxg"]
+    found = [str(path) for path in sorted(_DEVICES.glob("nvidia[0-9]*"))]
+    if not found and (_DEVICES / "dxg").exists():  # a GPU lent to Linux by Windows
+        found = [str(_DEVICES / "dxg")]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
         return found
@@ -46,7 +54,7 @@ def uses_gpu(runtime: RuntimeConfig) -> bool:
 
 
 def num_slots(runtime: RuntimeConfig, weights_gb: float) -> int:
-    """Return how many trials run at once: as asked for, else one per GPU, else one per core that memory allows.
+    """Return how many trials run at once on the CPU: as asked for, else one per core that memory allows.
 
     Args:
         runtime: of the trials.
@@ -54,10 +62,43 @@ def num_slots(runtime: RuntimeConfig, weights_gb: float) -> int:
     """
     if runtime.trials_at_once is not None:
         return runtime.trials_at_once
-    if uses_gpu(runtime):
-        return max(1, num_gpus())
     fitting = int(available_memory_gb() / (MEMORY_PER_TRIAL_GB + 2 * weights_gb))  # twice while being loaded
     return max(1, min(num_usable_cores(), fitting))
+
+
+def num_slots_on_cards(asked: int | None, num_cards: int, num_per_card: int | None) -> tuple[int, str]:
+    """Return how many trials run at once on cards, and why not as many as were asked for ("" if they do).
+
+    Args:
+        asked: `runtime.trials_at_once`; None means one a card.
+        num_cards: cards that trials may use, at least 1.
+        num_per_card: trials that fit on the smallest of them by measured peaks; None if a peak is not known.
+    """
+    if asked is None or asked <= num_cards:
+        return asked or num_cards, ""
+    if num_per_card is None:
+        return num_cards, "one trial a card until one of each kind has been measured"
+    fitting = num_cards * max(1, num_per_card)
+    if asked <= fitting:
+        return asked, ""
+    return fitting, f"by the measured peak {max(1, num_per_card)} at most fit on a card"
+
+
+def ran_on_gpu(result: Mapping[str, Any], config: Mapping[str, Any], attempt: Mapping[str, Any]) -> bool:
+    """Return whether a trial that is done ran on a GPU.
+
+    Args:
+        result: its `result.json`.
+        config: its `config.json`.
+        attempt: its `provenance.json`.
+    """
+    runtime, packages = config.get("runtime"), attempt.get("packages")
+    asked = runtime.get("device") if isinstance(runtime, dict) else "auto"
+    device = result.get("device", asked)
+    if device != "auto":
+        return bool(device == "cuda")
+    torch = str(packages.get("torch", "")) if isinstance(packages, dict) else ""
+    return bool(attempt.get("gpu")) and not torch.endswith("+cpu")
 
 
 def num_usable_cores() -> int:
@@ -71,10 +112,31 @@ def num_usable_cores() -> int:
 
 
 def available_memory_gb() -> float:
-    """Return the memory that programs can still get, in GB."""
+    """Return the memory that programs can still get, in GB: the machine's, or less where a container has a limit."""
     import psutil
 
-    return float(psutil.virtual_memory().available) / 1e9
+    return min(float(psutil.virtual_memory().available), _left_in_cgroup()) / 1e9
+
+
+def _left_in_cgroup() -> float:
+    """Return the bytes that the container's limit leaves; what it holds of files can be given up."""
+    try:
+        limit, used = (float((_CGROUP_MEMORY / name).read_text()) for name in ("memory.max", "memory.current"))
+        lines = (_CGROUP_MEMORY / "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # no container, another kind, or "max"
+        return float("inf")
+    files = [float(line.split()[1]) for line in lines if line.startswith("inactive_file ")]
+    return max(0.0, limit - used + sum(files))
+
+
+def num_oom_kills() -> int:
+    """Return how many processes the kernel has killed for want of memory, on this machine and in this control group."""
+    total = 0
+    for file in _OOM_COUNTERS:
+        with suppress(OSError, ValueError):
+            counts = dict(line.split()[:2] for line in file.read_text().splitlines() if " " in line)
+            total += int(counts.get("oom_kill", 0))
+    return total
 
 
 def describe() -> dict[str, str | int]:

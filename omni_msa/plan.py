@@ -1,19 +1,22 @@
 """The plan of a sweep: every trial it expects, where each stands in the ledger, and what is left to run."""
 
+import socket
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from omni_msa import hardware, plugins, preflight
+from omni_msa import plugins, preflight, quarantine, timing
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Problem
+from omni_msa.estimate import dimensions, uses
 from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, Status
 from omni_msa.options import DatasetOptions
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
+from omni_msa.slots import Slots, choose
 from omni_msa.sweep import Cell, Sweep
-from omni_msa.timing import Expected, expect
+from omni_msa.timing import Cost, Expected
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,11 @@ class Plan:
         refusals: what stops a run of the trials that are missing.
         is_readable: False if a dataset could not be identified: then nothing is known about what is done.
         models: counts of every distinct backbone and adapter.
-        num_slots: trials at once.
+        slots: how many trials run at once, and on which cards.
         expected: time of the trials that are missing.
+        costs: what is expected of each of them, by its id.
         retry: whether failed trials are run again.
+        stores: the bad clips of each dataset, where the sweep drops them.
     """
 
     sweep: Sweep
@@ -73,13 +78,43 @@ class Plan:
     refusals: tuple[Problem, ...]
     is_readable: bool
     models: tuple[ModelSize, ...]
-    num_slots: int
+    slots: Slots
     expected: Expected
+    costs: Mapping[str, Cost]
     retry: bool = False
+    stores: Mapping[DatasetOptions, quarantine.Store] = field(default_factory=dict)
 
     def missing(self) -> list[PlannedTrial]:
         """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`."""
         return missing(self.trials, self.retry)
+
+    @property
+    def num_slots(self) -> int:
+        """Trials at once."""
+        return self.slots.num
+
+    @property
+    def hours_of(self) -> str:
+        """What is kept busy, and so the unit of cost."""
+        return "GPU-hours" if self.slots.num_gpus else "core-hours"
+
+    def hours(self, seconds: float | None) -> float | None:
+        """Return the card's or core's hours of some seconds of trials; several trials on a card share it."""
+        share = min(1.0, self.slots.num_gpus / self.num_slots) if self.slots.num_gpus else 1.0
+        return None if seconds is None else seconds * share / 3600
+
+    def cell_hours(self) -> dict[str, float | None]:
+        """Return for each cell the hours that its missing trials cost, None where one is not known.
+
+        A trial of several cells counts in each, a fit that trials share with the first of them.
+        """
+        found: dict[str, float | None] = {cell.label: 0.0 for cell in self.sweep.cells}
+        for trial in self.missing():
+            more = self.hours(self.costs[trial.trial_id].seconds)
+            for cell in trial.cells:
+                before = found[cell]
+                found[cell] = None if before is None or more is None else before + more
+        return found
 
     def counts(self) -> dict[str, int]:
         """Return how many trials there are, and how many in each state."""
@@ -103,15 +138,32 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
     prints, problems = _fingerprints(sweep)
+    stores = quarantine.look_up(sweep, ledger, prints)
+    sweep = quarantine.apply(sweep, stores)
     trials = _trials(sweep, ledger, prints)
-    left = missing(trials, retry) if not problems else trials
-    refusals = [*problems, *preflight.check([trial.config for trial in left], ledger.root, elsewhere)]
-    models = _models(sweep.cells)
-    runtime = sweep.cells[0].config.runtime
-    num_slots = hardware.num_slots(runtime, max((model.weights_gb for model in models), default=0.0))
-    expected = expect(left, ledger, min(num_slots, max(1, len(left))))
-    unique = tuple(dict.fromkeys(refusals))
-    return Plan(sweep, ledger, tuple(trials), unique, not problems, models, num_slots, expected, retry)
+    left = missing(trials, retry)
+    models, known = _models(sweep.cells), timing.measured(ledger) if left else {}
+    configs, fits = [trial.config for trial in left], _untrained(left, ledger)
+    weights_gb = max((model.weights_gb for model in models), default=0.0)
+    places = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
+    found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))))
+    refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
+    each = timing.costs(left, ledger, known)
+    expected = timing.total(each, min(places.num, max(1, len(left))))
+    by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
+    return Plan(sweep, ledger, tuple(trials), refusals, not problems, models, places, expected, by_id, retry, stores)
+
+
+def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
+    """Return one configuration of each training that is to run."""
+    fits = {trial.fit_id: trial.config for trial in left if uses(trial.config, "adapter")}
+    return [config for fit, config in fits.items() if not (ledger.fit(fit) / "fit.json").exists()]
+
+
+def _running(trials: Iterable[PlannedTrial]) -> set[int]:
+    """Return the ids of processes on this machine that run trials of the sweep: their memory will be free."""
+    here = socket.gethostname()
+    return {trial.status.pid for trial in trials if trial.status.state == "running" and trial.status.host == here}
 
 
 def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem]]:
@@ -146,7 +198,7 @@ def _models(cells: Iterable[Cell]) -> tuple[ModelSize, ...]:
     """Count each distinct backbone and adapter; one whose settings do not fit is left to the pre-flight."""
     found: dict[ModelSize, None] = {}
     for cell in cells:
-        if not preflight.uses(cell.config, "backbone"):
+        if not uses(cell.config, "backbone"):
             continue
         try:
             found[_model(cell.config)] = None
@@ -157,10 +209,10 @@ def _models(cells: Iterable[Cell]) -> tuple[ModelSize, ...]:
 
 
 def _model(config: TrialConfig) -> ModelSize:
-    backbone, adapter, shape = config.backbone, config.adapter, preflight.dimensions(config)
+    backbone, adapter, shape = config.backbone, config.adapter, dimensions(config)
     name = backbone.name if backbone.quantization == "none" else f"{backbone.name} in {backbone.quantization}"
     size = name, num_base_parameters(shape), weights_gb(shape, backbone.quantization, backbone.dtype)
-    if not preflight.uses(config, "adapter"):
+    if not uses(config, "adapter"):
         return ModelSize(*size)
     which = f"rank {adapter.rank}, {'+'.join(adapter.towers)}, layers {adapter.text_layers}"
     layers = adapter.targets, adapter.towers, adapter.text_layers
@@ -178,7 +230,15 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "seeds": list(plan.sweep.file.seeds),
         "counts": {**plan.counts(), "missing": len(plan.missing())},
         "num_slots": plan.num_slots,
-        "expected": {"seconds": expected.seconds, "basis": expected.basis},
+        "slots": {"num_gpus": plan.slots.num_gpus, "visible_devices": plan.slots.visible_devices},
+        "notes": list(plan.slots.notes),
+        "expected": {
+            "seconds": expected.seconds,
+            "hours": plan.hours(expected.work_s),
+            "hours_of": plan.hours_of,
+            "basis": expected.basis,
+        },
+        "cells": [{"cell": cell, "hours": hours} for cell, hours in plan.cell_hours().items()],
         "models": [vars(model) for model in plan.models],
         "would_refuse": [vars(problem) for problem in plan.refusals],
         "trials": [_trial_json(trial, plan) for trial in plan.trials],
@@ -189,4 +249,19 @@ def _trial_json(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
     ids = (trial.trial_id, trial.fit_id) if plan.is_readable else (None, None)
     folder = str(plan.ledger.trial(trial.trial_id).path) if plan.is_readable else None
     values = {"trial_id": ids[0], "fit_id": ids[1], "cells": list(trial.cells), "seed": trial.config.seed}
-    return {**values, "folder": folder, "status": vars(trial.status)}
+    cost = plan.costs.get(trial.trial_id)
+    more = {"expected_s": cost.seconds if cost else 0.0, "last_line": last_line(trial, plan.ledger)}
+    return {**values, "folder": folder, "status": vars(trial.status), **more}
+
+
+def last_line(trial: PlannedTrial, ledger: Ledger) -> str:
+    """Return the last line of a failed trial's `error.txt`, or what its status says; "" if it has not failed."""
+    if trial.status.state != "failed":
+        return ""
+    try:
+        text = (ledger.trial(trial.trial_id).path / "error.txt").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    last = (text.strip().splitlines() or [""])[-1]
+    is_heading = last.startswith("== attempt ")  # the attempt left no more than that
+    return (trial.status.failure or {}).get("message", "") if is_heading or not last else last

@@ -1,20 +1,19 @@
 """A plan as text: what `--plan` and `--status` print."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
-from omni_msa.plan import ModelSize, Plan, PlannedTrial
+from omni_msa.plan import ModelSize, Plan, PlannedTrial, last_line
 from omni_msa.progress import duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
+_SHOWN = {"pending": "missing"}
 
 
 def plan_text(plan: Plan) -> str:
-    """Return what would run: counts, sizes, time, a table of cells, and what a run would refuse."""
-    num_left = len(plan.missing())
+    """Return what would run: counts, sizes, a table of cells, time and cost, and what a run would refuse."""
     lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models), ""]
-    lines += _table([_HEADINGS, *(_cell_row(plan, cell.label) for cell in plan.sweep.cells)])
-    lines += ["", _time_text(plan, num_left)]
+    lines += _table([(*_HEADINGS, plan.hours_of), *_cell_rows(plan)])
+    lines += ["", _time_text(plan, len(plan.missing())), *(f"note: {note}" for note in plan.slots.notes)]
     if not plan.is_readable:
         lines.append("the data cannot be read, so what is done already is not known")
     if plan.refusals:
@@ -28,7 +27,9 @@ def _head(plan: Plan) -> str:
     size = f"{_number(len(plan.sweep.cells), 'cell')}, {_number(len(file.seeds), 'seed')} ({seeds})"
     done = f"{counts['complete']} done, {counts['failed']} failed, {counts['running']} running"
     first = f"{plan.sweep.name}: {file.question}"
-    return f"{first}\nprofile {file.profile}: {size}, {_number(counts['trials'], 'trial')}: {done}"
+    second = f"profile {file.profile}: {size}, {_number(counts['trials'], 'trial')}: {done}"
+    left_out = (store.found.text() for store in plan.stores.values() if store.found)
+    return "\n".join([first, second, *filter(None, left_out)])
 
 
 def _number(number: int, what: str) -> str:
@@ -46,20 +47,33 @@ def _model_text(model: ModelSize) -> str:
 def _time_text(plan: Plan, num_left: int) -> str:
     if not num_left:
         return "to run: nothing"
-    seconds = plan.expected.seconds
-    time = "unknown" if seconds is None else f"about {duration(seconds)}"
-    return (
-        f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once; expected time {time} ({plan.expected.basis})"
-    )
+    expected = plan.expected
+    time = "unknown" if expected.seconds is None else f"about {duration(expected.seconds)}"
+    cost = f"{_hours(plan.hours(expected.work_s))} {plan.hours_of}"
+    first = f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once"
+    return f"{first}; expected time {time}, cost {cost} ({expected.basis})"
 
 
-def _cell_row(plan: Plan, label: str) -> tuple[str, ...]:
-    trials = [trial for trial in plan.trials if label in trial.cells]
-    left = {trial.trial_id for trial in plan.missing()}
-    states = [trial.status.state for trial in trials]
-    seeds = "any" if trials[0].config.seed is None else str(len(trials))
-    numbers = [states.count(state) for state in ("complete", "failed", "running")]
-    return label, seeds, *map(str, numbers), str(sum(trial.trial_id in left for trial in trials))
+def _hours(hours: float | None) -> str:
+    if hours is None:
+        return "unknown"
+    return "0" if hours == 0 else "<0.01" if hours < 0.01 else f"{hours:.2f}"
+
+
+def _cell_rows(plan: Plan) -> list[tuple[str, ...]]:
+    of_cell: dict[str, list[PlannedTrial]] = {cell.label: [] for cell in plan.sweep.cells}
+    for trial in plan.trials:
+        for cell in trial.cells:
+            of_cell[cell].append(trial)
+    left, hours = {trial.trial_id for trial in plan.missing()}, plan.cell_hours()
+    rows = []
+    for label, trials in of_cell.items():
+        states = [trial.status.state for trial in trials]
+        seeds = "any" if trials[0].config.seed is None else str(len(trials))
+        numbers = [states.count(state) for state in ("complete", "failed", "running")]
+        num_left = sum(trial.trial_id in left for trial in trials)
+        rows.append((label, seeds, *map(str, numbers), str(num_left), _hours(hours[label])))
+    return rows
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -74,34 +88,39 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def status_text(plan: Plan) -> str:
-    """Return what is done, running, failed and why, one line a trial."""
+    """Return what is done, running (where, since when, how far), failed (why) and missing, one line a trial."""
     rows = [("trial", "state", "attempt", "trial_id"), *(_trial_row(trial) for trial in plan.trials)]
-    lines = [_head(plan), "", *_table(rows), *failures_text(plan)]
+    lines = [_head(plan), "", *_table(rows), *failures_text(plan), "", _summary(plan)]
     if not plan.is_readable:
         lines += ["", "the data cannot be read, so what is done already is not known:"]
         lines += [f"{number}. {it}" for number, it in enumerate(plan.refusals, 1)]
     return "\n".join(lines)
 
 
+def _summary(plan: Plan) -> str:
+    states = [trial.status.state for trial in plan.trials]
+    shown = {"complete": "done", "running": "running", "failed": "failed", "pruned": "pruned", "pending": "missing"}
+    counts = {name: states.count(state) for state, name in shown.items()}
+    return ", ".join(f"{number} {name}" for name, number in counts.items() if number or name != "pruned")
+
+
 def _trial_row(trial: PlannedTrial) -> tuple[str, ...]:
     status = trial.status
-    where = f" epoch {status.epoch}, step {status.step}" if status.state == "running" else ""
-    return trial.label, status.state + where, str(status.attempt), trial.trial_id
+    state, place = _SHOWN.get(status.state, status.state), f"epoch {status.epoch}, step {status.step}"
+    if status.state == "running":
+        state += f" on {status.host}:{status.pid} since {status.since}, {place}, last sign of life {status.heartbeat}"
+    elif status.state == "failed":
+        state += f" ({(status.failure or {}).get('kind', 'unknown')})"
+    elif status.state == "pending":
+        state += f", stopped at {place}" if status.step else ""
+        state += f", again after: {status.history[-1].get('kind', 'unknown')}" if status.history else ""
+    return trial.label, state, str(status.attempt), trial.trial_id
 
 
 def failures_text(plan: Plan) -> Iterable[str]:
     """Yield for each failed trial its name, what was wrong, the last line of `error.txt`, and where that file is."""
     for trial in plan.trials:
         if trial.status.state == "failed":
-            file = plan.ledger.trial(trial.trial_id).path / "error.txt"
-            failure = trial.status.failure or {}
-            yield f"\nfailed: {trial.label} ({failure.get('kind', 'unknown')})"
-            yield f"    {_last_line(file) or failure.get('message', '')}\n    {file}"
-
-
-def _last_line(file: Path) -> str:
-    try:
-        lines = file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1] if lines else ""
+            kind = (trial.status.failure or {}).get("kind", "unknown")
+            yield f"\nfailed: {trial.label} ({kind})\n    {last_line(trial, plan.ledger)}"
+            yield f"    {plan.ledger.trial(trial.trial_id).path / 'error.txt'}"

@@ -1,35 +1,46 @@
-"""What would stop a run, found before anything starts: data, weights, GPU, disk. No torch in here."""
+"""What would stop a run, found before anything starts: data, weights, a GPU at all, disk. No torch in here."""
 
+import os
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from omni_msa import hardware, plugins
+from omni_msa import estimate, hardware, plugins
 from omni_msa.cache import cache_folder
-from omni_msa.clip import SPLITS
-from omni_msa.config import MediaConfig, TrialConfig
+from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Problem
+from omni_msa.estimate import dimensions, uses
 from omni_msa.options import DatasetOptions
-from omni_msa.sizes import Dimensions, first_adapted_layer, num_base_parameters
+from omni_msa.sizes import first_adapted_layer, num_base_parameters
 
 SPARE_GB = 1.0
 CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes
-_CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size
-_AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
+_CACHE, _LEDGER = "OMNI_MSA_CACHE", "OMNI_MSA_LEDGER"
 
 
-def check(configs: Sequence[TrialConfig], ledger_root: Path, elsewhere: bool = False) -> list[Problem]:
-    """Return all that would stop these trials, each problem once.
+def check(
+    configs: Sequence[TrialConfig],
+    ledger_root: Path,
+    elsewhere: bool = False,
+    fits: Sequence[TrialConfig] | None = None,
+    num_slots: int = 1,
+) -> list[Problem]:
+    """Return all that would stop these trials, each problem once; memory is `omni_msa.slots`'.
 
     Args:
         configs: of the trials that are to run; none, and nothing is checked.
         ledger_root: the ledger's folder, which need not exist.
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
+        fits: one configuration of each training that is to run; None means that each trial has its own.
+        num_slots: trials at once.
     """
     problems = [*_check_plugins(configs), *([] if elsewhere else _check_gpu(configs))]
     if configs:
-        problems += check_disk(needed_gb(configs), ledger_root)
+        problems += [*_check_folder("cache", cache_folder(), _CACHE), *_check_folder("ledger", ledger_root, _LEDGER)]
+        checkpoints_gb = sum(map(estimate.best_gb, configs if fits is None else fits))
+        checkpoints_gb += estimate.reserve_gb(configs, num_slots)
+        problems += check_disk(estimate.inputs_gb(configs), checkpoints_gb, ledger_root)
     return list(dict.fromkeys(problems))
 
 
@@ -43,8 +54,9 @@ def _check_plugins(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
 
 
 def root_of(dataset: DatasetOptions) -> Path | None:
-    """Return the folder of a corpus, if the settings name one."""
-    return Path(dataset.root) if dataset.root else None
+    """Return the folder of a corpus, if one is named: by `OMNI_MSA_ROOT_<DATASET>` here, or by the settings."""
+    folder = os.environ.get(f"OMNI_MSA_ROOT_{dataset.name.upper()}") or dataset.root
+    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
@@ -79,65 +91,37 @@ def _check_gpu(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
                 yield Problem("this backbone needs a GPU", "backbone.name", got, next_step=step)
 
 
-def check_disk(needed: float, ledger_root: Path) -> list[Problem]:
-    """Return a problem if the cache or the ledger lies on a disk with too little room.
+def _check_folder(what: str, folder: Path, variable: str) -> Iterable[Problem]:
+    place = _existing(folder)
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
+        got = f"{place} is {'not writable' if place.is_dir() else 'no folder'}"
+        step = f"set {variable} to another folder"
+        yield Problem(f"the {what} cannot be kept there", str(folder), got, next_step=step)
+
+
+def check_disk(inputs_gb: float, checkpoints_gb: float, ledger_root: Path) -> list[Problem]:
+    """Return a problem for each of cache and ledger that lies on a disk with too little room.
 
     Args:
-        needed: GB that files of this run may take, a rough estimate.
+        inputs_gb: that the cache may need for clips and prepared inputs, a rough estimate.
+        checkpoints_gb: that the ledger may need, the reserve included.
         ledger_root: the ledger's folder, which need not exist.
     """
-    free = {folder: shutil.disk_usage(_existing(folder)).free / 1e9 for folder in (cache_folder(), ledger_root)}
-    cache, ledger = free
+    cache, ledger = cache_folder(), ledger_root
+    inputs_gb += SPARE_GB
+    needed = [("cache", cache, inputs_gb, _CACHE), ("ledger", ledger, checkpoints_gb, _LEDGER)]
+    if _existing(cache).stat().st_dev == _existing(ledger).stat().st_dev:  # one disk for both
+        needed = [("cache and the ledger", cache, inputs_gb + checkpoints_gb, f"{_CACHE} or {_LEDGER}")]
     problems = []
-    if free[cache] < needed + SPARE_GB:
-        allowed = f"about {needed + SPARE_GB:.1f} GB"
-        step = "make room, or set OMNI_MSA_CACHE to a folder on a larger disk"
-        problems.append(
-            Problem("too little disk for the cache", str(cache), f"{free[cache]:.1f} GB free", allowed, step)
-        )
-    if free[ledger] < SPARE_GB:
-        step = "make room, or set OMNI_MSA_LEDGER to a folder on a larger disk"
-        got, allowed = f"{free[ledger]:.1f} GB free", f"about {SPARE_GB:.1f} GB"
-        problems.append(Problem("too little disk for the ledger", str(ledger), got, allowed, step))
+    for what, folder, gb, variable in needed:
+        if (free := shutil.disk_usage(_existing(folder)).free / 1e9) < gb:
+            got, step = f"{free:.1f} GB free", f"make room, or set {variable} to a folder on a larger disk"
+            problems.append(Problem(f"too little disk for the {what}", str(folder), got, f"about {gb:.1f} GB", step))
     return problems
 
 
 def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.absolute().parents) if place.exists())
-
-
-def needed_gb(configs: Sequence[TrialConfig]) -> float:
-    """Return roughly how much disk the trials' data may take, in GB: clips and prepared inputs.
-
-    Args:
-        configs: of the trials that are to run.
-    """
-    wanted = {(config.dataset, config.media if uses(config, "media") else None) for config in configs}
-    return sum(num_clips(dataset) * _clip_gb(media) for dataset, media in wanted)
-
-
-def _clip_gb(media: MediaConfig | None) -> float:
-    if media is None:
-        return _CLIP_GB
-    frames = media.num_frames_max * media.frame_pixels_max * 3 / 1e9  # a byte a colour
-    return _CLIP_GB + frames + 10 * _AUDIO_GB_PER_S  # a clip of ten seconds
-
-
-def num_clips(dataset: DatasetOptions, *splits: str) -> int:
-    """Return how many clips a dataset has, in these splits or in all; 0 if neither options nor plug-in say."""
-    published = getattr(getattr(plugins.load("datasets", dataset.name), "CORPUS", None), "num_clips", {})
-    return sum(getattr(dataset, f"num_{split}", published.get(split, 0)) for split in splits or SPLITS)
-
-
-def uses(config: TrialConfig, section: str) -> bool:
-    """Return whether the trial's readout depends on a section of the configuration."""
-    return section in plugins.load("readouts", config.readout.name).uses
-
-
-def dimensions(config: TrialConfig) -> Dimensions:
-    """Return the shape of the trial's backbone."""
-    shape: Dimensions = plugins.load("backbones", config.backbone.name).dimensions(config.backbone)
-    return shape
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

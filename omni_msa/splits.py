@@ -46,6 +46,10 @@ class Splits:
             raise PermissionError("the test split is locked until the checkpoint has been chosen on valid")
         return self._test
 
+    def sizes(self) -> dict[str, int]:
+        """Return how many clips each split has; that of test may be known before it is opened."""
+        return {"train": len(self.train), "valid": len(self.valid), "test": len(self._test)}
+
     def label_statistics(self) -> tuple[float, float, float]:
         """Return mean, standard deviation (population, 1 if all are equal) and median of the training labels."""
         labels = [clip.label for clip in self.train]

@@ -1,9 +1,12 @@
 """Fixtures shared by the tests: a cache folder of one's own, and small sweep files."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fake_nvml import FakeCard, FakeNvml
 
 PROFILE = """
 dataset: {name: vader_av, num_train: 16, num_valid: 8, num_test: 8}
@@ -19,6 +22,15 @@ KEYS = {
     "seeds": "[1, 2]",
 }
 WriteSweep = Callable[..., Path]
+pytest.register_assert_rewrite("kill_harness", "kill_checks")  # so that its assertions say what differs
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long tests out unless they are named: another `-m`, as in `-m "not network"`, must not bring them."""
+    if "long" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture
@@ -69,3 +81,16 @@ def text_clips(own_cache: Path) -> Path:
 
     tiny_trials.make_clips(own_cache, with_media=False)
     return own_cache
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeNvml]:
+    """Return a function that puts a library with these cards in the real one's place."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+    def use(*cards: FakeCard, **options: Any) -> FakeNvml:
+        library = FakeNvml(*cards, **options)
+        monkeypatch.setitem(sys.modules, "pynvml", library)
+        return library
+
+    return use

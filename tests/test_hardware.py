@@ -45,3 +45,60 @@ def test_the_description_names_the_machine():
     about = hardware.describe()
     assert about["python"] == ".".join(map(str, sys.version_info[:3]))
     assert about["cpu"] and about["platform"] and isinstance(about["num_cores"], int)
+
+
+@pytest.mark.parametrize(
+    ("asked", "num_cards", "num_per_card", "slots"),
+    [
+        (None, 2, None, 2),
+        (None, 2, 8, 2),  # one a card unless more are asked for
+        (1, 2, None, 1),
+        (2, 2, None, 2),
+        (3, 2, None, 2),
+        (3, 2, 1, 2),
+        (3, 2, 0, 2),  # one is tried
+        (3, 2, 2, 3),
+        (9, 2, 3, 6),
+    ],
+)
+def test_trials_share_a_card_only_as_far_as_measured(asked, num_cards, num_per_card, slots):
+    num, why = hardware.num_slots_on_cards(asked, num_cards, num_per_card)
+    assert num == slots
+    assert bool(why) == (asked is not None and slots < asked)
+
+
+@pytest.mark.parametrize(
+    ("result", "asked", "attempt", "is_gpu"),
+    [
+        ({"device": "cuda"}, "auto", {}, True),
+        ({"device": "cpu"}, "auto", {"gpu": "RTX 4090"}, False),
+        ({}, "cuda", {}, True),
+        ({}, "cpu", {"gpu": "RTX 4090"}, False),
+        ({}, "auto", {"gpu": "RTX 4090", "packages": {"torch": "2.13.0+cu130"}}, True),
+        ({}, "auto", {"gpu": "RTX 4090", "packages": {"torch": "2.13.0+cpu"}}, False),
+        ({}, "auto", {"gpu": ""}, False),
+        ({}, "auto", {"gpu": "RTX 4090", "packages": []}, True),  # a torn file
+    ],
+)
+def test_where_a_trial_ran(result, asked, attempt, is_gpu):
+    assert hardware.ran_on_gpu(result, {"runtime": {"device": asked}}, attempt) is is_gpu
+
+
+def test_a_configuration_without_a_runtime_ran_where_the_result_says():
+    assert hardware.ran_on_gpu({"device": "cuda"}, {"runtime": 3}, {})
+    assert not hardware.ran_on_gpu({}, {}, {})
+
+
+def test_a_container_may_allow_less_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(hardware, "_CGROUP_MEMORY", tmp_path)
+    everything = hardware.available_memory_gb()
+    assert everything > 0.01
+    (tmp_path / "memory.max").write_text("5000000000\n")
+    (tmp_path / "memory.current").write_text("4995000000\n")
+    assert hardware.available_memory_gb() > 0.01  # a file is missing: not understood, so no limit
+    (tmp_path / "memory.stat").write_text("anon 4990000000\ninactive_file 2000000\n")
+    assert hardware.available_memory_gb() == pytest.approx(0.007)
+    (tmp_path / "memory.current").write_text("5009000000\n")
+    assert hardware.available_memory_gb() == 0.0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert hardware.available_memory_gb() > 0.01

@@ -1,16 +1,22 @@
 """What a sweep expects against what the ledger has."""
 
+import importlib.metadata
 import json
+import os
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fake_nvml import FakeCard, FakeNvml
 from stand_ins import complete
 
-from omni_msa import plugins
+from omni_msa import hardware, plugins
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, as_json, make_plan
 from omni_msa.sizes import num_base_parameters, num_lora_parameters
+from omni_msa.slots import Slots
 from omni_msa.sweep import load_sweep
 
 READOUTS = "{readout: [discriminative, generative, expected_value, constant]}"
@@ -100,3 +106,49 @@ def test_as_json_is_json_and_names_folders(plan_of):
     assert values["seeds"] == [1, 2] and values["num_cells"] == 2
     assert Path(values["trials"][0]["folder"]) == plan.ledger.trial(plan.trials[0].trial_id).path
     assert values["trials"][1]["seed"] is None and values["trials"][1]["cells"] == ["constant"]
+
+
+def test_hours_are_those_of_trials_or_shared_cards(plan_of):
+    plan = plan_of(axes=READOUTS, overrides=["runtime.device=cpu"])
+    # 16 clips, 2 epochs, half a second each: 16 s a fit; generative's is the only one of the pair.
+    hours = {cell: round(value * 3600, 6) for cell, value in plan.cell_hours().items()}
+    assert hours == {"discriminative": 32, "generative": 32, "expected_value": 0, "constant": 0}
+    assert plan.hours_of == "core-hours" and plan.hours(plan.expected.work_s) == pytest.approx(64 / 3600)
+    packed = replace(plan, slots=Slots(6, num_gpus=2))
+    assert packed.hours_of == "GPU-hours" and packed.hours(3600.0) == pytest.approx(1 / 3)  # three on a card
+    assert replace(plan, slots=Slots(2, num_gpus=2)).hours(3600.0) == 1.0
+    assert plan.hours(None) is None
+
+
+def test_costs_are_in_the_json(plan_of):
+    plan = plan_of(overrides=["runtime.device=cpu"])
+    values = as_json(plan)
+    assert values["expected"]["hours"] == pytest.approx(32 / 3600) and values["expected"]["hours_of"] == "core-hours"
+    assert values["cells"][0] == {"cell": "discriminative", "hours": pytest.approx(32 / 3600)}
+    assert [trial["expected_s"] for trial in values["trials"]] == [pytest.approx(16), 0, pytest.approx(16)]
+    assert values["slots"] == {"num_gpus": 0, "visible_devices": None} and values["notes"] == []
+
+
+def test_a_card_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {77: 24.0})))
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.13.0")
+    monkeypatch.setattr(hardware, "_DEVICES", tmp_path)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    (tmp_path / "nvidia0").touch()
+    text = "\n".join(map(str, plan_of(overrides=["adapter.text_layers=last_9"]).refusals))
+    assert "last_9" in text and "pid 77" in text and "a card is busy" in text
+    trial = plan_of().trials[0]
+    folder = plan_of().ledger.trial(trial.trial_id)
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {os.getpid(): 24.0})))
+    folder.begin(trial.config, {})  # this process runs a trial of the sweep: its memory will be free
+    assert plan_of().refusals == ()
+
+
+def test_the_last_line_of_a_failure(plan_of):
+    plan = plan_of()
+    folder = plan.ledger.trial(plan.trials[0].trial_id)
+    folder.begin(plan.trials[0].config, {})
+    folder.fail("bug", "it broke", "Traceback\n  ...\nValueError: seven\n")
+    assert as_json(plan_of())["trials"][0]["last_line"] == "ValueError: seven"
+    (folder.path / "error.txt").unlink()
+    assert [trial["last_line"] for trial in as_json(plan_of())["trials"]] == ["it broke", "", ""]

@@ -1,6 +1,8 @@
 """A plan in words."""
 
+import os
 import re
+from dataclasses import replace
 
 import pytest
 from stand_ins import complete
@@ -8,6 +10,7 @@ from stand_ins import complete
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.plantext import failures_text, plan_text, status_text
+from omni_msa.slots import Slots
 from omni_msa.sweep import load_sweep
 
 
@@ -24,8 +27,8 @@ def rows_of(text: str) -> dict[str, list[str]]:
 def test_the_plan_counts_cells_seeds_trials_and_time(plan):
     text = plan_text(plan())
     assert "2 cells, 2 seeds (1, 2), 3 trials: 0 done, 0 failed, 0 running" in text
-    assert rows_of(text)["discriminative"] == ["2", "0", "0", "0", "2"]
-    assert rows_of(text)["constant"] == ["any", "0", "0", "0", "1"]
+    assert rows_of(text)["discriminative"] == ["2", "0", "0", "0", "2", "<0.01"]
+    assert rows_of(text)["constant"] == ["any", "0", "0", "0", "1", "0"]
     assert "4,096 trainable parameters" in text and "guessed from runtime.seconds_per_clip" in text
     assert "would refuse" not in text
 
@@ -36,8 +39,8 @@ def test_what_is_done_is_not_to_run(plan):
         folder.begin(trial.config, {})
         complete(folder)
     text = plan_text(plan())
-    assert rows_of(text)["discriminative"] == ["2", "1", "0", "0", "1"]
-    assert rows_of(text)["constant"] == ["any", "1", "0", "0", "0"]
+    assert rows_of(text)["discriminative"] == ["2", "1", "0", "0", "1", "<0.01"]
+    assert rows_of(text)["constant"] == ["any", "1", "0", "0", "0", "0"]
     assert "to run: 1 trial," in text
 
 
@@ -57,7 +60,11 @@ def test_status_says_where_each_trial_stands_and_why_one_failed(plan):
     text = status_text(plan())
     rows = rows_of(text)
     assert rows["discriminative, seed 1"] == ["complete", "1", trials[0].trial_id]
-    assert rows["discriminative, seed 2"][0] == "running epoch 2, step 7"
+    status = folders[2].status()
+    where = f"running on {status.host}:{os.getpid()} since {status.since}, epoch 2, step 7"
+    assert rows["discriminative, seed 2"][0] == f"{where}, last sign of life {status.heartbeat}"
+    assert rows["constant"][0] == "failed (not finite)"
+    assert text.endswith("1 done, 1 running, 1 failed, 0 missing")
     assert "failed: constant (not finite)\n    FloatingPointError: the loss is nan\n" in text
     assert str(folders[1].path / "error.txt") in text
 
@@ -67,3 +74,31 @@ def test_a_failure_without_its_file_is_told_from_the_status(plan):
     folder.begin(plan().trials[0].config, {})
     folder.fail("bug", "one line", "")
     assert "one line" in "\n".join(failures_text(plan()))
+
+
+def test_a_trial_that_was_stopped_is_missing_and_says_how_far_it_came(plan):
+    trials = plan().trials
+    folder = plan().ledger.trial(trials[0].trial_id)
+    folder.begin(trials[0].config, {})
+    folder.heartbeat(1, 3)
+    folder.interrupt()
+    rows = rows_of(status_text(plan()))
+    assert rows["discriminative, seed 1"] == ["missing, stopped at epoch 1, step 3", "1", trials[0].trial_id]
+    assert rows["discriminative, seed 2"][:2] == ["missing", "0"]
+    assert status_text(plan()).endswith("0 done, 0 running, 0 failed, 3 missing")
+    folder.fail("hang", "no sign of life", "stacks", reaction="tried again")
+    row = rows_of(status_text(plan()))["discriminative, seed 1"]
+    assert row[0] == "missing, stopped at epoch 1, step 3, again after: hang"
+
+
+def test_cost_is_shown_with_what_it_rests_on(plan):
+    text = plan_text(plan("runtime.seconds_per_clip=900", "runtime.device=cpu", "runtime.trials_at_once=2"))
+    # Two fits of 16 clips, 2 epochs and a quarter of an hour a clip: 8 hours each, one after the other on a core.
+    assert rows_of(text)["discriminative"][-1] == "16.00" and "core-hours" in text
+    assert "2 at once; expected time 8 h 00 min, cost 16.00 core-hours (3 guessed" in text.replace("about ", "")
+
+
+def test_notes_on_cards_follow_the_time(plan):
+    noted = replace(plan("runtime.device=cpu"), slots=Slots(2, 1, notes=("card 1 is not used",)))
+    text = plan_text(noted)
+    assert "\nnote: card 1 is not used" in text and "GPU-hours" in text

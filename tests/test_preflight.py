@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 from stand_ins import config
 
-from omni_msa import hardware
-from omni_msa.preflight import check, check_disk, needed_gb, num_clips, uses
+from omni_msa import estimate, hardware
+from omni_msa.preflight import check, check_disk
 
 NO_GPU = pytest.mark.skipif(hardware.num_gpus() > 0, reason="the machine has a GPU that can be used")
+OTHER_DISK = Path("/dev/shm")
 LARGE = {"name": "qwen2_5_omni_7b", "weights": "/nowhere"}
 
 
@@ -58,27 +59,31 @@ def test_an_adapter_that_is_not_used_is_not_checked():
 
 
 def test_too_little_disk_says_how_much_and_where_else(tmp_path, own_cache):
-    assert check_disk(0.0, tmp_path) == []
-    (problem,) = check_disk(1e9, tmp_path)  # nobody has an exabyte
+    assert check_disk(0.0, 0.0, tmp_path) == []
+    (problem,) = check_disk(1e9, 0.5, tmp_path)  # nobody has an exabyte; one disk holds both
     assert problem.where == str(own_cache)
-    assert "about 1000000001.0 GB" in problem.allowed and "OMNI_MSA_CACHE" in problem.next_step
+    assert "about 1000000001.5 GB" in problem.allowed and "OMNI_MSA_CACHE" in problem.next_step
 
 
-def test_needed_disk_grows_with_clips_and_frames():
-    one = {"name": "vader_av", "num_train": 1, "num_valid": 1, "num_test": 1}
-    small = config(dataset=one, media={"num_frames_max": 2})
-    large = config(dataset={**one, "num_train": 4}, media={"num_frames_max": 2})
-    assert needed_gb([large]) == pytest.approx(2 * needed_gb([small]))
-    assert needed_gb([small, small]) == needed_gb([small])
-    longer = config(dataset=one, media={"num_frames_max": 16})
-    # 14 frames of 100,352 pixels of three bytes more, for each of three clips.
-    assert needed_gb([longer]) - needed_gb([small]) == pytest.approx(3 * 14 * 100_352 * 3 / 1e9)
+@pytest.mark.skipif(not OTHER_DISK.is_dir(), reason="the machine shows no second file system")
+def test_cache_and_ledger_on_two_disks_are_counted_apart(own_cache):
+    (problem,) = check_disk(0.0, 1e9, OTHER_DISK / "not" / "there")
+    assert "ledger" in problem.what and problem.where.startswith(str(OTHER_DISK))
+    assert "about 1000000000.0 GB" in problem.allowed and "OMNI_MSA_LEDGER" in problem.next_step
+    (problem,) = check_disk(1e9, 0.0, OTHER_DISK)
+    assert "cache" in problem.what and "about 1000000001.0 GB" in problem.allowed
 
 
-def test_clips_are_counted_from_the_options_or_the_corpus():
-    assert num_clips(config().dataset) == 18 and num_clips(config().dataset, "train") == 10
-    assert num_clips(config(dataset={"name": "mosi"}).dataset, "train") == 1284
+def test_room_for_checkpoints_counts_fits_and_what_runs_at_once(tmp_path):
+    wide = config(adapter={"rank": 1024})
+    gb = estimate.best_gb(wide)
+    many = 10**12  # trials at once
 
+    def allowed(num_fits: int, num_slots: int, **runtime) -> str:
+        configs = [config(adapter={"rank": 1024}, runtime=runtime)]
+        (problem,) = check(configs, tmp_path, fits=[wide] * num_fits, num_slots=num_slots)
+        return problem.allowed
 
-def test_a_readout_says_what_it_uses():
-    assert uses(config(), "adapter") and not uses(config(readout={"name": "constant"}), "backbone")
+    fixed = 1.0 + estimate.inputs_gb([wide])
+    assert allowed(3, many) == f"about {3 * gb + 2 * many * 4 * gb + 0.5 + fixed:.1f} GB"
+    assert allowed(3, 1, disk_reserve_gb=1e9) == f"about {3 * gb + 1e9 + fixed:.1f} GB"

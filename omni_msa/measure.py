@@ -1,0 +1,183 @@
+"""A short warm-up of each kind of trial that no trial done tells the cost of: a few real steps, a few real predictions.
+
+Inputs are ready before it. It trains in a folder of its own that is removed again; only the times are kept, in the
+ledger's `measured/`, where `timing` finds them.
+"""
+
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from omni_msa import estimate, hardware, plugins, timing
+from omni_msa.config import TrialConfig
+from omni_msa.errors import InputError, Interrupted, Problem
+from omni_msa.files import write_json
+from omni_msa.guard import CardBusy, Guard
+from omni_msa.ledger import Ledger
+from omni_msa.plan import PlannedTrial
+from omni_msa.process import now
+
+if TYPE_CHECKING:
+    from omni_msa.assembly import Assembly
+    from omni_msa.resident import Resident
+
+NUM_WARM_UP_STEPS = 2
+NUM_STEPS = 6
+NUM_CLIPS = 8
+Say = Callable[[str, int, int], None]
+
+
+def to_measure(missing: Sequence[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
+    """Return one configuration of each kind of missing trial whose cost has not been measured yet.
+
+    Args:
+        missing: the trials that are to run.
+        ledger: holds trials done and warm-ups measured before.
+    """
+    known = timing.measured(ledger)
+    found: dict[Path, TrialConfig] = {}
+    for config in (trial.config for trial in missing if estimate.uses(trial.config, "backbone")):
+        on_gpu = hardware.uses_gpu(config.runtime)
+        if timing.key(config, on_gpu) not in known and timing.warm_up(config, on_gpu, ledger) is None:
+            found.setdefault(timing.warm_up_file(config, on_gpu, ledger), config)
+    return list(found.values())
+
+
+def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
+    """Measure what `to_measure` returns and keep it for `timing`.
+
+    Args:
+        missing: the trials that are to run; their inputs are ready.
+        ledger: gets the measurements.
+        say: called with (what, done, total).
+
+    Raises:
+        InputError: a card is busy, or the data or weights cannot be used.
+    """
+    configs = to_measure(missing, ledger)
+    if not configs:
+        return
+    from omni_msa.resident import Resident
+
+    resident = Resident()
+    for number, config in enumerate(configs):
+        say("measuring kinds of trials", number, len(configs))
+        on_gpu = hardware.uses_gpu(config.runtime)
+        if on_gpu:
+            _check_card(config)
+        values = {**warm_up(config, resident), "time": now(), "host": socket.gethostname()}
+        values["hardware"] = timing.hardware_name(on_gpu)
+        write_json(timing.warm_up_file(config, on_gpu, ledger), values)
+    say("measuring kinds of trials", len(configs), len(configs))
+
+
+def _check_card(config: TrialConfig) -> None:
+    try:
+        Guard(patience_s=0.0).before(estimate.memory_gb(config))
+    except CardBusy as busy:
+        raise InputError(Problem("a card is busy, so nothing can be measured", "--measure", str(busy))) from busy
+
+
+def warm_up(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
+    """Run a few steps and predictions of one trial.
+
+    Args:
+        config: of the trial; its readout uses a backbone.
+        resident: the process's backbone.
+
+    Returns:
+        `step_s`, `eval_clip_s`, `setup_s` (loading, states kept below the adapter), `peak_memory_gb`, numbers of clips,
+        whether the readout is `closed_form`.
+    """
+    plugin = plugins.load("readouts", config.readout.name)
+    steps = _steps(config, resident) if plugin.trained else {"step_s": 0.0, "setup_s": 0.0, "peak_memory_gb": 0.0}
+    clips = _predictions(config, resident)
+    peak_gb = max(steps["peak_memory_gb"], clips.pop("peak_memory_gb"))
+    return {**steps, **clips, "setup_s": steps["setup_s"] or clips["setup_s"], "peak_memory_gb": peak_gb}
+
+
+class _Clock:
+    """A `should_stop` that notes when each step ended, and stops after some."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+
+    def __call__(self) -> bool:
+        self.times.append(time.perf_counter())
+        return len(self.times) >= NUM_WARM_UP_STEPS + NUM_STEPS
+
+    def step_s(self) -> float:
+        """Return the median time of a step; one in which an epoch ended took longer, and the warm-up does not count."""
+        later = self.times[NUM_WARM_UP_STEPS - 1 :]
+        return median(after - before for before, after in pairwise(later))
+
+
+def _steps(config: TrialConfig, resident: "Resident") -> dict[str, float]:
+    """Train a few steps with the real training function, in a ledger that is removed afterwards."""
+    from omni_msa.fits import FitFolder
+    from omni_msa.train import train
+
+    with tempfile.TemporaryDirectory(prefix="omni_msa_measure_") as folder:
+        ledger, clock, started = Ledger(Path(folder)), _Clock(), time.perf_counter()
+        trial, fit = ledger.trial("measured"), FitFolder(ledger.fit("measured"))
+        trial.begin(config, {})
+        with suppress(Interrupted):
+            train(_endless(config), trial, fit.path, resident, clock)
+        begun = fit.state()
+        assert begun is not None  # it stopped before its end
+        record = begun[0]
+    step_s = min(clock.step_s(), record.train_s / record.step)  # the latter knows nothing of what ends an epoch
+    return {
+        "step_s": step_s,
+        "setup_s": max(0.0, clock.times[0] - started - step_s),
+        "peak_memory_gb": record.peak_memory_gb,
+    }
+
+
+def _endless(config: TrialConfig) -> TrialConfig:
+    """Return a configuration whose training is not at its end when the warm-up is: test stays closed."""
+    longer = config.training.model_copy(update={"epochs": NUM_WARM_UP_STEPS + NUM_STEPS + 1})
+    return config.model_copy(update={"training": longer})
+
+
+def _predictions(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
+    """Predict a few valid clips twice, the second time with the states below the adapter at hand."""
+    from omni_msa.assembly import assemble
+    from omni_msa.evaluate import peak_memory
+
+    started = time.perf_counter()
+    with ExitStack() as stack:
+        stack.callback(resident.check_unchanged)
+        built = assemble(config, resident, stack)
+        peak_memory_gb = stack.enter_context(peak_memory(built.device))
+        clips = built.splits.valid[:NUM_CLIPS]
+        if built.readout.closed_form:
+            _fit(built)
+        built.predict(clips)
+        setup_s = time.perf_counter() - started
+        started = time.perf_counter()
+        built.predict(clips)
+        clip_s = (time.perf_counter() - started) / len(clips)
+        return {
+            **{f"num_{split}": number for split, number in built.splits.sizes().items()},
+            "eval_clip_s": clip_s,
+            "setup_s": setup_s,
+            "peak_memory_gb": peak_memory_gb(),
+            "closed_form": built.readout.closed_form,
+        }
+
+
+def _fit(built: "Assembly") -> None:
+    """Fit a closed-form readout on a few clips, so that it can predict."""
+    assert built.forward is not None
+    both = [clips[:NUM_CLIPS] for clips in (built.splits.train, built.splits.valid)]
+    for clips in both:
+        built.forward.keep(built.prompts(clips), None, built.readout.decodes)
+    train, valid = ((built.prompts(clips), built.labels(clips)) for clips in both)
+    built.readout.fit(built.forward, train, valid, built.config.runtime.eval_batch)

@@ -1,0 +1,148 @@
+"""How many trials run at once, on which cards, and whether their memory is there: by measured peak, else estimate."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from omni_msa import estimate, gpus, hardware
+from omni_msa.config import RuntimeConfig, TrialConfig
+from omni_msa.errors import Problem
+from omni_msa.gpus import Card
+from omni_msa.timing import Known, batches, key
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Where trials run.
+
+    Args:
+        num: trials at once.
+        num_gpus: cards they use; 0 on the CPU.
+        visible_devices: value of `CUDA_VISIBLE_DEVICES` that shows just these cards; None leaves it as it is.
+        notes: what a person should know.
+        problems: why no trial can run.
+    """
+
+    num: int
+    num_gpus: int = 0
+    visible_devices: str | None = None
+    notes: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def choose(
+    configs: Sequence[TrialConfig],
+    runtime: RuntimeConfig,
+    weights_gb: float,
+    known: Mapping[str, Known],
+    ours: Collection[int] = (),
+    elsewhere: bool = False,
+) -> Slots:
+    """Choose how many trials run at once and on which cards.
+
+    Args:
+        configs: of the trials that are to run; none, and nothing speaks against it.
+        runtime: of the sweep.
+        weights_gb: memory of its largest backbone.
+        known: what the ledger knows of trials alike, by `timing.key`.
+        ours: ids of this sweep's processes, whose memory will be free.
+        elsewhere: trials run on other machines, whose memory cannot be seen from here.
+    """
+    if not hardware.uses_gpu(runtime):
+        slots = Slots(hardware.num_slots(runtime, weights_gb))
+        return slots if elsewhere or not configs else replace(slots, problems=_host_problems(configs, slots.num))
+    num_gpus = max(1, hardware.num_gpus())
+    found = [] if elsewhere or hardware.gpu_obstacle() else gpus.cards()
+    if not found or not configs:
+        num, note = hardware.num_slots_on_cards(runtime.trials_at_once, num_gpus, None if configs else 1)
+        return Slots(num, num_gpus, notes=_noted(note))
+    return _on_cards(found, configs, runtime, known, ours)
+
+
+def _on_cards(
+    found: Sequence[Card],
+    configs: Sequence[TrialConfig],
+    runtime: RuntimeConfig,
+    known: Mapping[str, Known],
+    ours: Collection[int],
+) -> Slots:
+    kinds = _kinds(configs)
+    needed_gb = max(needed_on_card_gb(config, known) for config in kinds)
+    usable, notes, problems = usable_cards(found, needed_gb, ours)
+    if problems:
+        return Slots(1, len(found), problems=tuple(problems))
+    peaks = [measured_peak_gb(config, known) for config in kinds if estimate.uses(config, "backbone")]
+    peak_gb = max((peak for peak in peaks if peak), default=0.0)
+    is_known = peak_gb > 0 and None not in peaks
+    num_per_card = gpus.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
+    num, note = hardware.num_slots_on_cards(runtime.trials_at_once, len(usable), num_per_card)
+    visible = gpus.visible_devices(usable) if len(usable) < len(found) else None
+    return Slots(num, len(usable), visible, (*notes, *_noted(note)))
+
+
+def _kinds(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Return each configuration once, whatever its seed."""
+    return list(dict.fromkeys(config.model_copy(update={"seed": None}) for config in configs))
+
+
+def _noted(note: str) -> tuple[str, ...]:
+    return (note,) if note else ()
+
+
+def measured_peak_gb(config: TrialConfig, known: Mapping[str, Known]) -> float | None:
+    """Return the highest peak of GPU memory of trials alike that are done, in GB, or None."""
+    alike = known.get(key(config, True))
+    return None if alike is None else alike.peaks_gb.get(batches(vars(config.runtime)))
+
+
+def needed_on_card_gb(config: TrialConfig, known: Mapping[str, Known]) -> float:
+    """Return the memory that a card must have for a trial, in GB: by a measured peak, else by the estimate."""
+    peak = measured_peak_gb(config, known)
+    return estimate.memory_gb(config) if peak is None else peak
+
+
+def usable_cards(
+    found: Sequence[Card], needed_gb: float, ours: Collection[int] = ()
+) -> tuple[list[Card], list[str], list[Problem]]:
+    """Sort out cards that are too small or that others use; as long as one is left, the others are only noted.
+
+    Args:
+        found: the cards this process may use, at least one.
+        needed_gb: of memory, for the largest trial.
+        ours: ids of processes whose memory will be free.
+
+    Returns:
+        the cards to use, notes on those left out, and problems if none is left.
+    """
+    large = [card for card in found if card.total_gb >= needed_gb]
+    usable = [card for card in large if gpus.free_for(card, ours) >= needed_gb]
+    if not large:
+        return [], [], [_too_small(found, needed_gb)]
+    if not usable:
+        return [], [], [_busy(card, needed_gb, ours) for card in large]
+    small = [f"{card} is not used: {card.total_gb:.1f} GB" for card in found if card not in large]
+    busy = [f"{card} is not used: busy with {gpus.holders(card, ours)}" for card in large if card not in usable]
+    return usable, [f"{note}, a trial needs about {needed_gb:.1f} GB" for note in (*small, *busy)], []
+
+
+def _too_small(found: Sequence[Card], needed_gb: float) -> Problem:
+    got = ", ".join(f"{card}: {card.total_gb:.1f} GB" for card in found)
+    step = "a larger card, runtime.micro_batch=1, runtime.gradient_checkpointing=true, or backbone.quantization=nf4"
+    return Problem("no card has the memory for a trial", "cards", got, f"at least {needed_gb:.1f} GB", step)
+
+
+def _busy(card: Card, needed_gb: float, ours: Collection[int]) -> Problem:
+    got = f"{gpus.free_for(card, ours):.1f} of {card.total_gb:.1f} GB free; held by {gpus.holders(card, ours)}"
+    step = "wait, stop it, or choose other cards with CUDA_VISIBLE_DEVICES=..."
+    return Problem("a card is busy", str(card), got, f"at least {needed_gb:.1f} GB free", step)
+
+
+def _host_problems(configs: Sequence[TrialConfig], num_slots: int) -> tuple[Problem, ...]:
+    """On the CPU all trials share the host's memory."""
+    num = min(num_slots, len(configs))
+    needed = num * max(estimate.host_memory_gb(config) for config in _kinds(configs))
+    free = hardware.available_memory_gb()
+    if free >= needed:
+        return ()
+    which = "one trial" if num == 1 else f"{num} trials at once"
+    step = "stop other programs, or set a smaller runtime.trials_at_once, runtime.micro_batch or backbone"
+    return (Problem("too little memory", "memory", f"{free:.1f} GB free", f"{needed:.1f} GB for {which}", step),)
