@@ -33,6 +33,8 @@ _ENVIRONMENT = {
 }
 # Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# A server of ours that is gone does not come back; Ray would wait for a minute.
+_NO_WAITING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
 _CHECK_S = 60.0
 _CONNECT_S = 10.0
@@ -82,6 +84,7 @@ def started(workers: Workers, scratch: Path, ledger: Path) -> Iterator[Workers]:
         InputError: the cluster cannot be joined, or its nodes do not have what a trial needs; names all of them.
     """
     threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
+    all_at_once = {"TUNE_MAX_PENDING_TRIALS_PG": str(workers.num_slots)}  # processes start side by side
     if workers.address:
         with _environment(_ENVIRONMENT), _running({"address": workers.address}, workers.address) as session:
             _check_nodes(ledger)
@@ -91,7 +94,7 @@ def started(workers: Workers, scratch: Path, ledger: Path) -> Iterator[Workers]:
     settings = {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
     settings |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES}
     with (
-        _environment({**_ENVIRONMENT, **threads, **_LOOPBACK, **visible}),
+        _environment({**_ENVIRONMENT, **threads, **_LOOPBACK, **_NO_WAITING, **visible, **all_at_once}),
         _running({**settings, "_temp_dir": str(scratch / "ray")}) as session,
     ):
         yield replace(workers, session=session)

@@ -49,7 +49,10 @@ def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
     try:
         with Lease(ledger.driver, facts={"scratch": str(scratch)}) as lease:
             _remove_scratch(str(lease.before.get("scratch")))
-            yield Seat(lease, scratch)
+            try:
+                yield Seat(lease, scratch)
+            finally:
+                _tidy(ledger.root)
     except Taken as taken:
         raise InputError(_taken(ledger, taken)) from taken
     finally:
@@ -61,6 +64,15 @@ def _remove_scratch(folder: str) -> None:
     path = Path(folder)
     if path.parent == _SCRATCH_PARENT and path.name.startswith(_SCRATCH):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _tidy(root: Path) -> None:
+    """Remove what killed writers left: temporary files, and training states of fits that are finished."""
+    for pattern in (".*.db*", "trials/*/.*", "fits/*/.*", "fits/*/checkpoint/.*", "reports/*/.*", "quarantine/.*"):
+        for file in root.glob(pattern):
+            file.unlink(missing_ok=True)
+    for file in root.glob("fits/*/fit.json"):
+        (file.parent / "checkpoint" / "state.safetensors").unlink(missing_ok=True)
 
 
 def _taken(ledger: Ledger, taken: Taken) -> Problem:

@@ -82,7 +82,8 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, addr
     wants_gpu = missing[0].config.runtime.device != "cpu"
     num = 1 if address else min(slots.num, len(missing))
     workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
-    runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue)
+    if runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue):
+        stop.request("Ray itself died")
 
 
 def _left_on_cards(plan: Plan) -> list[str]:

@@ -30,7 +30,7 @@ def explain(
 
 
 def _problem(item: "ErrorDetails", model: type[Section], where: str, options: dict[str, Any]) -> Problem:
-    path = [str(part) for part in item["loc"]]
+    path = [cut(str(part)) for part in item["loc"]]
     place = f"{where} {'.'.join(path)}".strip()
     got, context = shorten(item["input"]), item.get("ctx", {})
     if item["type"] == "extra_forbidden":
@@ -57,7 +57,11 @@ def _problem(item: "ErrorDetails", model: type[Section], where: str, options: di
 
 def shorten(value: Any) -> str:
     """Return how a value is written in a message, at most 200 characters."""
-    text = repr(value)
+    return cut(repr(value))
+
+
+def cut(text: str) -> str:
+    """Return a text that stands in a message, at most 200 characters of it."""
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

@@ -1,11 +1,16 @@
 """Writing files so that a kill at any moment leaves either the old content or the new."""
 
+import csv
+import io
 import json
 import os
+import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+_LEVELS_MAX = 50  # deeper values can be read but not written again: Python's recursion ends first
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
@@ -35,15 +40,42 @@ def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows as the text of a CSV file; its columns are the keys of all rows, in order of first appearance."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def write_json(path: Path, value: Any) -> None:
     """Create or replace a JSON file in one step; a number that is not finite is refused (ValueError)."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def is_about(error: OSError, folder: Path) -> bool:
+    """Return whether an error of the file system was met in a folder, or on the way to it."""
+    names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
+    return any(name.is_relative_to(folder) or folder.is_relative_to(name) for name in names)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value read from a file can be calculated with: finite, not beyond a float, no truth value."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object a file holds, or None if it is missing, torn, or something else."""
+    """Return the JSON object a file holds, or None if it is missing, torn, or something else (or absurdly nested)."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
-    return value if isinstance(value, dict) else None
+    return value if isinstance(value, dict) and not _is_deeper(value, _LEVELS_MAX) else None
+
+
+def _is_deeper(value: Any, num_levels: int) -> bool:
+    if not isinstance(value, dict | list):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return num_levels == 0 or any(_is_deeper(item, num_levels - 1) for item in items)

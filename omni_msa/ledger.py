@@ -1,5 +1,6 @@
 """The ledger: one folder a trial, the truth about what is done. MLflow, tables and reports are views of it."""
 
+import csv
 import json
 import math
 from dataclasses import asdict, dataclass, replace
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config import TrialConfig
-from omni_msa.files import is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.files import csv_text, is_number, read_json, write_atomic, write_json, write_text
 from omni_msa.lease import is_held
 from omni_msa.process import now, read_process, this_process
 
@@ -103,7 +104,7 @@ class TrialFolder:
         if "failure" in fields and isinstance(raw.get("failure"), dict):
             same["failure"] = {str(key): str(value) for key, value in raw["failure"].items()}
         if "history" in fields and isinstance(raw.get("history"), list):
-            same["history"] = tuple(entry for entry in raw["history"] if isinstance(entry, dict))
+            same["history"] = tuple(_flat(entry) for entry in raw["history"] if isinstance(entry, dict))
         if "heartbeat" in fields:
             same["heartbeat"] = _changed(path)
         return same
@@ -190,6 +191,17 @@ class TrialFolder:
         path = self.path / f"predictions.{split}.parquet"
         write_atomic(path, lambda temporary: predictions.to_parquet(temporary, index=False))
 
+    def write_table(self, name: str, rows: list[dict[str, Any]]) -> None:
+        """Write `<name>.csv`, such as `probe.csv`: what a readout found while it was fitted."""
+        write_text(self.path / f"{name}.csv", csv_text(rows))
+
+    def table(self, name: str) -> list[dict[str, str]]:
+        """Return the rows of `<name>.csv`, none if there is no such file."""
+        try:
+            return list(csv.DictReader((self.path / f"{name}.csv").read_text(encoding="utf-8").splitlines()))
+        except (OSError, ValueError, csv.Error):
+            return []
+
     def write_test_metrics(self, metrics: dict[str, float]) -> None:
         """Write `test.json`."""
         write_json(self.path / "test.json", finite(metrics))
@@ -235,11 +247,11 @@ def finite(value: Any) -> Any:
 
 def _are_metrics(values: Any) -> bool:
     """Return whether a value read from a file is a mapping of names to finite numbers (None: undefined)."""
-    return (
-        isinstance(values, dict)
-        and bool(values)
-        and all(_is_metric(name, value) for name, value in values.items())
-    )
+    return isinstance(values, dict) and bool(values) and all(_is_metric(name, value) for name, value in values.items())
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is None or type(value) in (str, int, bool)}
 
 
 def _is_metric(name: str, value: Any) -> bool:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+_NAME_BYTES_MAX, _PATH_BYTES_MAX = 255, 2000  # of file systems: asking for a longer name is an error there, not a "no"
+
 
 class Section(BaseModel):
     """A part of a trial's configuration."""
@@ -16,6 +18,9 @@ class Section(BaseModel):
 
 def _absolute(folder: str) -> str:
     """Trials run in processes of their own: a folder must mean the same in each."""
+    raw = os.fsencode(folder)
+    if b"\0" in raw or len(raw) > _PATH_BYTES_MAX or max(map(len, raw.split(b"/"))) > _NAME_BYTES_MAX:
+        raise ValueError("no folder can have that name")
     return os.path.abspath(os.path.expanduser(folder))  # unlike pathlib it leaves an unknown ~user as it is
 
 

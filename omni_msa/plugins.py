@@ -9,7 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from omni_msa.errors import InputError, Problem, did_you_mean
+from omni_msa.explain import shorten
 
+_NAME_LENGTH_MAX = 100
 KINDS = ("datasets", "backbones", "readouts")
 
 
@@ -35,13 +37,13 @@ def load(kind: str, name: str, where: str = "") -> ModuleType:
     existing = names(kind)
     if name not in existing:
         hint = did_you_mean(name, existing)
-        is_file_name = name.isidentifier() and not name.startswith("_")
+        is_file_name = name.isidentifier() and not name.startswith("_") and len(name) < _NAME_LENGTH_MAX
         create = f"to add it, create omni_msa/{kind}/{name}.py" if is_file_name else ""
         raise InputError(
             Problem(
                 what=f"unknown {kind.removesuffix('s')}",
                 where=where,
-                got=repr(name),
+                got=shorten(name),
                 allowed=", ".join(existing),
                 next_step=f"{hint} {create}".strip(),
             )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -97,10 +97,13 @@ class PrefixStore:
         path = with_keys if keys_values or (with_keys / "index.json").is_file() else self._path(names, False)
         self.folder.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
-            if read_json(path / "index.json") is None:
+            entries = _open(path, names)
+            if entries is None:
                 shutil.rmtree(path, ignore_errors=True)
                 _build(path, forward, prompts, answers, keys_values)
-        self._entries.update(_open(path, names))
+                entries = _open(path, names)
+        assert entries is not None
+        self._entries.update(entries)
 
     def _path(self, names: list[str], keys_values: bool) -> Path:
         text = json.dumps([self._base, keys_values, names])
@@ -134,9 +137,10 @@ def _build(
     path.mkdir(parents=True)
     files: dict[str, np.memmap] = {}
     order = sorted(range(len(prompts)), key=lambda place: lengths[place])
+    batches = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
+    forward.expect(([prompts[place] for place in places] for places in batches), past_store=True)
     dtype = ""
-    for first in range(0, len(order), _BATCH):
-        places = order[first : first + _BATCH]
+    for places in batches:
         batch = forward.lower_states(
             [prompts[place] for place in places], [answers[place] for place in places], keys_values
         )
@@ -167,15 +171,24 @@ def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
     return array
 
 
-def _open(path: Path, names: list[str]) -> dict[str, Kept]:
+def _open(path: Path, names: list[str]) -> dict[str, Kept] | None:
+    """Return what a store holds, or None if it is not there or damaged: it is then built anew."""
     index = read_json(path / "index.json")
-    assert index is not None
+    try:
+        return None if index is None else _read(path, names, index)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RuntimeError):
+        return None
+
+
+def _read(path: Path, names: list[str], index: dict[str, Any]) -> dict[str, Kept]:
     dtype = getattr(torch, index["dtype"])
     arrays = {
         name: torch.from_numpy(np.load(path / f"{name}.npy", mmap_mode="c", allow_pickle=False))
         for name in ("states", "positions", "keys_values")
         if (path / f"{name}.npy").is_file()
     }
+    if len(index["starts"]) != len(names) + 1 or any(len(array) != index["starts"][-1] for array in arrays.values()):
+        raise ValueError(f"{path} does not hold what its index says")
     entries = {}
     for place, name in enumerate(names):
         start, end = index["starts"][place], index["starts"][place + 1]

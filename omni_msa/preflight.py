@@ -51,6 +51,8 @@ def _check_plugins(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
         yield from _found("backbones", backbone)
     for config in _distinct(config for config in configs if uses(config, "adapter")):
         yield from _check_adapter(config)
+    for config in _distinct(config for config in configs if uses(config, "backbone")):
+        yield from _check_readout(config)
 
 
 def root_of(dataset: DatasetOptions) -> Path | None:
@@ -73,6 +75,15 @@ def _check_adapter(config: TrialConfig) -> list[Problem]:
     except InputError as error:
         return list(error.problems)
     return []
+
+
+def _check_readout(config: TrialConfig) -> list[Problem]:
+    """A readout plug-in may have a `check` of its options against modalities and number of layers."""
+    plugin = plugins.load("readouts", config.readout.name)
+    if not hasattr(plugin, "check"):
+        return []
+    problems: list[Problem] = plugin.check(config, dimensions(config).text.num_layers)
+    return problems
 
 
 def _check_gpu(configs: Sequence[TrialConfig]) -> Iterable[Problem]:

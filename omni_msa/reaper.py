@@ -62,10 +62,16 @@ def started_by(scratch: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            is_marked = process.environ().get(SCRATCH_VARIABLE) == scratch
+            environment = process.environ()
+            is_marked = environment.get(SCRATCH_VARIABLE) == scratch if environment else _has_open(process, scratch)
             if is_marked and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def _has_open(process: psutil.Process, folder: str) -> bool:
+    """Ray's agents write their title over their environment; but their logs lie in the folder."""
+    return any(file.path.startswith(f"{folder}/") for file in process.open_files())
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from omni_msa import cluster, estimate, hardware, plugins
+from omni_msa import cluster, estimate, hardware, memory, plugins
 from omni_msa.attempt import Job, Train, record_failure, run_attempt
 from omni_msa.cache import cache_folder
 from omni_msa.cluster import Workers
@@ -20,6 +20,7 @@ from omni_msa.guard import CardBusy, Guard
 from omni_msa.preflight import root_of
 
 if TYPE_CHECKING:
+    import psutil
     from ray import tune
     from ray.tune.search import Searcher
 
@@ -38,7 +39,7 @@ def run(
     is_overdue: Callable[[], bool],
     make_resident: MakeResident | None = None,
     train: Train | None = None,
-) -> None:
+) -> bool:
     """Run all jobs of a queue; returns when the queue is empty and nothing runs any more.
 
     Args:
@@ -50,6 +51,9 @@ def run(
         make_resident: makes what a process keeps between trials; None means `omni_msa.resident.Resident`.
         train: as in `run_attempt`.
 
+    Returns:
+        whether Ray itself died beneath the trials.
+
     Raises:
         InputError: the nodes of a cluster do not have what a trial needs.
         RuntimeError: Ray itself failed.
@@ -60,12 +64,26 @@ def run(
         with cluster.started(workers, scratch, ledger) as found:
             trainable = _attempts(make_resident, train, bool(workers.address))
             tuning = _Tuning(_tuner(_feeder(queue, found), queue, found, storage, trainable))
-            while tuning.is_alive() and not is_overdue():
+            servers = _servers()
+            while tuning.is_alive() and not is_overdue() and _all_live(servers):
                 tuning.join(0.2)
-            is_killed = tuning.is_alive()
+            is_lost = not _all_live(servers)
+            is_killed = tuning.is_alive() or is_lost
         tuning.join(_NOTICE_S)
     if tuning.error is not None and not is_killed:
         raise RuntimeError("Ray Tune failed") from tuning.error
+    return is_lost
+
+
+def _servers() -> list["psutil.Process"]:
+    """Return Ray's own processes that this one has started."""
+    import psutil
+
+    return [process for process in psutil.Process().children() if process.name() in ("raylet", "gcs_server")]
+
+
+def _all_live(servers: list["psutil.Process"]) -> bool:
+    return all(server.is_running() and server.status() != "zombie" for server in servers)
 
 
 @contextmanager
@@ -172,7 +190,7 @@ def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewh
         def attempt(self) -> str:
             config = self.job.parsed()
             try:
-                self.card.before(estimate.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
+                self.card.before(memory.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
             except CardBusy as busy:
                 record_failure(self.job, busy)
                 raise
@@ -215,6 +233,9 @@ def _feeder(queue: JobQueue, workers: Workers) -> "Searcher":
             self.num_parked = 0
 
         def suggest(self, trial_id: str) -> Any:
+            is_full = len(self.trial_ids) + self.num_parked >= workers.num_slots
+            if is_full and not workers.address:  # nodes may join a cluster
+                return None
             job = queue.take()
             if isinstance(job, Wait):
                 return Searcher.FINISHED if job is Wait.FINISHED else None

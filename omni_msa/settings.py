@@ -9,9 +9,9 @@ from typing import Any
 from omni_msa import yamlfile
 from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import shorten
+from omni_msa.explain import cut, shorten
 
-SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "repeat"))
+SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "repeat", "dropped_clips"))
 COMMAND_LINE = "command line"
 _KEYS_WITH_DOTS = ("axes.", "compare.against.")  # below these a whole path, as adapter.rank, is one key
 
@@ -159,7 +159,7 @@ def _read_profile(folder: Path, name: Any, settings: Settings) -> None:
     if not isinstance(name, str):
         return  # refused together with the sweep's own keys
     if name not in existing:
-        create = f"to add it, create {folder / name}.yaml"
+        create = f"to add it, create {folder / cut(name)}.yaml"
         step = f"{did_you_mean(name, existing)} {create}".strip()
         problem = Problem("unknown profile", "profile", shorten(name), ", ".join(existing), step)
         settings.problems.append(settings.locate(problem))

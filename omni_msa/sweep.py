@@ -4,6 +4,7 @@ import copy
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,15 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from omni_msa import plugins
-from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, parse_trial
+from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import explain
+from omni_msa.explain import cut, explain, shorten
 from omni_msa.options import Section
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 
-_AXES = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "runtime"))
+_AXES = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "runtime", "dropped_clips"))
 _CELLS_MAX = 10_000
+_TRIALS_MAX = 100_000
 
 
 class Select(Section):
@@ -45,13 +47,16 @@ class SweepFile(Section):
     seeds: tuple[int, ...] = Field(min_length=1, strict=False)
     select: Select = Select()
     compare: Compare | None = None
+    on_bad_clip: Literal["fail", "drop"] = Field(
+        "fail", description="a clip that cannot be used stops the run before training, or is left out of every trial"
+    )
 
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+        twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
         if twice:
-            raise ValueError(f"seeds are written twice: {twice}")
+            raise ValueError(f"seeds are written twice: {shorten(twice)}")
         if min(seeds) < 0 or max(seeds) >= 2**31:
             raise ValueError("a seed lies outside 0 to 2147483647")
         return seeds
@@ -119,6 +124,8 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     if file and not problems:
         problems += _check_cells(file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
+    if not path.stem.isprintable():  # it names the report and the experiment
+        problems.append(Problem("the file's name cannot name a sweep", shorten(str(path)), "", "printable text"))
     if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
     return Sweep(path.stem, file, tuple(cells))
@@ -190,16 +197,16 @@ def _usable_axes(written: Any) -> tuple[dict[str, list[Any]], list[Problem]]:
 
 
 def _check_axis(axis: str, values: list[Any]) -> list[Problem]:
-    place, first = f"axes.{axis}", axis.partition(".")[0]
+    place, first = f"axes.{cut(axis)}", axis.partition(".")[0]
     if first not in _AXES or not all(axis.split(".")):
         allowed = f"{', '.join(_AXES)}, or a path into them as adapter.rank"
         step = "seeds have their own key" if first in ("seed", "seeds") else did_you_mean(first, _AXES)
-        return [Problem("unknown axis", place, repr(axis), allowed, step)]
+        return [Problem("unknown axis", place, shorten(axis), allowed, step)]
     if not values:
         return [Problem("the axis is empty", place, "[]", "at least one value", "add a value or remove the axis")]
     written = [json.dumps(value, sort_keys=True) for value in values]
-    twice = sorted({value for value in written if written.count(value) > 1})
-    return [Problem("a value stands twice on the axis", place, value, "each value once") for value in twice]
+    twice = sorted(value for value, count in Counter(written).items() if count > 1)
+    return [Problem("a value stands twice on the axis", place, cut(value), "each value once") for value in twice]
 
 
 def _check_overlap(axis: str, axes: dict[str, list[Any]]) -> list[Problem]:
@@ -224,16 +231,21 @@ def _name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
 
 def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:
     problems = []
+    if (num_trials := sum(len(cell.seeds) for cell in cells)) > _TRIALS_MAX:
+        problems.append(Problem("too many trials", "seeds", str(num_trials), f"at most {_TRIALS_MAX}"))
     first: dict[str, Cell] = {}
     for cell in cells:
         same = first.setdefault(cell.config.model_dump_json(), cell)
         if same is not cell:
-            got = f"{same.label}; {cell.label}"
+            got = f"{cut(same.label)}; {cut(cell.label)}"
             problems.append(Problem("two cells are the same", "axes", got, "each cell once"))
     if file.compare and find_cell(cells, file.compare.against) is None:
-        allowed = "; ".join(json.dumps(cell.axes) for cell in cells[:12])
-        got = json.dumps(file.compare.against)
+        allowed = "; ".join(cut(json.dumps(cell.axes)) for cell in cells[:12])
+        got = cut(json.dumps(file.compare.against))
         problems.append(Problem("compare.against names no single cell", "compare.against", got, allowed))
+    if file.compare:
+        for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
+            problems += check_metric(file.compare.metric, dataset, "compare.metric")
     return problems
 
 

@@ -18,6 +18,7 @@ from omni_msa.files import is_number, read_json
 from omni_msa.ledger import Ledger
 
 _WHAT_COUNTS = ("dataset", "modalities", "media", "backbone", "adapter")
+_NUMBER_MAX = 1e15  # a file that says more is damaged
 _FORWARD_SHARE = 1 / 3  # of a training step's time; the backward pass takes the rest
 _MEASURED, _WARMED, _GUESSED, _UNKNOWN = "measured", "warmed", "guessed", "unknown"
 
@@ -256,4 +257,4 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 def _number(value: Any) -> float | None:
     """Return a value read from a file if it can be seconds, GB or a count."""
-    return float(value) if is_number(value) and value >= 0 else None
+    return float(value) if is_number(value) and 0 <= value < _NUMBER_MAX else None

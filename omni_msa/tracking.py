@@ -5,18 +5,14 @@ deleted and rebuilt; every call may be repeated, and the second time finds nothi
 written through `MlflowClient` with explicit run ids, never through the fluent global state.
 """
 
-import hashlib
-import json
 import logging
-import math
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omni_msa.flatten import as_number, as_text, digest, final_metrics, flatten, milliseconds
 from omni_msa.ledger import TrialFolder
 
 if TYPE_CHECKING:
@@ -25,8 +21,7 @@ if TYPE_CHECKING:
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _DIGESTED = ("config.json", "metrics.jsonl", "result.json", "test.json", "error.txt")
-_VALUE_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
-_NUM_RUNS_MAX = 50_000  # the most that MLflow gives in one answer
+_PAGE = 200  # runs asked for at once: each comes with all it holds
 _NOTE = "mlflow.note.content"  # what the browser shows as description
 _PARENT = "mlflow.parentRunId"  # what the browser nests by
 Texts = Mapping[str, str] | None
@@ -54,7 +49,7 @@ class TrialView:
 
 @dataclass
 class _Run:
-    """What MLflow holds of one run, kept up to date as we write."""
+    """What MLflow holds of one run, kept up to date as we write; of a trial that has ended only status and tags."""
 
     run_id: str
     status: str
@@ -62,6 +57,11 @@ class _Run:
     params: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     last_steps: dict[str, int] = field(default_factory=dict)
+    is_whole: bool = True
+
+    def forget(self) -> None:
+        """Give back the memory of what is not needed again unless the trial changes."""
+        self.params, self.metrics, self.last_steps, self.is_whole = {}, {}, {}, False
 
 
 class Tracker:
@@ -96,17 +96,35 @@ class Tracker:
     def _find_runs(self) -> dict[tuple[str, str], _Run]:
         """Know all runs of the sweep by kind and key; of two alike the later is deleted."""
         runs: dict[tuple[str, str], _Run] = {}
-        found = self._client.search_runs([self.experiment_id], max_results=_NUM_RUNS_MAX)
-        for run in sorted(found, key=lambda run: (run.info.start_time, run.info.run_id)):
-            info, data, tags = run.info, run.data, dict(run.data.tags)
-            key = (tags.get("kind", ""), tags.get("trial_id") or tags.get("cell", ""))
-            if tags.get("sweep") != self.sweep:
+        twice = []
+        for run in self._all_runs():
+            key = (run.tags.get("kind", ""), run.tags.get("trial_id") or run.tags.get("cell", ""))
+            if run.tags.get("sweep") != self.sweep:
                 continue  # somebody else's run in our experiment
-            if key in runs:
-                self._client.delete_run(info.run_id)
-            else:
-                runs[key] = _Run(info.run_id, info.status, tags, dict(data.params), dict(data.metrics))
+            if runs.setdefault(key, run) is not run:
+                twice.append(run.run_id)
+            if key[0] == "trial":
+                run.forget()
+        for run_id in twice:
+            self._client.delete_run(run_id)
         return runs
+
+    def _all_runs(self) -> Iterator[_Run]:
+        """Yield the runs of the experiment, the earliest first, page by page: memory is bounded by one page."""
+        token: str | None = ""
+        while token is not None:
+            order = ["attributes.start_time ASC"]
+            page = self._client.search_runs([self.experiment_id], "", 1, _PAGE, order, token or None)
+            for run in page:
+                info, data = run.info, run.data
+                yield _Run(info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics))
+            token = page.token or None
+
+    def _load(self, run: _Run) -> None:
+        """Ask again for what was forgotten."""
+        if not run.is_whole:
+            data = self._client.get_run(run.run_id).data
+            run.params, run.metrics, run.is_whole = dict(data.params), dict(data.metrics), True
 
     def start(self, plan_cells: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the parent run and a run per cell where MLflow lacks them.
@@ -117,7 +135,7 @@ class Tracker:
         self._parent()
         for label, axes in plan_cells.items():
             run = self._cell(label)
-            self._log(run, params={name: _text(value) for name, value in axes.items()})
+            self._log(run, params={name: as_text(value) for name, value in axes.items()})
 
     def _parent(self) -> _Run:
         return self._run("sweep", "", self.sweep, {_NOTE: self.question})
@@ -136,7 +154,7 @@ class Tracker:
         if (kind, key) not in self._runs:
             tags = {"kind": kind, "sweep": self.sweep, **tags}
             rows = TrialFolder(folder).metrics() if folder else []
-            start_ms = _ms(rows[0].get("time")) if rows else None
+            start_ms = milliseconds(rows[0].get("time")) if rows else None
             run = self._client.create_run(self.experiment_id, start_ms, tags, name)
             self._runs[kind, key] = _Run(run.info.run_id, "RUNNING", {**tags})
         self._log(self._runs[kind, key], tags=tags)
@@ -145,6 +163,7 @@ class Tracker:
     def follow(self, trial: TrialView) -> None:
         """Send the steps of a trial's `metrics.jsonl` that MLflow lacks; show a running trial as running."""
         run = self._trial(trial)
+        self._load(run)
         if trial.state == "running":
             for above in (self._parent(), self._cell(self._cell_of[trial.trial_id]), run):
                 self._set_status(above, "RUNNING")
@@ -156,7 +175,7 @@ class Tracker:
             for name in row.keys() - {"step", "epoch", "time"}:
                 if row["step"] > self._last_step(run, name):
                     run.last_steps[name] = row["step"]
-                    points.append((name, _number(row[name]), _ms(row.get("time")), row["step"]))
+                    points.append((name, as_number(row[name]), milliseconds(row.get("time")), row["step"]))
         self._log(run, points=points)
 
     def _last_step(self, run: _Run, name: str) -> int:
@@ -172,21 +191,23 @@ class Tracker:
         Final metrics are `test_*`, the costs, and `best_valid_*` (of the epoch kept; `valid_*` is the curve).
         """
         run, folder = self._trial(trial), TrialFolder(trial.folder)
-        digest = _digest(trial.state, [trial.folder / name for name in _DIGESTED])
-        if run.tags.get("ledger") == digest and run.status == _STATUS[trial.state]:
+        content = digest(trial.state, [trial.folder / name for name in _DIGESTED])
+        if run.tags.get("ledger") == content and run.status == _STATUS[trial.state]:
             return
+        self._load(run)
         self._send_steps(run, folder.metrics())
         status = folder.status()
-        ended = _ms(status.since or None)
+        ended = milliseconds(status.since or None)
         for path in (*sorted(trial.folder.glob("predictions.*.parquet")), trial.folder / "error.txt"):
-            if path.exists():
+            if path.is_file():
                 self._client.log_artifact(run.run_id, str(path))
         config = {name: value for name, value in trial.config.items() if name != "runtime"}
-        points = _news(run, _final(folder), ended)
+        points = _news(run, final_metrics(folder), ended)
         failure = ": ".join((status.failure or {}).values()) if trial.state == "failed" else ""
-        tags = {"state": trial.state, "seed": str(trial.seed), "failure": failure, "ledger": digest}
-        self._log(run, _flatten(config), points, tags)
+        tags = {"state": trial.state, "seed": str(trial.seed), "failure": failure, "ledger": content}
+        self._log(run, flatten(config), points, tags)
         self._set_status(run, _STATUS[trial.state], ended)
+        run.forget()
 
     def cell_metrics(self, cell: Mapping[str, Any]) -> None:
         """Write mean, std and n of every metric of one cell.
@@ -200,14 +221,14 @@ class Tracker:
             parts = {f"{name}_{part}": summary[part] for part in ("mean", "std", "n")}
             values |= {key: float(value) for key, value in parts.items() if value is not None}
         missing = " ".join(map(str, cell["missing"]))
-        self._log(run, points=_news(run, values, _ms(None)), tags={"missing_seeds": missing})
+        self._log(run, points=_news(run, values, milliseconds(None)), tags={"missing_seeds": missing})
 
     def reports(self, folder: Path) -> None:
         """Attach the files of a report folder to the parent run."""
-        run, digest = self._parent(), _digest("", sorted(path for path in folder.rglob("*") if path.is_file()))
-        if run.tags.get("reports") != digest:
+        run, content = self._parent(), digest("", sorted(path for path in folder.rglob("*") if path.is_file()))
+        if run.tags.get("reports") != content:
             self._client.log_artifacts(run.run_id, str(folder), "reports")
-            self._log(run, tags={"reports": digest})
+            self._log(run, tags={"reports": content})
 
     def close(self) -> None:
         """Leave no run running: an unfinished trial is KILLED, a cell and the sweep get the worst status below them."""
@@ -247,6 +268,17 @@ class Tracker:
         run.metrics |= {name: value for name, value, _, _ in points}
 
 
+def _make_database(path: Path) -> None:
+    """Have MLflow make its tables aside: that takes seconds, and a kill would leave a half that it never opens."""
+    from mlflow.tracking.client import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        draft = path.with_name(f".{path.name}.{os.getpid()}.db")
+        MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)
+        os.replace(draft, path)
+
+
 def _connect(uri: str) -> "MlflowClient":
     """Open MLflow quietly; nothing of it calls out."""
     for name, value in _QUIET.items():
@@ -254,46 +286,12 @@ def _connect(uri: str) -> "MlflowClient":
     from mlflow.tracking.client import MlflowClient  # half the import time of `mlflow`
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, too
     if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        _make_database(Path(uri.removeprefix("sqlite:///")))
     return MlflowClient(uri)
-
-
-def _final(folder: TrialFolder) -> dict[str, float]:
-    result = folder.result() or {}
-    groups = (("best_valid_", result.get("valid")), ("test_", folder.test_metrics()), ("", result.get("cost")))
-    return {prefix + name: _number(value) for prefix, values in groups for name, value in (values or {}).items()}
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in config.items():
-        flat |= _flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: _text(value)}
-    return flat
-
-
-def _text(value: Any) -> str:
-    return (value if isinstance(value, str) else json.dumps(value, default=str))[:_VALUE_LENGTH_MAX]
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
 
 
 def _news(run: _Run, values: Mapping[str, float], time_ms: int) -> list[Point]:
     """Return the values that the run does not hold already; two NaN are the same."""
     return [(name, value, time_ms, 0) for name, value in values.items() if repr(run.metrics.get(name)) != repr(value)]
-
-
-def _ms(text: str | None) -> int:
-    return int(1000 * (datetime.fromisoformat(text).timestamp() if text else time.time()))
-
-
-def _digest(what: str, paths: Sequence[Path]) -> str:
-    """Name a set of files by what they hold; a file that is not there counts as such."""
-    total = hashlib.sha256(what.encode())
-    for path in paths:
-        content = path.read_bytes() if path.is_file() else None
-        total.update(f"{path.name}:{None if content is None else len(content)}:".encode() + (content or b""))
-    return total.hexdigest()[:16]

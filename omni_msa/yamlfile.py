@@ -8,9 +8,20 @@ import yaml
 
 from omni_msa.errors import InputError, Problem
 
-_BYTES_MAX = 1_000_000
+_BYTES_MAX = 200_000  # reading takes a second for each 100,000
+_DEPTH_MAX = 50
 _INTEGER_MAX = 2**63
-_REFUSED = {yaml.AliasToken: "aliases (*name) are not supported", yaml.TagToken: "tags (!name) are not supported"}
+_REFUSED = {
+    yaml.AliasToken: "aliases (*name) are not supported",
+    yaml.TagToken: "tags (!name) are not supported",
+}
+_OPENING = (
+    yaml.BlockMappingStartToken,
+    yaml.BlockSequenceStartToken,
+    yaml.FlowMappingStartToken,
+    yaml.FlowSequenceStartToken,
+)
+_CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndToken)
 
 
 class _Loader(yaml.SafeLoader):
@@ -50,19 +61,30 @@ def parse(text: str, where: str) -> Any:
     """Return the plain value of a YAML text: None, bool, int, float, str, lists and mappings with text keys.
 
     Raises:
-        InputError: not YAML, a key written twice, aliases (which can blow up in memory), tags, dates, keys that are
-            not text, or whole numbers beyond 64 bits.
+        InputError: not YAML, too long or too deep, a key written twice, aliases (which can blow up in memory), tags,
+            dates, keys that are not text, or whole numbers beyond 64 bits.
     """
+    if len(text) > _BYTES_MAX:
+        raise InputError(Problem("the text is too long", where, f"over {_BYTES_MAX} characters", "short YAML"))
     try:
-        for token in yaml.scan(text, _Loader):
-            if type(token) in _REFUSED:
-                raise yaml.MarkedYAMLError(problem=_REFUSED[type(token)], problem_mark=token.start_mark)
+        _check_tokens(text)
         value = yaml.load(text, _Loader)  # a SafeLoader
         _check_plain(value)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         got = " ".join(str(error).replace('in "<unicode string>", ', "at ").split()) or type(error).__name__
         raise InputError(Problem("not valid YAML", where, got, next_step="mend the file")) from error
     return value
+
+
+def _check_tokens(text: str) -> None:
+    """Refuse before anything is built of it what could blow up in memory or time, and what has no use here."""
+    depth = 0
+    for token in yaml.scan(text, _Loader):
+        if type(token) in _REFUSED:
+            raise yaml.MarkedYAMLError(problem=_REFUSED[type(token)], problem_mark=token.start_mark)
+        depth += isinstance(token, _OPENING) - isinstance(token, _CLOSING)
+        if depth > _DEPTH_MAX:
+            raise yaml.MarkedYAMLError(problem=f"over {_DEPTH_MAX} levels deep", problem_mark=token.start_mark)
 
 
 def _check_plain(value: Any) -> None:

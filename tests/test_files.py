@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.files import read_json, write_atomic, write_json, write_text
+from omni_msa.files import is_about, is_number, read_json, write_atomic, write_json, write_text
 
 
 def test_folders_are_made_and_content_comes_back(tmp_path: Path) -> None:
@@ -77,7 +77,9 @@ def test_json_without_numbers_that_json_lacks(value: object, tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"[1]", b"7", b"null", b"\xff\xfe", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"", b'{"a": 1', b"[1]", b"7", b"null", b"\xff\xfe", b"[" * 100_000, b'{"a":' * 51 + b"7" + b"}" * 51]
+)
 def test_json_that_is_torn_or_something_else_is_none(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_bytes(content)
@@ -91,7 +93,29 @@ def test_json_that_is_not_there_is_none(tmp_path: Path) -> None:
     assert read_json(tmp_path / "link.json") is None
 
 
+def test_json_as_deep_as_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b'{"a":' * 50 + b"7" + b"}" * 50)
+    assert json.dumps(read_json(tmp_path / "a.json")).count("{") == 50
+
+
 def test_json_is_readable_by_others(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1})
     assert json.loads((tmp_path / "a.json").read_text()) == {"b": 1}
     assert (tmp_path / "a.json").read_text().endswith("}\n")
+
+
+def test_numbers_that_can_be_calculated_with() -> None:
+    assert all(map(is_number, (0, -3, 0.5, 1e308, 10**300)))
+    assert not any(map(is_number, (True, None, "1", [1], math.nan, math.inf, -math.inf, 10**400, -(10**400))))
+
+
+def test_where_an_error_of_the_file_system_was_met(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ledger = tmp_path / "file" / "mlruns"
+    with pytest.raises(OSError) as info:
+        (ledger / "trials").mkdir(parents=True)
+    assert is_about(info.value, ledger)
+    assert not is_about(info.value, tmp_path / "elsewhere")
+    with pytest.raises(OSError) as info:
+        os.replace(tmp_path / "file", tmp_path)
+    assert is_about(info.value, tmp_path / "file") and not is_about(OSError("nameless"), tmp_path)

@@ -1,6 +1,8 @@
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tiny_trials
 import torch
@@ -155,6 +157,25 @@ def test_a_half_built_store_is_built_again(plain_backbone, tmp_path):
     close(again.states(prompts), Forward(plain_backbone).states(prompts))
 
 
+@pytest.mark.parametrize("damage", ["short array", "odd index", "other index", "no array"])
+def test_a_damaged_store_is_built_again(plain_backbone, tmp_path, damage):
+    prompts = tiny_trials.make_prompts(plain_backbone)
+    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    (store,) = stores(tmp_path)
+    array, index = store / "states.npy", store / "index.json"
+    if damage == "short array":
+        array.write_bytes(array.read_bytes()[:-8])
+    elif damage == "odd index":
+        index.write_text('{"starts": "many"}')
+    elif damage == "other index":
+        index.write_text(json.dumps({**json.loads(index.read_text()), "starts": [0, 1, 2, 3]}))
+    else:
+        array.unlink()
+    again = cached(plain_backbone, tmp_path)
+    again.keep(prompts, None, keys_values=False)
+    close(again.states(prompts), Forward(plain_backbone).states(prompts))
+
+
 def test_a_store_with_keys_serves_those_who_need_none(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
     cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=True)
@@ -212,3 +233,19 @@ def test_training_leaves_what_is_kept_alone(plain_backbone, tmp_path):
         assert not torch.equal(forward.states(prompts), bare)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.npy")} == contents
     close(cached(plain_backbone, tmp_path).states(prompts), Forward(plain_backbone).states(prompts))
+
+
+def test_an_array_that_could_run_code_is_refused(plain_backbone, tmp_path):
+    prompts = tiny_trials.make_prompts(plain_backbone, ("text",), num=2)
+    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    (store,) = stores(tmp_path)
+    ran = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self):
+            return ran.touch, ()
+
+    np.save(store / "states.npy", np.array([Trap()] * 2, dtype=object), allow_pickle=True)
+    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    assert not ran.exists()
+    assert np.load(store / "states.npy", allow_pickle=False).dtype == np.float32  # built anew

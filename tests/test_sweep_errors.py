@@ -1,5 +1,6 @@
 """Every mistake a user will make in a sweep file or on the command line: one problem each, all of them at once."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,14 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ),
     ({"seeds": "[1, 2, 1]"}, [], ("twice: [1]", FILE, "seeds", "[1, 2, 1]", "")),
     ({"seeds": "[]"}, [], ("wrong value", FILE, "seeds", "[]", "at least 1")),
+    (
+        {"axes": f"{{adapter.rank: {list(range(1, 401))}}}", "seeds": str(list(range(300)))},
+        [],
+        ("too many trials", FILE, "seeds", "120000", "at most 100000"),
+    ),
+    ({"dataset": '{root: "a\\0b"}'}, [], ("no folder", FILE, "dataset.root", "'a\\x00b'", "")),
+    ({"dataset": f"{{root: {'x' * 256}}}"}, [], ("no folder", FILE, "dataset.root", "'xxx", "")),
+    ({"backbone": f"{{weights: {'x/' * 1001}}}"}, [], ("no folder", FILE, "backbone.weights", "'x/x", "")),
     ({"seeds": "5"}, [], ("wrong value", FILE, "seeds", "5", "a list")),
     ({}, ["seeds=5"], ("wrong value", COMMAND, "seeds", "5", "a list")),
     ({"seeds": "[a]"}, [], ("wrong value", FILE, "seeds.0", "'a'", "a valid integer")),
@@ -218,3 +227,24 @@ def test_an_unknown_profile_does_not_hide_the_rest(write_sweep: WriteSweep) -> N
     path = write_sweep(profile="smal", axes="{readout: [generativ]}", adapter="{rank: '16'}")
     found = {problem.what for problem in problems_of(path)}
     assert found == {"unknown profile", "unknown readout", "wrong value"}
+
+
+def test_a_file_whose_name_could_not_name_a_report(write_sweep: WriteSweep) -> None:
+    path = write_sweep()
+    for name in ("a\nb.yaml", "\x1b[31m.yaml", os.fsdecode(b"\xff.yaml")):
+        odd = path.with_name(name)
+        odd.write_bytes(path.read_bytes())
+        (problem,) = problems_of(odd)
+        assert problem.what == "the file's name cannot name a sweep" and problem.where.isprintable()
+
+
+def test_messages_stay_short_whatever_was_written(write_sweep: WriteSweep) -> None:
+    long = "x" * 50_000
+    for changes in (
+        {long: "1"},
+        {"axes": f"{{{long}: [1]}}"},
+        {"adapter": f"{{{long}: 1}}"},
+        {"profile": long},
+        {"dataset": long},
+    ):
+        assert len(str(InputError(*problems_of(write_sweep(**changes))))) < 5000

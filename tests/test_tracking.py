@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from omni_msa import tracking
 from omni_msa.aggregate import CellResults, aggregate
 from omni_msa.tracking import Tracker, TrialView
 
@@ -275,4 +276,24 @@ def test_a_new_database_is_made_without_a_word(tmp_path):
 def test_nan_reads_back_as_nan(place):
     record(place, ledger(place))
     tracker = open_tracker(place)
-    assert math.isnan(tracker._runs["trial", "a1"].metrics["best_valid_corr"])
+    run = tracker._runs["trial", "a1"]
+    assert run.metrics == {}  # a run of a trial that has ended is asked for again only when it is needed
+    tracker._load(run)
+    assert math.isnan(run.metrics["best_valid_corr"])
+
+
+def test_runs_come_in_pages_and_none_is_overlooked_or_sent_twice(place, monkeypatch):
+    monkeypatch.setattr(tracking, "_PAGE", 2)
+    record(place, ledger(place))
+    tracker = open_tracker(place)
+    client = tracker._client
+    runs = client.search_runs([tracker.experiment_id])
+    assert len(tracker._runs) == len(runs) > 3 * tracking._PAGE - 2
+    parent = tracker._runs["sweep", ""]
+    later = [client.create_run(tracker.experiment_id, tags=parent.tags).info.run_id for _ in range(3)]
+    again = open_tracker(place)
+    assert again._runs["sweep", ""].run_id == parent.run_id
+    assert all(client.get_run(run_id).info.lifecycle_stage == "deleted" for run_id in later)
+    before = content(place)
+    record(place, ledger(place))
+    assert content(place) == before

@@ -37,6 +37,7 @@ def problem_of(function: Any, *arguments: Any) -> Problem:
         ("'010'", "010"),
         ("12:30:00x", "12:30:00x"),
         ("", None),
+        ("&name a", "a"),
         ("[text, audio]", ["text", "audio"]),
         ("{a: {b: null}}", {"a": {"b": None}}),
         ("'é'", "é"),
@@ -71,7 +72,8 @@ def test_values(text: str, value: Any) -> None:
         ("a: 0x" + "f" * 5000, "more than 64 bits"),
         ('a: "\\ud800"', "surrogates"),
         ("a: \x00", "special characters"),
-        ("[" * 3000, ""),
+        ("[" * 3000, "over 50 levels deep at line 1"),
+        ("- " * 51 + "a", "over 50 levels deep"),
         ("a: [1, 2", "expected ',' or ']'"),
         ("a: 1\n---\nb: 2", "single document"),
         ("\ta: 1", "cannot start any token"),
@@ -82,6 +84,16 @@ def test_refused_with_the_reason(text: str, got: str) -> None:
     assert (problem.what, problem.where) == ("not valid YAML", "here")
     assert got in problem.got
     assert "unicode string" not in problem.got
+
+
+def test_as_deep_as_allowed() -> None:
+    value = parse("[" * 50 + "]" * 50, "here")
+    assert str(value) == "[" * 50 + "]" * 50
+
+
+def test_a_text_that_is_too_long() -> None:
+    assert parse("x" * 200_000, "here") == "x" * 200_000
+    assert problem_of(parse, "x" * 200_001, "here").what == "the text is too long"
 
 
 @given(st.text(alphabet="ab:[]{}&*!|>-?#'\"\\,\n 012.e%@`~<=\t\x00é", max_size=40))
@@ -109,7 +121,7 @@ def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
         (b"just words", "not a mapping", "a str"),
         (b"\x89PNG\r\n\x1a\n\x00", "cannot read the file", "not UTF-8"),
         ("é: 1".encode("utf-16"), "cannot read the file", "not UTF-8"),
-        (b"# " + b"x" * 1_000_000, "too large", "1000000 bytes"),
+        (b"# " + b"x" * 200_000, "too large", "200000 bytes"),
     ],
 )
 def test_files_that_are_not_it(content: bytes, what: str, got: str, tmp_path: Path) -> None:

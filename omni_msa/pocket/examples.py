@@ -108,5 +108,5 @@ def _render(job: Job, folder: Path) -> None:
 
 
 def _read(job: Job, folder: Path) -> Example:
-    with np.load(folder / f"{job.name}.npz") as file:
+    with np.load(folder / f"{job.name}.npz", allow_pickle=False) as file:
         return Example(job, file["mel"], file["pixels"], file["grid"])
