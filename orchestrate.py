@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 COMPLETE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 75
 EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started; 75 interrupted, run it again
-environment: OMNI_MSA_LEDGER (default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa), MLFLOW_TRACKING_URI"""
+--check-data: 0 nothing is wrong, 1 something is
+environment: OMNI_MSA_LEDGER (default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa), OMNI_MSA_CACHE_GB (room for
+prepared sound and picture; default: no limit), MLFLOW_TRACKING_URI"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
     try:
         sweep = load_sweep(options.sweep, options.settings)
+        if options.check_data:
+            return _check_data(sweep, ledger)
         if options.plan or options.status:
             return _describe(_planned(sweep, ledger, options), options)
         return _report(sweep, ledger, options) if options.report else _run(sweep, ledger, options)
@@ -81,6 +85,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="show what would run; nothing starts")
     instead.add_argument("--status", action="store_true", help="show what is done, running, failed and why")
+    instead.add_argument("--check-data", action="store_true", help="decode every clip once and list what is wrong")
     instead.add_argument("--report", action="store_true", help="rebuild tables and the MLflow view from the ledger")
     add("--measure", action="store_true", help="with --plan: measure a few steps of each kind of trial first")
     add("--retry", action="store_true", help="also run trials that failed before")
@@ -114,6 +119,16 @@ def _describe(plan: Plan, options: argparse.Namespace) -> int:
     else:
         print(plan_text(plan) if options.plan else status_text(plan))
     return COMPLETE
+
+
+def _check_data(sweep: Sweep, ledger: Ledger) -> int:
+    from omni_msa.check_data import check_data
+
+    with Progress(0) as progress:
+        checked = check_data(sweep, ledger.report_folder(sweep.name), progress.stage)
+    print(checked.text)
+    print(f"details: {_short(checked.file)}")
+    return SOME_FAILED if checked.num_wrong else COMPLETE
 
 
 def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:

@@ -1,24 +1,36 @@
 """Scores as text: how they are written, how they are read, and the tree of all that can be written."""
 
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from omni_msa.errors import InputError, Problem
 from omni_msa.prompt import END_OF_TURN
 from omni_msa.readout import Prediction, clip_score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+Sign = Literal["always", "negative"]
+
 # Minus and dashes that models write for the ASCII hyphen: minus sign, hyphens, figure/en/em dash, small and full width.
 _DASHES = dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d"), "-")
 _NUMBER = re.compile(r"[-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)", re.ASCII)
 
 
-def write_score(score: float, decimals: int) -> str:
-    """Return a score as a signed decimal such as "+1.2"; there is one zero, "+0.0"."""
+def write_score(score: float, decimals: int, sign: Sign = "always") -> str:
+    """Return a score as a decimal such as "+1.2"; there is one zero, "+0.0".
+
+    Args:
+        score: finite.
+        decimals: digits after the point.
+        sign: "always", or only before "negative" scores: "1.2", "-1.2", "0.0".
+    """
     text = f"{score:+.{decimals}f}"
-    return f"+{text[1:]}" if float(text) == 0 else text
+    if float(text) == 0:
+        text = f"+{text[1:]}"
+    return text if sign == "always" else text.removeprefix("+")
 
 
 def parse_score(text: str, label_range: tuple[float, float]) -> Prediction:
@@ -61,17 +73,37 @@ class AnswerTree:
     parents: list[int]
     paths: tuple[tuple[tuple[int, int], ...], ...]
 
+    def followers(self) -> list[dict[int, int]]:
+        """Return what may come after the prompt's last token and after each inner node.
 
-def answer_tree(tokenizer: "PreTrainedTokenizerFast", label_range: tuple[float, float], decimals: int) -> AnswerTree:
+        Returns:
+            (1 + S) mappings from an allowed token to the place in this list where it leads, -1 at an answer's end.
+        """
+        found: list[dict[int, int]] = [{} for _ in range(1 + len(self.tokens))]
+        for path in self.paths:
+            for (node, token), after in zip(path, [*(node for node, _ in path[1:]), -1], strict=True):
+                found[node][token] = after
+        return found
+
+    @property
+    def num_tokens_max(self) -> int:
+        """Length of the longest answer."""
+        return max(map(len, self.paths))
+
+
+def answer_tree(
+    tokenizer: "PreTrainedTokenizerFast", label_range: tuple[float, float], decimals: int, sign: Sign = "always"
+) -> AnswerTree:
     """Return the tree of every score in the label range with this many decimals.
 
     Where one answer begins another, each is followed by the end of turn; else that token is left out, because no
     other answer competes for its place.
+
+    Raises:
+        InputError: no score with so few decimals lies in the range.
     """
-    scale = 10**decimals
-    low, high = (round(end * scale) for end in label_range)
-    values = tuple(number / scale for number in range(low, high + 1))
-    ids = [answer_ids(tokenizer, write_score(value, decimals)) for value in values]
+    values = _grid(label_range, decimals)
+    ids = [answer_ids(tokenizer, write_score(value, decimals, sign)) for value in values]
     if len({len(each) for each in ids}) > 1 and any(a != b and b[: len(a)] == a for a in ids for b in ids):
         ids = [(*each, end_of_turn(tokenizer)) for each in ids]
     nodes: dict[tuple[int, ...], int] = {(): 0}
@@ -85,3 +117,12 @@ def answer_tree(tokenizer: "PreTrainedTokenizerFast", label_range: tuple[float, 
                 nodes[each[:length]] = len(tokens)
     paths = tuple(tuple((nodes[each[:place]], token) for place, token in enumerate(each)) for each in ids)
     return AnswerTree(values, tokens, parents, paths)
+
+
+def _grid(label_range: tuple[float, float], decimals: int) -> tuple[float, ...]:
+    scale, (low, high) = 10**decimals, label_range
+    first, last = math.ceil(low * scale - 1e-9), math.floor(high * scale + 1e-9)  # 0.29 * 100 is not quite 29
+    if first > last:
+        got = f"{decimals}, with labels from {low} to {high}"
+        raise InputError(Problem("no answer with so few decimals is in range", "readout.decimals", got))
+    return tuple(number / scale for number in range(first, last + 1))

@@ -1,5 +1,6 @@
 """A trial put together: locked splits, prompts, backbone with adapter, readout. `train.py` drives it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,25 +12,27 @@ from omni_msa import evaluate, plugins, prepared
 from omni_msa.adapter import Adapter, attached, first_trained_layer
 from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
-from omni_msa.config import TrialConfig
+from omni_msa.config import TrialConfig, conventions_of
 from omni_msa.forward import Forward
+from omni_msa.loader import Loader
 from omni_msa.options import ReadoutOptions
 from omni_msa.prefix import PrefixStore
 from omni_msa.preflight import root_of
 from omni_msa.prepare import BadClip, PreparedClips, prepare
-from omni_msa.prepared import Prepared
+from omni_msa.prepared import Prepared, Sizes
 from omni_msa.prompt import Prompt, build_prompt
 from omni_msa.quarantine import left_after
 from omni_msa.readout import Readout, Task
 from omni_msa.resident import Resident
+from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
 from omni_msa.splits import Splits
 from omni_msa.thinker import Backbone
 from omni_msa.watchdog import alive
 
-NUM_LATENCY_CLIPS = 6
 TEMPORAL_PATCH = 2
 """Frames that make one video token's time step (Qwen2.5-VL)."""
+_NUM_READERS = 8  # of files' headers: threads that wait for the disk, mostly
 
 
 def choose_device(config: TrialConfig) -> str:
@@ -38,20 +41,21 @@ def choose_device(config: TrialConfig) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
 
 
-def build_forward(config: TrialConfig, backbone: Backbone, weights: str) -> Forward:
+def build_forward(config: TrialConfig, backbone: Backbone, weights: str, loader: Loader | None = None) -> Forward:
     """Return the forward passes of a trial, with a store for what lies below the first adapted layer.
 
     Args:
         config: of the trial.
         backbone: frozen.
         weights: digest of its weights.
+        loader: has the arrays of prompts that come without them.
     """
     runtime = config.runtime
     first_layer = first_trained_layer(config.adapter, backbone.num_text_layers) if runtime.prefix_cache else 0
     seconds_per_grid = TEMPORAL_PATCH / config.media.frame_rate_hz
     settings = f"{config.backbone.dtype}/{config.backbone.attention}/{backbone.device}/{seconds_per_grid}"
     store = PrefixStore(cache_folder() / "prefix", weights, first_layer, settings) if first_layer > 0 else None
-    return Forward(backbone, first_layer, store, seconds_per_grid, runtime.gradient_checkpointing)
+    return Forward(backbone, first_layer, store, seconds_per_grid, runtime.gradient_checkpointing, loader)
 
 
 def fit_options(options: ReadoutOptions) -> ReadoutOptions:
@@ -76,7 +80,7 @@ class Assembly:
             that share a fit, or the fit would depend on which of them came first.
         adapter: attached to the backbone.
         forward: passes over the backbone.
-        inputs: prepared sound and picture of all clips.
+        inputs: prepared sound and picture of all clips, on disk.
     """
 
     config: TrialConfig
@@ -116,19 +120,26 @@ class Assembly:
         return torch.tensor([clip.label for clip in clips], dtype=torch.float32, device=self.device)
 
     def prompts(self, clips: list[Clip]) -> list[Prompt]:
-        """Return the prompts of clips; empty ones where there is no backbone."""
-        for clip in clips:
-            if clip.id not in self._prompts:
-                self._prompts[clip.id] = self._prompt(clip)
+        """Return the prompts of clips, without the arrays of sound and picture; empty ones without a backbone."""
+        new = [clip for clip in clips if clip.id not in self._prompts]
+        with ThreadPoolExecutor(_NUM_READERS) as readers:
+            for clip, sizes in zip(new, readers.map(self._sizes, new), strict=True):
+                self._prompts[clip.id] = self._prompt(clip, sizes)
+                alive()
         return [self._prompts[clip.id] for clip in clips]
 
-    def _prompt(self, clip: Clip) -> Prompt:
+    def _sizes(self, clip: Clip) -> Prepared | Sizes:
+        if self.inputs is None or not self.inputs.has_media(clip.id):
+            return Prepared()
+        return self.inputs.sizes(clip.id)
+
+    def _prompt(self, clip: Clip, media: Prepared | Sizes) -> Prompt:
         if self.inputs is None:
             return Prompt(clip.id, (), Prepared())
         names = [self.inputs.addresses.get((clip.id, modality), "") for modality in ("audio", "video")]
-        return self._write_prompt(clip, self.inputs.load(clip.id), "/".join(names))
+        return self._write_prompt(clip, media, "/".join(names))
 
-    def _write_prompt(self, clip: Clip, media: Prepared, address: str) -> Prompt:
+    def _write_prompt(self, clip: Clip, media: Prepared | Sizes, address: str) -> Prompt:
         assert self.task.tokenizer is not None
         return build_prompt(clip, self.config.modalities, media, address, self.task.tokenizer, self.task.label_range)
 
@@ -137,23 +148,45 @@ class Assembly:
         readout = readout or self.readout
         self.set_training(False)
         prompts = self.prompts(clips)
-        if self.forward is not None:
+        if self.forward is not None and readout.uses_kept:
             self.forward.keep(prompts, None, readout.decodes)
         batch = self.config.runtime.eval_batch
         predictions = evaluate.predict(readout, self.forward, prompts, batch)
         return evaluate.as_frame(clips, predictions)
 
-    def latency_s(self, clips: list[Clip]) -> float:
-        """Return the median seconds from a clip's files to its score: batch 1, nothing cached, after a warm-up."""
+    def score(self, frame: pd.DataFrame) -> dict[str, float]:
+        """Return all metrics of a predictions file, by the conventions of the trial's dataset."""
+        return evaluate.score(frame, conventions_of(self.config.dataset))
+
+    def valid_metrics(self) -> dict[str, float]:
+        """Return the metrics by which an epoch is chosen: of `fitted` on valid, with diagnostics where it decodes."""
+        clips = self.splits.valid
+        if self.forward is None or not self.fitted.decodes:
+            return self.score(self.predict(clips, self.fitted))
+        self.set_training(False)
+        prompts, batch = self.prompts(clips), self.config.runtime.eval_batch
+        self.forward.keep(prompts, None, True)
+        found = evaluate.predict_with_losses(self.fitted, self.forward, prompts, self.labels(clips), batch)
+        return self.score(evaluate.as_frame(clips, found[0])) | evaluate.diagnostics(*found)
+
+    def inference_cost(self, clips: list[Clip]) -> dict[str, float]:
+        """Return what one clip after another costs: batch 1, nothing kept, after a warm-up.
+
+        Returns:
+            the four numbers of `evaluate.latency` and, on a GPU, `peak_memory_inference_gb`.
+        """
         bare: Any = None
         if self.forward is not None:
             bare = Forward(self.forward.backbone, seconds_per_grid=self.forward.seconds_per_grid)
 
-        def one(clip: Clip) -> None:
-            prompt = self._prompt(clip) if bare is None else self._write_prompt(clip, self._decode(clip), "")
-            self.readout.predict(bare, [prompt])
+        def read(clip: Clip) -> Prompt:
+            return self._prompt(clip, Prepared()) if bare is None else self._write_prompt(clip, self._decode(clip), "")
 
-        return evaluate.latency(one, clips[:NUM_LATENCY_CLIPS])
+        self.set_training(False)
+        with evaluate.peak_memory(self.device) as peak_gb:
+            cost = evaluate.latency(read, lambda prompt: self.readout.predict(bare, [prompt]), clips)
+            # On the CPU the largest resident set is that of everything before, training included.
+            return cost | ({"peak_memory_inference_gb": peak_gb()} if self.device == "cuda" else {})
 
     def _decode(self, clip: Clip) -> Prepared:
         parts: dict[str, Any] = {}
@@ -180,13 +213,14 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     dataset = plugins.load("datasets", config.dataset.name)
     device, seed = choose_device(config), config.seed or 0
     clips = left_after(dataset.load(root_of(config.dataset), config.dataset), config.dropped_clips)
-    splits = Splits(clips)
+    splits = Splits(clips, config.num_train_clips)
     statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
     if "backbone" not in plugin.uses:
         task = Task(*statistics)
         readout = plugin.build(config.readout, task)
         return Assembly(config, device, splits, task, readout, readout)
     backbone = resident.backbone(config.backbone, device)
+    put_output_layer_away(backbone)
     adapter = None
     if plugin.trained:
         adapter = stack.enter_context(attached(backbone, config.adapter, seed))
@@ -198,5 +232,6 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     inputs = prepare(clips, config.modalities, config.media, lambda *_: alive(), None, config.runtime.clip_seconds_max)
     if inputs.faults:
         raise BadClip.of(inputs.faults)
-    forward = build_forward(config, backbone, resident.weights)
+    loader = stack.enter_context(Loader(inputs, config.runtime.loader_workers))
+    forward = build_forward(config, backbone, resident.weights, loader)
     return Assembly(config, device, splits, task, readout, fitted, adapter, forward, inputs)

@@ -10,8 +10,8 @@ from omni_msa import plugins
 from omni_msa.clip import MODALITIES, Modality
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import explain, shorten
-from omni_msa.metrics import METRICS
-from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section
+from omni_msa.metrics import HEADLINES, METRICS, metrics_of
+from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PLUGIN_SECTIONS = {"dataset": "datasets", "backbone": "backbones", "readout": "readouts"}
@@ -96,6 +96,9 @@ class TrainingConfig(Section):
     warmup_fraction: float = Field(0.05, ge=0, lt=1, description="share of all steps with a rising learning rate")
     clip_norm: float = Field(1.0, gt=0, description="bound on the norm of the gradient")
     select_metric: QualityMetric = Field("mae", description="valid metric that chooses the epoch kept")
+    length_buckets: int = added_later(
+        0, ge=0, description="N > 0: the order of an epoch is cut into runs of N batches, and each run sorted by length"
+    )
 
 
 class RuntimeConfig(Section):
@@ -107,6 +110,7 @@ class RuntimeConfig(Section):
     trials_at_once: int | None = Field(None, ge=1, description="default: one per GPU, or one per CPU core")
     prefix_cache: bool = Field(True, description="keep the states below the first adapted layer on disk")
     gradient_checkpointing: bool = False
+    loader_workers: int = Field(2, ge=0, le=64, description="threads, and at most processes, that read clips ahead")
     hang_s: float = Field(900.0, gt=0, description="without a sign of life for so long a trial is ended")
     seconds_per_clip: float = Field(0.5, gt=0, description="guess for one training clip, until trials are measured")
     disk_reserve_gb: float | None = Field(None, ge=0, description="free disk to keep; default: room for checkpoints")
@@ -125,6 +129,7 @@ class TrialConfig(Section):
     training: TrainingConfig = TrainingConfig()
     seed: int | None = Field(None, ge=0, lt=2**31)
     repeat: int = Field(0, ge=0, description="the same trial again, to see what reruns alone change")
+    num_train_clips: int | None = Field(None, ge=1, description="train on a part of the training split, as an axis")
     dropped_clips: tuple[str, ...] = Field((), strict=False, description="ids of bad clips; the quarantine sets it")
     runtime: RuntimeConfig = RuntimeConfig()
 
@@ -160,9 +165,33 @@ def parse_trial(data: dict[str, Any], where: str = "") -> TrialConfig:
         config = _trial_model(*options.values()).model_validate(data)
     except ValidationError as error:
         problems += explain(error, TrialConfig, where, options)
+    if not problems:
+        place = f"{where} training.select_metric".strip()
+        problems += check_metric(config.training.select_metric, config.dataset, place)
     if problems:
         raise InputError(*problems)
     return config
+
+
+def conventions_of(dataset: DatasetOptions) -> str:
+    """Return by which conventions (one of `metrics.HEADLINES`) a dataset is scored; MOSI's if its plug-in is silent."""
+    plugin = plugins.load("datasets", dataset.name)
+    found: str = plugin.conventions(dataset) if hasattr(plugin, "conventions") else next(iter(HEADLINES))
+    return found
+
+
+def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem]:
+    """Return a problem if a metric of quality is not among those that a dataset is scored by.
+
+    Args:
+        name: of any metric.
+        dataset: options of the dataset.
+        where: what names the metric.
+    """
+    allowed = metrics_of(conventions_of(dataset))
+    if name in allowed or METRICS[name].kind != "quality":
+        return []
+    return [Problem(f"this metric is not defined for {dataset.name}", where, name, ", ".join(allowed))]
 
 
 def _plugin_options(kind: str, values: Any, where: str) -> type[Section]:

@@ -49,6 +49,8 @@ def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
     try:
         with Lease(ledger.driver, facts={"scratch": str(scratch)}) as lease:
             _remove_scratch(str(lease.before.get("scratch")))
+            for draft in ledger.root.glob("reports/*/.*"):  # of a killed driver; it would go to MLflow with the tables
+                draft.unlink(missing_ok=True)
             try:
                 yield Seat(lease, scratch)
             finally:

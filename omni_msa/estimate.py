@@ -1,21 +1,18 @@
-"""What trials take, by plain arithmetic and before they start: clips, disk, memory. No torch in here."""
+"""What trials take, by plain arithmetic and before they start: clips, weights, disk. No torch in here."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 
 from omni_msa import plugins
+from omni_msa.cache import limit_gb
 from omni_msa.clip import SPLITS
 from omni_msa.config import AdapterConfig, MediaConfig, TrialConfig
 from omni_msa.errors import InputError
 from omni_msa.options import BackboneOptions, DatasetOptions
-from omni_msa.sizes import BYTES, Dimensions, first_adapted_layer, num_lora_parameters, weights_gb
+from omni_msa.sizes import Dimensions, num_lora_parameters
 
 _CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size
 _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
-_NUM_TEXT_TOKENS = 45
-_CLIP_S = 4.0
-_PIXELS_PER_TOKEN = 28 * 28  # of a pair of frames (Qwen2.5-VL)
-_LIBRARIES_GB = 0.4  # of host memory, for the interpreter with torch and transformers
 _SPARE_GB = 0.5
 
 
@@ -36,6 +33,11 @@ def num_clips(dataset: DatasetOptions, *splits: str) -> int:
     return sum(getattr(dataset, f"num_{split}", published.get(split, 0)) for split in splits or SPLITS)
 
 
+def num_train_clips(config: TrialConfig) -> int:
+    """Return how many clips a trial trains on; 0 if that is not known."""
+    return config.num_train_clips or num_clips(config.dataset, "train")
+
+
 def inputs_gb(configs: Sequence[TrialConfig]) -> float:
     """Return roughly how much disk the trials' data may take in the cache, in GB: clips and prepared inputs.
 
@@ -43,14 +45,13 @@ def inputs_gb(configs: Sequence[TrialConfig]) -> float:
         configs: of the trials that are to run.
     """
     wanted = {(config.dataset, config.media if uses(config, "media") else None) for config in configs}
-    return sum(num_clips(dataset) * _clip_gb(media) for dataset, media in wanted)
+    prepared = sum(num_clips(dataset) * _prepared_gb(media) for dataset, media in wanted if media is not None)
+    return sum(num_clips(dataset) for dataset, _ in wanted) * _CLIP_GB + min(prepared, limit_gb())
 
 
-def _clip_gb(media: MediaConfig | None) -> float:
-    if media is None:
-        return _CLIP_GB
+def _prepared_gb(media: MediaConfig) -> float:
     frames = media.num_frames_max * media.frame_pixels_max * 3 / 1e9  # a byte a colour
-    return _CLIP_GB + frames + 10 * _AUDIO_GB_PER_S  # a clip of ten seconds
+    return frames + 10 * _AUDIO_GB_PER_S  # a clip of ten seconds
 
 
 def num_trained(config: TrialConfig) -> int:
@@ -68,54 +69,6 @@ def _num_adapter(backbone: BackboneOptions, adapter: AdapterConfig) -> int:
         return num_lora_parameters(plugins.load("backbones", backbone.name).dimensions(backbone), adapter.rank, *layers)
     except InputError:
         return 0
-
-
-def memory_gb(config: TrialConfig) -> float:
-    """Return a lower bound on what a trial takes of its card, in GB; 0 for one without a backbone.
-
-    The backbone's weights at their quantisation; the adapter in float32 with its gradient and AdamW's two moments, 16
-    bytes a weight; and what the backward pass keeps of the states of a few short clips. Left out are torch's CUDA
-    context, fragments, long clips, and the towers' states, so a trial that fits by this count may still not fit.
-    """
-    if not uses(config, "backbone"):
-        return 0.0
-    shape, backbone = dimensions(config), config.backbone
-    weights = weights_gb(shape, backbone.quantization, backbone.dtype)
-    return weights + 16 * num_trained(config) / 1e9 + _states_gb(config, shape)
-
-
-def host_memory_gb(config: TrialConfig) -> float:
-    """Return a lower bound on what a trial on the CPU takes of the host's memory, in GB."""
-    return _LIBRARIES_GB + memory_gb(config)
-
-
-def _states_gb(config: TrialConfig, shape: Dimensions) -> float:
-    """Return the states that training keeps of the text tower, from the first adapted layer up.
-
-    A layer keeps six states of the hidden size (what goes into and out of attention and MLP) and three of the MLP's
-    inner size; with gradient checkpointing only what goes into it, and one layer's all at a time.
-    """
-    if not num_trained(config):
-        return 0.0
-    text, runtime = shape.text, config.runtime
-    num_layers = text.num_layers
-    if config.adapter.towers == ("text",):  # gradients to another tower pass through every layer
-        num_layers -= first_adapted_layer(num_layers, config.adapter.text_layers)
-    whole = 6 * text.hidden_size + 3 * text.intermediate_size
-    kept = num_layers * text.hidden_size + whole if runtime.gradient_checkpointing else num_layers * whole
-    num_clips_at_once = min(runtime.micro_batch, config.training.batch_size)
-    return num_clips_at_once * _num_tokens(config) * kept * BYTES[config.backbone.dtype] / 1e9
-
-
-def _num_tokens(config: TrialConfig) -> float:
-    """Return the tokens of a clip of a few seconds, with frames of the largest area allowed."""
-    media, tokens = config.media, float(_NUM_TEXT_TOKENS)
-    if "audio" in config.modalities:  # four mel frames a token
-        tokens += _CLIP_S * 1000 / media.mel_hop_ms / 4
-    if "video" in config.modalities:
-        num_frames = min(media.num_frames_max, _CLIP_S * media.frame_rate_hz)
-        tokens += num_frames / 2 * media.frame_pixels_max / _PIXELS_PER_TOKEN
-    return tokens
 
 
 def state_gb(config: TrialConfig) -> float:

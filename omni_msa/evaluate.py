@@ -2,11 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from statistics import median
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import psutil
 import torch
@@ -18,6 +20,9 @@ from omni_msa.readout import Prediction, Readout
 from omni_msa.watchdog import alive
 
 _SAMPLE_S = 0.2
+NUM_LATENCY_CLIPS = 21
+"""The first is the warm-up; of twenty others the second slowest is about the 95th percentile."""
+LATENCY_S = 20.0
 
 
 def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -> list[Prediction]:
@@ -29,13 +34,38 @@ def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -
         prompts: of one split.
         batch: prompts per pass.
     """
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place].token_ids))
     found: dict[int, Prediction] = {}
-    for start in range(0, len(order), batch):
-        places = order[start : start + batch]
+    for places in _batches(forward, prompts, batch):
         found.update(zip(places, readout.predict(forward, [prompts[place] for place in places]), strict=True))
-        alive()
     return [found[place] for place in range(len(prompts))]
+
+
+def predict_with_losses(
+    readout: Readout, forward: Any, prompts: list[Prompt], labels: torch.Tensor, batch: int
+) -> tuple[list[Prediction], list[float]]:
+    """Return what `predict` does, and the loss of each clip's true answer.
+
+    Args:
+        readout: one that decodes and is trained, in eval mode.
+        forward, prompts, batch: as for `predict`.
+        labels: (N,).
+    """
+    found: dict[int, tuple[Prediction, float]] = {}
+    for places in _batches(forward, prompts, batch):
+        predictions, losses = readout.predict_with_losses(forward, [prompts[place] for place in places], labels[places])
+        found.update(zip(places, zip(predictions, losses.tolist(), strict=True), strict=True))
+    pairs = [found[place] for place in range(len(prompts))]
+    return [prediction for prediction, _ in pairs], [loss for _, loss in pairs]
+
+
+def _batches(forward: Any, prompts: list[Prompt], batch: int) -> Iterator[list[int]]:
+    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place].token_ids))
+    parts = [order[start : start + batch] for start in range(0, len(order), batch)]
+    if forward is not None:
+        forward.expect([prompts[place] for place in places] for places in parts)
+    for places in parts:
+        yield places
+        alive()
 
 
 def as_frame(clips: list[Clip], predictions: list[Prediction]) -> pd.DataFrame:
@@ -47,28 +77,68 @@ def as_frame(clips: list[Clip], predictions: list[Prediction]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["clip_id", "label", "score", "text", "parsed", "in_range"])
 
 
-def score(frame: pd.DataFrame) -> dict[str, float]:
-    """Return all metrics of a predictions file."""
+def score(frame: pd.DataFrame, conventions: str = "mosi") -> dict[str, float]:
+    """Return all metrics of a predictions file, by the conventions of its dataset."""
     columns = {name: frame[name].to_numpy(bool) for name in ("parsed", "in_range")}
-    return compute(frame["label"].to_numpy(float), frame["score"].to_numpy(float), **columns)
+    labels, scores = frame["label"].to_numpy(float), frame["score"].to_numpy(float)
+    return compute(labels, scores, **columns, conventions=conventions)
 
 
-def latency(one: Callable[[Clip], object], clips: list[Clip]) -> float:
-    """Return the median seconds that one clip takes from its files to its score, after a warm-up clip.
+def diagnostics(predictions: list[Prediction], losses: list[float]) -> dict[str, float]:
+    """Return what shows whether decoded answers have collapsed into a few.
 
     Args:
-        one: prepares and predicts a clip, nothing cached.
-        clips: the first is the warm-up; a single clip is measured as it is.
+        predictions: of one split, at least one.
+        losses: of the true answers' tokens, one a clip.
+
+    Returns:
+        `num_distinct` texts, `mode_rate` (the share of the most frequent one), `answer_loss` (the mean).
     """
-    times = []
-    for clip in clips:
-        start = time.perf_counter()
-        one(clip)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+    counts = Counter(each.text for each in predictions)
+    rate = counts.most_common(1)[0][1] / len(predictions)
+    return {"num_distinct": len(counts), "mode_rate": rate, "answer_loss": fmean(losses)}
+
+
+def latency(
+    prepare: Callable[[Clip], Prompt],
+    predict: Callable[[Prompt], object],
+    clips: Sequence[Clip],
+    budget_s: float = LATENCY_S,
+) -> dict[str, float]:
+    """Measure how long one clip takes, one after another, after a warm-up clip.
+
+    Args:
+        prepare: reads a clip's files and writes its prompt, nothing cached.
+        predict: makes the prompt's score.
+        clips: the first is the warm-up (one alone is measured as it is); at most `NUM_LATENCY_CLIPS` are used.
+        budget_s: after so many seconds no further clip is measured, if two have been.
+
+    Returns:
+        median and 95th percentile (linear between ranks) in seconds: `latency_s` and `latency_p95_s` from files to
+        score, `latency_model_s` and `latency_model_p95_s` from prompt to score, media on the host.
+    """
+    whole, model, began = [], [], time.perf_counter()
+    for clip in clips[:NUM_LATENCY_CLIPS]:
+        start = _now()
+        prompt = prepare(clip)
+        ready = _now()
+        predict(prompt)
+        end = _now()
+        whole.append(end - start)
+        model.append(end - ready)
         alive()
-    return median(times[1:] or times)
+        if len(whole) > 2 and end - began > budget_s:
+            break
+    values = {}
+    for name, times in (("latency", whole[1:] or whole), ("latency_model", model[1:] or model)):
+        values[f"{name}_s"], values[f"{name}_p95_s"] = np.percentile(times, [50, 95]).tolist()
+    return values
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # what has been started counts as done only when the card says so
+    return time.perf_counter()
 
 
 @contextmanager

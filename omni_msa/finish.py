@@ -3,11 +3,13 @@
 import math
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa import plugins
 from omni_msa.aggregate import CellResults, PairedDifference, TrialRow, aggregate, compare
 from omni_msa.errors import InputError
+from omni_msa.files import csv_text, write_text
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.preflight import root_of
 from omni_msa.tables import write_tables
@@ -58,7 +60,11 @@ def write_report(plan: Plan) -> tuple[dict[str, Any], Mapping[str, float] | None
     differences: list[PairedDifference] = []
     if file.compare is not None:
         differences = compare(cells, file.compare.against, file.compare.metric)
+    summary |= dropped_clips(plan)
+    summary["notes"] += probe_figures(plan)
     dataset, human = _dataset(plan)
+    if any(clip["split"] == "test" for clip in summary["dropped_clips"]):
+        human = None  # it is over other clips
     folder = plan.ledger.report_folder(plan.sweep.name)
     write_tables(folder, summary, trial_rows(plan), differences, human, dataset)
     return summary, human
@@ -72,6 +78,43 @@ def trial_rows(plan: Plan) -> list[TrialRow]:
         for trial in plan.trials
         for label in trial.cells
     ]
+
+
+def dropped_clips(plan: Plan) -> dict[str, Any]:
+    """Return `dropped_clips`, one row for each clip that every trial leaves out, and `notes` on the data."""
+    found = [store.found for store in plan.stores.values() if store.found is not None]
+    rows = [{"dataset": one.dataset, **vars(fault)} for one in found for fault in one.clips.values()]
+    return {"dropped_clips": rows, "notes": [*plan.data_notes, *(text for one in found if (text := one.text()))]}
+
+
+def probe_figures(plan: Plan) -> list[str]:
+    """Draw the trials that read every layer or pooling, with `probe.csv` of all of them; return the notes that say so.
+
+    Args:
+        plan: with the states as they are now.
+    """
+    folder = plan.ledger.report_folder(plan.sweep.name)
+    for old in (folder / "probe.csv", *(folder / "figures").glob("probe_*")):
+        old.unlink(missing_ok=True)
+    joined: list[dict[str, Any]] = []
+    for trial in (trial for trial in plan.trials if trial.status.state == "complete"):
+        rows, name, cell = plan.ledger.trial(trial.trial_id).table("probe"), trial.trial_id, trial.cells[0]
+        if rows and _is_drawn(rows, cell, folder / "figures" / f"probe_{name}"):
+            joined += [{"cell": cell, "trial_id": name, **row} for row in rows]
+    if not joined:
+        return []
+    write_text(folder / "probe.csv", csv_text(joined))
+    return ["Layer by layer (on valid): probe.csv and figures/."]
+
+
+def _is_drawn(rows: list[dict[str, str]], title: str, path: Path) -> bool:
+    from omni_msa.report import draw_probe
+
+    try:
+        draw_probe(rows, title, path)
+    except (KeyError, TypeError, ValueError):  # somebody changed the file
+        return False
+    return True
 
 
 def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:

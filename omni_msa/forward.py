@@ -1,10 +1,11 @@
-"""Running the Thinker: prompts, answers after them, trees of answers, and greedy decoding.
+"""Running the Thinker: prompts, answers after them, trees of answers, and the states after every layer.
 
 Our own loop over the text tower's layers gives the states of the model's own forward. It exists for two reasons:
 states below the first adapted layer can come from disk (`prefix.py`), and nothing is kept on the model between
 batches (`generate` leaves its rope offsets there).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,13 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from omni_msa.decoding import greedy, tree_shape
+from omni_msa.loader import Loader
+from omni_msa.padding import align, causal
 from omni_msa.prefix import Kept, PrefixStore
+from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt
+from omni_msa.savings import output_layer, recomputing
 from omni_msa.thinker import Backbone
 
 Answers = list[tuple[int, ...]]
@@ -22,7 +28,7 @@ Answers = list[tuple[int, ...]]
 
 @dataclass
 class Opened:
-    """Prompts that have been read: keys and values are kept, answers can follow.
+    """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
 
     Args:
         cache: keys and values of every layer.
@@ -36,6 +42,10 @@ class Opened:
     next_position: Tensor
     last_state: Tensor
 
+    def rewind(self) -> None:
+        """Forget what has followed the prompts."""
+        self.cache.crop(-(self.cache.get_seq_length() - self.visible.shape[1]))
+
 
 class Forward:
     """The forward passes that readouts are made of.
@@ -46,6 +56,7 @@ class Forward:
         store: states below `first_layer`, where they are kept.
         seconds_per_grid: time between two video tokens' positions (temporal patch / frame rate).
         checkpointing: trade time for memory in training.
+        loader: has the arrays of prompts that come without them.
     """
 
     def __init__(
@@ -55,6 +66,7 @@ class Forward:
         store: PrefixStore | None = None,
         seconds_per_grid: float = 1.0,
         checkpointing: bool = False,
+        loader: Loader | None = None,
     ) -> None:
         self.backbone = backbone
         self.model = backbone.model
@@ -64,6 +76,7 @@ class Forward:
         self.store = store
         self.seconds_per_grid = seconds_per_grid
         self.checkpointing = checkpointing
+        self.loader = loader
 
     def states(self, prompts: list[Prompt], answers: Answers | None = None) -> Tensor:
         """Return final states from each prompt's last token on, answer tokens included.
@@ -77,15 +90,33 @@ class Forward:
         """
         answers = answers or [()] * len(prompts)
         hidden, positions, visible = self._lower(prompts, answers, None)
-        hidden = self._run(hidden, positions, _causal(visible), self.first_layer, None, None)
+        hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, None)
         return self.text.norm(hidden[:, hidden.shape[1] - 1 - max(map(len, answers)) :])
 
     def logits(self, states: Tensor) -> Tensor:
         """Return next-token scores in float32: (..., D) to (..., V)."""
-        return self.model.lm_head(states).float()
+        return output_layer(self.backbone)(states).float()
 
     @torch.no_grad()
-    def tree_states(self, prompts: list[Prompt], tokens: list[int], parents: list[int]) -> Tensor:
+    def open(self, prompts: list[Prompt]) -> Opened:
+        """Read B prompts and keep what answers need of them."""
+        cache = DynamicCache()
+        hidden, positions, visible = self._lower(prompts, [()] * len(prompts), cache)
+        hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, cache)
+        last = positions.max(0).values.masked_fill(~visible, -1).max(-1).values  # (B,)
+        return Opened(cache, visible, last + 1, self.text.norm(hidden[:, -1]))
+
+    @torch.no_grad()
+    def answer_states(self, opened: Opened, answers: Answers) -> Tensor:
+        """Return what `states` does for these prompts and answers, (B, 1 + A, D), without reading the prompts again."""
+        ids = pad_sequence([torch.tensor(answer) for answer in answers], batch_first=True)  # (B, A)
+        length = ids.shape[1]
+        states = self.extend(opened, ids, torch.arange(length), torch.ones(length, length, dtype=torch.bool).tril())
+        opened.rewind()
+        return torch.cat([opened.last_state[:, None], states], dim=1)
+
+    @torch.no_grad()
+    def tree_states(self, prompts: list[Prompt] | Opened, tokens: list[int], parents: list[int]) -> Tensor:
         """Return final states of a tree of continuations, the same tree after every prompt.
 
         Args:
@@ -96,42 +127,41 @@ class Forward:
         Returns:
             (B, 1 + S, D): the prompt's last token, then the tree's.
         """
-        opened = self._open(prompts)
+        opened = prompts if isinstance(prompts, Opened) else self.open(prompts)
         if not tokens:
             return opened.last_state[:, None]
-        depth: list[int] = []
-        sees = torch.eye(len(tokens), dtype=torch.bool)
-        for node, parent in enumerate(parents):
-            depth.append(0 if parent < 0 else depth[parent] + 1)
-            if parent >= 0:
-                sees[node] |= sees[parent]
-        ids = torch.tensor(tokens).expand(len(prompts), -1)
-        states = self._continue(opened, ids, torch.tensor(depth), sees)
+        ids = torch.tensor(tokens).expand(len(opened.visible), -1)
+        states = self.extend(opened, ids, *tree_shape(parents))
+        opened.rewind()
         return torch.cat([opened.last_state[:, None], states], dim=1)
 
     @torch.no_grad()
     def decode(self, prompts: list[Prompt], num_tokens_max: int, stop: int) -> Answers:
-        """Return greedily decoded token ids after each prompt, the stop token left out.
+        """Return greedily decoded token ids after each prompt; see `decoding.greedy`."""
+        return greedy(self, self.open(prompts), num_tokens_max, stop)
+
+    @torch.no_grad()
+    def each_layer(self, prompts: list[Prompt]) -> Iterator[Tensor]:
+        """Yield the prompts' states, (B, T, D), padded on the left: as they enter, then as they leave each text layer.
+
+        The last ones are after the final norm, as those of `states`. Nothing kept is used, so every layer runs.
+        """
+        hidden, grid, visible = self._arrange(prompts, *self.embed(prompts, [()] * len(prompts)))
+        mask, num_layers = causal(visible), len(self.text.layers)
+        yield hidden
+        for layer in range(num_layers):
+            hidden = self._run(hidden, grid, mask, layer, layer + 1, None)
+            yield self.text.norm(hidden) if layer + 1 == num_layers else hidden
+
+    def expect(self, batches: Iterable[list[Prompt]], past_store: bool = False) -> None:
+        """Say which batches of prompts come next, in order: their arrays are read ahead, if they are needed.
 
         Args:
-            prompts: B prompts.
-            num_tokens_max: decoding ends here at the latest.
-            stop: id of the end-of-turn token.
+            batches: asked for only as far ahead as arrays are read.
+            past_store: they are run although the store may have their states: by `each_layer`, or to build it.
         """
-        opened = self._open(prompts)
-        state = opened.last_state
-        chosen: list[Tensor] = []
-        running = torch.ones(len(prompts), dtype=torch.bool, device=self.device)
-        for step in range(num_tokens_max):
-            best = self.logits(state).argmax(-1).masked_fill(~running, stop)
-            chosen.append(best)
-            running &= best != stop
-            if not running.any() or step + 1 == num_tokens_max:
-                break
-            sees = torch.ones(1, step + 1, dtype=torch.bool)
-            state = self._continue(opened, best[:, None], torch.tensor([step]), sees)[:, 0]
-        rows = torch.stack(chosen, dim=1).tolist()
-        return [tuple(row[: row.index(stop)] if stop in row else row) for row in rows]
+        if self.loader is not None and (past_store or self.store is None):
+            self.loader.expect([prompt.clip_id for prompt in batch] for batch in batches)
 
     def keep(self, prompts: list[Prompt], answers: Answers | None, keys_values: bool) -> None:
         """Make sure that the store, if there is one, has these prompts' lower states.
@@ -144,17 +174,17 @@ class Forward:
         if self.store is not None and self.first_layer > 0:
             self.store.keep(self, prompts, answers or [()] * len(prompts), keys_values)
 
-    def _open(self, prompts: list[Prompt]) -> Opened:
-        cache = DynamicCache()
-        hidden, positions, visible = self._lower(prompts, [()] * len(prompts), cache)
-        hidden = self._run(hidden, positions, _causal(visible), self.first_layer, None, cache)
-        last = positions.max(0).values.masked_fill(~visible, -1).max(-1).values  # (B,)
-        return Opened(cache, visible, last + 1, self.text.norm(hidden[:, -1]))
+    def extend(self, opened: Opened, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
+        """Let tokens follow opened prompts and return their final states; `opened` keeps them until it is rewound.
 
-    def _continue(self, opened: Opened, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
-        """Return normed states (B, S, D) of tokens (B, S) at `depth` (S,) behind the prompt.
+        Args:
+            opened: B prompts.
+            ids: (B, S) token ids.
+            depth: (S,) how far behind the prompt each stands, from 0.
+            sees: (S, earlier tokens behind the prompt + S) which of these each one attends to.
 
-        `sees` (S, earlier continuation tokens + S) says which continuation tokens each one attends to.
+        Returns:
+            (B, S, D) after the final norm.
         """
         num, length = ids.shape[0], ids.shape[1]
         positions = (opened.next_position[:, None] + depth.to(self.device)).expand(3, num, length)
@@ -192,18 +222,19 @@ class Forward:
     def _compute_lower(
         self, prompts: list[Prompt], answers: Answers, cache: DynamicCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.set_grad_enabled(self.first_layer == 0 and torch.is_grad_enabled()):
+        needs_grad = self.first_layer == 0 and torch.is_grad_enabled()
+        with torch.set_grad_enabled(needs_grad), recomputing(self.model, self.checkpointing and needs_grad):
             hidden, grid, visible = self._arrange(prompts, *self.embed(prompts, answers))
             if self.first_layer > 0:
-                hidden = self._run(hidden, grid, _causal(visible), 0, self.first_layer, cache)
+                hidden = self._run(hidden, grid, causal(visible), 0, self.first_layer, cache)
         return hidden, grid, visible
 
     def _arrange(
         self, prompts: list[Prompt], rows: list[Tensor], positions: list[Tensor]
     ) -> tuple[Tensor, Tensor, Tensor]:
         lengths = [len(prompt.token_ids) for prompt in prompts]
-        hidden, visible = _align([row.to(self.device) for row in rows], lengths)
-        grid, _ = _align([each.T.to(self.device) for each in positions], lengths)
+        hidden, visible = align([row.to(self.device) for row in rows], lengths)
+        grid, _ = align([each.T.to(self.device) for each in positions], lengths)
         return hidden, grid.permute(2, 0, 1), visible  # (B, T, D), (3, B, T), (B, T)
 
     def _run(
@@ -225,30 +256,33 @@ class Forward:
         ids = [torch.tensor(prompt.token_ids + answer) for prompt, answer in zip(prompts, answers, strict=True)]
         flat_ids = torch.cat(ids).to(self.device)
         flat = self.text.embed_tokens(flat_ids)
-        config = self.model.config
-        pixels = [prompt.media.pixel_values for prompt in prompts if prompt.media.pixel_values is not None]
+        config, media = self.model.config, self._media(prompts)
+        pixels = [each.pixel_values for each in media if each.pixel_values is not None]
         if pixels:
-            grids = torch.stack([torch.as_tensor(p.media.grid_thw) for p in prompts if p.media.grid_thw is not None])
+            grids = torch.stack([torch.as_tensor(each.grid_thw) for each in media if each.grid_thw is not None])
             values = torch.cat([torch.as_tensor(each) for each in pixels]).to(self.device)
             features = self.model.model.get_video_features(values, grids.to(self.device)).pooler_output
             flat = _put(flat, flat_ids == config.video_token_id, torch.cat(list(features)))
-        mels = [torch.as_tensor(prompt.media.mel) for prompt in prompts if prompt.media.mel is not None]
+        mels = [torch.as_tensor(each.mel) for each in media if each.mel is not None]
         if mels:
             lengths = torch.tensor([mel.shape[1] for mel in mels])
-            padded = (
-                pad_sequence([mel.T for mel in mels], batch_first=True).transpose(1, 2).to(self.device)
-            )  # (B, M, F)
+            padded = pad_sequence([mel.T for mel in mels], batch_first=True).transpose(1, 2)  # (B, M, F)
             heard = (torch.arange(padded.shape[2]) < lengths[:, None]).to(self.device)
             padded = padded.to(self.device, self.model.dtype)
-            features = self.model.model.get_audio_features(
-                padded, feature_attention_mask=heard.long()
-            ).last_hidden_state
-            flat = _put(flat, flat_ids == config.audio_token_id, features)
-        positions = [self._positions(each, prompt) for each, prompt in zip(ids, prompts, strict=True)]
+            sound = self.model.model.get_audio_features(padded, feature_attention_mask=heard.long())
+            flat = _put(flat, flat_ids == config.audio_token_id, sound.last_hidden_state)
+        positions = [self._positions(*pair) for pair in zip(ids, media, strict=True)]
         return list(flat.split([len(each) for each in ids])), positions
 
-    def _positions(self, ids: Tensor, prompt: Prompt) -> Tensor:
-        grid, mel = prompt.media.grid_thw, prompt.media.mel
+    def _media(self, prompts: list[Prompt]) -> list[Prepared]:
+        at_hand = [prompt.media for prompt in prompts if isinstance(prompt.media, Prepared)]
+        if len(at_hand) == len(prompts):
+            return at_hand
+        assert self.loader is not None
+        return self.loader.take([prompt.clip_id for prompt in prompts])
+
+    def _positions(self, ids: Tensor, media: Prepared) -> Tensor:
+        grid, mel = media.grid_thw, media.mel
         positions, _ = self.model.model.get_rope_index(
             input_ids=ids[None],
             video_grid_thw=None if grid is None else torch.as_tensor(grid)[None],
@@ -263,24 +297,3 @@ def _put(flat: Tensor, places: Tensor, features: Tensor) -> Tensor:
     if int(places.sum()) != len(features):
         raise RuntimeError(f"{int(places.sum())} media tokens in the prompts, but {len(features)} tower states")
     return flat.masked_scatter(places[:, None], features.to(flat.dtype))
-
-
-def _align(rows: list[Tensor], lengths: list[int]) -> tuple[Tensor, Tensor]:
-    """Pad (T_i, ...) rows so that all prompts, of `lengths` tokens, end in one column: (B, T, ...) and (B, T)."""
-    longest = max(lengths)
-    tail = max(len(row) - length for row, length in zip(rows, lengths, strict=True))
-    padded = rows[0].new_zeros((len(rows), longest + tail, *rows[0].shape[1:]))
-    visible = torch.zeros(padded.shape[:2], dtype=torch.bool, device=padded.device)
-    for place, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-        start = longest - length
-        padded[place, start : start + len(row)] = row
-        visible[place, start : start + len(row)] = True
-    return padded, visible
-
-
-def _causal(visible: Tensor) -> Tensor:
-    """Return (B, 1, T, T): each token sees real tokens up to itself; padding sees itself, so that no row is empty."""
-    length = visible.shape[1]
-    earlier = torch.ones(length, length, dtype=torch.bool, device=visible.device).tril()
-    itself = torch.eye(length, dtype=torch.bool, device=visible.device)
-    return ((visible[:, None, :] & earlier) | itself)[:, None]

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omni_msa.answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
-from omni_msa.forward import Forward
+from omni_msa.answers import Sign, answer_ids, answer_tree, end_of_turn, parse_score, write_score
+from omni_msa.decoding import greedy
+from omni_msa.forward import Answers, Forward, Opened
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, Task
 
@@ -17,42 +18,73 @@ class Generation(Readout):
         task: with a tokenizer.
         decimals: digits after the point.
         num_tokens_max: of a decoded answer.
+        sign: always written, or only before negative scores.
+        constrained: decoding can write nothing but numbers in the label range, whole ones, whatever `num_tokens_max`.
     """
 
     decodes = True
 
-    def __init__(self, task: Task, decimals: int, num_tokens_max: int = 8) -> None:
+    def __init__(
+        self,
+        task: Task,
+        decimals: int,
+        num_tokens_max: int = 8,
+        sign: Sign = "always",
+        constrained: bool = False,
+    ) -> None:
         super().__init__()
         assert task.tokenizer is not None
         self.task = task
         self.tokenizer = task.tokenizer
         self.decimals = decimals
-        self.num_tokens_max = num_tokens_max
+        self.sign: Sign = sign
+        self.stop = end_of_turn(self.tokenizer)
+        tree = answer_tree(self.tokenizer, task.label_range, decimals, sign) if constrained else None
+        self.num_tokens_max = num_tokens_max if tree is None else tree.num_tokens_max
+        self.followers = None if tree is None else tree.followers()
 
     def answer(self, label: float) -> tuple[int, ...]:
         """Return the label's answer with its end of turn."""
-        text = write_score(label, self.decimals)
-        return (*answer_ids(self.tokenizer, text), end_of_turn(self.tokenizer))
+        return (*answer_ids(self.tokenizer, write_score(label, self.decimals, self.sign)), self.stop)
 
     def losses(self, forward: Forward, prompts: list[Prompt], labels: Tensor) -> Tensor:
         """Return each clip's mean cross-entropy over its answer tokens, (B,)."""
         answers = [self.answer(label) for label in labels.tolist()]
-        longest = max(map(len, answers))
-        targets = torch.full((len(answers), longest), -100)
-        for place, answer in enumerate(answers):
-            targets[place, : len(answer)] = torch.tensor(answer)
-        targets = targets.to(forward.device)
-        logits = forward.logits(
-            forward.states(prompts, answers)[:, :-1]
-        )  # (B, A, V): each state predicts the next token
-        losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
-        return losses.sum(-1) / (targets != -100).sum(-1)
+        return _answer_losses(forward, forward.states(prompts, answers), answers)
 
     def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
         """Decode greedily and read the first number."""
-        decoded = forward.decode(prompts, self.num_tokens_max, end_of_turn(self.tokenizer))
+        return self.read(forward, forward.open(prompts))
+
+    @torch.no_grad()
+    def predict_with_losses(
+        self, forward: Forward, prompts: list[Prompt], labels: Tensor
+    ) -> tuple[list[Prediction], Tensor]:
+        """Return what `predict` and `losses` do, reading each prompt once."""
+        opened = forward.open(prompts)
+        answers = [self.answer(label) for label in labels.tolist()]
+        losses = _answer_losses(forward, forward.answer_states(opened, answers), answers)
+        return self.read(forward, opened), losses
+
+    def read(self, forward: Forward, opened: Opened) -> list[Prediction]:
+        """Return the predictions of prompts that have been read."""
+        decoded = greedy(forward, opened, self.num_tokens_max, self.stop, self.followers)
         texts = [str(self.tokenizer.decode(ids)) for ids in decoded]
         return [parse_score(text, self.task.label_range) for text in texts]
+
+
+def _answer_losses(forward: Forward, states: Tensor, answers: Answers) -> Tensor:
+    """Return the mean cross-entropy over each answer's tokens, (B,), of states (B, 1 + A, D).
+
+    No prompt token counts, and the large product with the vocabulary is formed on answer positions only.
+    """
+    targets = torch.full((len(answers), max(map(len, answers))), -100)
+    for place, answer in enumerate(answers):
+        targets[place, : len(answer)] = torch.tensor(answer)
+    targets = targets.to(forward.device)
+    logits = forward.logits(states[:, :-1])  # (B, A, V): each state predicts the next token
+    losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
+    return losses.sum(-1) / (targets != -100).sum(-1)
 
 
 class ExpectedValue(Generation):
@@ -61,17 +93,18 @@ class ExpectedValue(Generation):
     Args:
         task: with a tokenizer.
         decimals: digits after the point, of the grid.
+        sign: of the answers of the grid.
     """
 
-    def __init__(self, task: Task, decimals: int) -> None:
-        super().__init__(task, decimals)
-        self.tree = answer_tree(self.tokenizer, task.label_range, decimals)
+    def __init__(self, task: Task, decimals: int, sign: Sign = "always") -> None:
+        super().__init__(task, decimals, sign=sign)
+        self.tree = answer_tree(self.tokenizer, task.label_range, decimals, sign)
 
     @torch.no_grad()
-    def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
-        """Return the expected score; `text` is the most probable answer of the grid."""
+    def read(self, forward: Forward, opened: Opened) -> list[Prediction]:
+        """Return the expected scores; `text` is the most probable answer of the grid."""
         tree = self.tree
-        scores = functional.log_softmax(forward.logits(forward.tree_states(prompts, tree.tokens, tree.parents)), dim=-1)
+        scores = functional.log_softmax(forward.logits(forward.tree_states(opened, tree.tokens, tree.parents)), dim=-1)
         columns = []
         for path in tree.paths:
             nodes, tokens = (list(part) for part in zip(*path, strict=True))
@@ -81,6 +114,6 @@ class ExpectedValue(Generation):
         best = weights.argmax(-1).tolist()
         expected = (weights * values).sum(-1).tolist()
         return [
-            Prediction(score, write_score(tree.values[place], self.decimals))
+            Prediction(score, write_score(tree.values[place], self.decimals, self.sign))
             for score, place in zip(expected, best, strict=True)
         ]

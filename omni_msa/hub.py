@@ -3,25 +3,27 @@
 Gigabytes are never downloaded without being asked for: where a checkpoint is missing, the message says the command.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omni_msa import checkpoint
 from omni_msa.errors import InputError, Problem
 from omni_msa.options import BackboneOptions
+from omni_msa.sizes import Dimensions
 
 if TYPE_CHECKING:
     from omni_msa.thinker import Backbone
 
-INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+_UNUSABLE = "the backbone's weights cannot be used"
 
 
-def find_checkpoint(repository: str, weights: str | None) -> Path | Problem:
-    """Return the folder of a checkpoint, or why there is none.
+def find_checkpoint(repository: str, weights: str | None, dimensions: Dimensions) -> Path | Problem:
+    """Return the folder of a checkpoint, or what is wrong with it; only configuration, index and headers are read.
 
     Args:
         repository: name on the hub.
         weights: local folder; None to look into the hub's cache on this machine.
+        dimensions: of the Thinker it must hold.
     """
     if weights is None:
         folder = _cached_snapshot(repository)
@@ -29,60 +31,59 @@ def find_checkpoint(repository: str, weights: str | None) -> Path | Problem:
             return _problem(repository, "the backbone's weights are not on this machine", "no cached copy")
     else:
         folder = Path(weights).expanduser()
-    missing = missing_files(folder)
+    try:
+        missing = checkpoint.missing_files(folder)
+    except ValueError as error:
+        return _problem(repository, _UNUSABLE, f"{folder}: {error}")
     if missing:
         what = "files of the backbone's weights are missing"
         return _problem(repository, what, f"{folder} lacks {', '.join(missing[:4])}{' ...' * (len(missing) > 4)}")
+    if faults := checkpoint.faults(folder, dimensions):
+        return _problem(repository, _UNUSABLE, f"{folder}: {'; '.join(faults)}")
     return folder
 
 
-def require_checkpoint(repository: str, weights: str | None) -> Path:
+def require_checkpoint(repository: str, weights: str | None, dimensions: Dimensions) -> Path:
     """Return the folder of a checkpoint; arguments as for `find_checkpoint`.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none that can be used.
     """
-    found = find_checkpoint(repository, weights)
+    found = find_checkpoint(repository, weights, dimensions)
     if isinstance(found, Problem):
         raise InputError(found)
     return found
 
 
-def build_from_checkpoint(repository: str, options: BackboneOptions, device: str) -> "Backbone":
+def build_from_checkpoint(repository: str, options: BackboneOptions, device: str, dimensions: Dimensions) -> "Backbone":
     """Build the Thinker of a Qwen2.5-Omni checkpoint; the Talker and the vocoder are not read.
 
     Args:
         repository: name on the hub.
         options: of the plug-in.
         device: "cpu" or "cuda".
+        dimensions: of the Thinker.
 
     Raises:
-        InputError: the checkpoint is not on this machine.
+        InputError: the checkpoint is not on this machine, or it cannot be used.
     """
     from transformers import AutoTokenizer
 
     from omni_msa.thinker import Backbone, load_thinker, special_ids
 
-    folder = str(require_checkpoint(repository, options.weights))
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    model = load_thinker(options, device, folder)
-    ids = special_ids(tokenizer)
+    folder = str(require_checkpoint(repository, options.weights, dimensions))
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        ids = special_ids(tokenizer)
+        model = load_thinker(options, device, folder)
+    except (ValueError, OSError) as error:  # what headers do not show: a tokenizer of another model, a bad value
+        raise InputError(_problem(repository, _UNUSABLE, f"{folder}: {error}")) from error
     # get_rope_index reads both; checkpoints of some versions do not have them.
     model.config.vision_start_token_id, model.config.vision_end_token_id = (
         ids["<|vision_bos|>"],
         ids["<|vision_eos|>"],
     )
     return Backbone(model, tokenizer, device, options.quantization)
-
-
-def missing_files(folder: Path) -> list[str]:
-    """Return the names of the files that a checkpoint folder lacks, all parts that its index lists included."""
-    wanted = ["config.json", "tokenizer.json"]
-    if (folder / INDEX).is_file():
-        wanted += sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-    else:
-        wanted.append(SINGLE)
-    return [name for name in wanted if not (folder / name).is_file()]
 
 
 def _cached_snapshot(repository: str) -> Path | None:

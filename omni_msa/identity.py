@@ -38,6 +38,8 @@ def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
         values["media"] = {name: value for name, value in values["media"].items() if name in used}
     if config.repeat:  # added to ids only where asked for: a first run is repeat 0
         values["repeat"] = config.repeat
+    if config.num_train_clips:  # likewise; of every trial, for all readouts learn from the training split
+        values["num_train_clips"] = config.num_train_clips
     if config.dropped_clips:  # other data; of every trial, whatever its readout uses
         values["dropped_clips"] = list(config.dropped_clips)
     return {"protocol": PROTOCOL_VERSION, "fingerprint": fingerprint, **values}

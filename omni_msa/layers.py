@@ -5,6 +5,8 @@ from typing import Literal
 import torch
 from torch import nn
 
+Norm = Literal["before", "inner", "after", "none"]
+
 
 class RegressionHead(nn.Module):
     """Hidden state to one number: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
@@ -13,16 +15,19 @@ class RegressionHead(nn.Module):
         hidden_size: width of the state.
         width: of the inner layer; 0 makes the head linear.
         dropout: probability in [0, 1).
-        norm: LayerNorm on the state ("before"), on the inner layer ("inner"), or nowhere ("none").
+        norm: LayerNorm on the state ("before"), on the inner layer before its ReLU ("inner") or behind it ("after"),
+            or nowhere ("none"); a linear head has no inner layer.
     """
 
-    def __init__(self, hidden_size: int, width: int, dropout: float, norm: Literal["before", "inner", "none"]) -> None:
+    def __init__(self, hidden_size: int, width: int, dropout: float, norm: Norm) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.LayerNorm(hidden_size)] if norm == "before" else []
         if width:
             layers.append(nn.Linear(hidden_size, width))
             layers += [nn.LayerNorm(width)] if norm == "inner" else []
-            layers += [nn.ReLU(), nn.Dropout(dropout)]
+            layers.append(nn.ReLU())
+            layers += [nn.LayerNorm(width)] if norm == "after" else []
+            layers.append(nn.Dropout(dropout))
         self.layers = nn.Sequential(*layers, nn.Linear(width or hidden_size, 1))
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:

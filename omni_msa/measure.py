@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from omni_msa import estimate, hardware, plugins, timing
+from omni_msa import estimate, hardware, memory, plugins, timing
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
 from omni_msa.files import write_json
@@ -79,7 +79,7 @@ def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
 
 def _check_card(config: TrialConfig) -> None:
     try:
-        Guard(patience_s=0.0).before(estimate.memory_gb(config))
+        Guard(patience_s=0.0).before(memory.memory_gb(config))
     except CardBusy as busy:
         raise InputError(Problem("a card is busy, so nothing can be measured", "--measure", str(busy))) from busy
 
@@ -177,7 +177,7 @@ def _fit(built: "Assembly") -> None:
     """Fit a closed-form readout on a few clips, so that it can predict."""
     assert built.forward is not None
     both = [clips[:NUM_CLIPS] for clips in (built.splits.train, built.splits.valid)]
-    for clips in both:
+    for clips in both if built.readout.uses_kept else ():
         built.forward.keep(built.prompts(clips), None, built.readout.decodes)
     train, valid = ((built.prompts(clips), built.labels(clips)) for clips in both)
     built.readout.fit(built.forward, train, valid, built.config.runtime.eval_batch)

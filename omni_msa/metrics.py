@@ -1,6 +1,7 @@
 """Numbers of one trial, by the field's conventions, and what a reader must know about each of them."""
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,6 +73,9 @@ _QUALITY = (
     Metric("f1_has0", "higher", "F1 has0", decimals=1, percent=True),
     Metric("acc2_non0", "higher", "Acc-2 non0", decimals=1, percent=True),
     Metric("f1_non0", "higher", "F1 non0", decimals=1, percent=True),
+    Metric("acc3", "higher", "Acc-3", decimals=1, percent=True),
+    Metric("acc2", "higher", "Acc-2", decimals=1, percent=True),
+    Metric("f1", "higher", "F1", decimals=1, percent=True),
     Metric("mae_parsable", "lower", "MAE parsable", "rate"),
 )
 _RATES = (
@@ -82,14 +86,30 @@ _RATES = (
 _COSTS = (
     Metric("train_s", "lower", "Training", "cost", 1, unit="s"),
     Metric("latency_s", "lower", "Latency", "cost", 3, unit="s"),
+    Metric("latency_p95_s", "lower", "Latency p95", "cost", 3, unit="s"),
+    Metric("latency_model_s", "lower", "Latency, model", "cost", 3, unit="s"),
+    Metric("latency_model_p95_s", "lower", "Latency, model p95", "cost", 3, unit="s"),
     Metric("peak_memory_gb", "lower", "Peak memory", "cost", 2, unit="GB"),
+    Metric("peak_memory_inference_gb", "lower", "Peak memory of inference", "cost", 2, unit="GB"),
     Metric("trainable_parameters", "none", "Trainable parameters", "cost", count=True),
 )
 METRICS: dict[str, Metric] = {metric.name: metric for metric in (*_QUALITY, *_RATES, *_COSTS)}
 
+HEADLINES: dict[str, tuple[str, ...]] = {
+    "mosi": ("mae", "corr", "acc7", "acc2_non0", "f1_non0"),
+    "sims": ("mae", "corr", "acc5", "acc3", "acc2", "f1"),
+    "plain": ("mae", "corr"),
+}
+"""The conventions by which a dataset's scores can be judged, and the metrics of each that tables show."""
+_SIMS_EDGES = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
+
 
 def compute(
-    labels: ArrayLike, scores: ArrayLike, parsed: ArrayLike | None = None, in_range: ArrayLike | None = None
+    labels: ArrayLike,
+    scores: ArrayLike,
+    parsed: ArrayLike | None = None,
+    in_range: ArrayLike | None = None,
+    conventions: str = "mosi",
 ) -> dict[str, float]:
     """Compute all metrics of one split's predictions.
 
@@ -98,6 +118,8 @@ def compute(
         scores: predicted sentiment, float (N,), finite; an unparsable answer is scored 0.0 by its readout.
         parsed: bool (N,), whether a number was found in the answer; None for readouts that do not decode.
         in_range: bool (N,), whether the number lay in the label range; None for readouts that do not decode.
+        conventions: one of `HEADLINES`: "mosi" has accuracies over classes from -3 to 3, "sims" over classes from -1
+            to 1 after clipping to them, "plain" has none.
 
     Returns:
         Metric name to value; shares in [0, 1]. Undefined is NaN: the correlation with a constant, `non0` metrics when
@@ -107,16 +129,48 @@ def compute(
         ValueError: no items, different lengths, or a label or score that is not finite.
     """
     true, score = _checked(labels, scores)
+    rates = _rates(true, score, parsed, in_range)
+    if conventions == "sims":
+        true, score = np.clip(true, -1, 1), np.clip(score, -1, 1)
+    values = {"mae": float(np.mean(np.abs(score - true))), "corr": _correlation(true, score)}
+    return {**values, **_CLASSES[conventions](true, score), **rates}
+
+
+def _mosi_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict[str, float]:
     non0 = true != 0
-    values = {
-        "mae": float(np.mean(np.abs(score - true))),
-        "corr": _correlation(true, score),
+    return {
         "acc7": _class_accuracy(true, score, bound=3),
         "acc5": _class_accuracy(true, score, bound=2),
-        **_binary(true >= 0, score >= 0, "has0"),
-        **_binary(true[non0] > 0, score[non0] > 0, "non0"),
+        **_binary(true >= 0, score >= 0, "_has0"),
+        **_binary(true[non0] > 0, score[non0] > 0, "_non0"),
     }
-    return values | _rates(true, score, parsed, in_range)
+
+
+def _sims_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict[str, float]:
+    """As github.com/thuiar/MMSA for CH-SIMS: a class ends at its upper edge, so 0 is negative of two classes."""
+    classes = {
+        name: [np.digitize(array, edges, right=True) for array in (true, score)] for name, edges in _SIMS_EDGES.items()
+    }
+    values = {name: float(np.mean(both[0] == both[1])) for name, both in classes.items()}
+    return values | _binary(true > 0, score > 0, "")
+
+
+def _plain_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict[str, float]:
+    return {}
+
+
+_CLASSES = {"mosi": _mosi_classes, "sims": _sims_classes, "plain": _plain_classes}
+
+
+def metrics_of(conventions: str) -> tuple[str, ...]:
+    """Return the names of the metrics of quality by some conventions (one of `HEADLINES`)."""
+    return tuple(compute([0.0], [0.0], conventions=conventions))
+
+
+def headline(computed: Collection[str]) -> list[str]:
+    """Return the metrics of quality that a table shows, given which are there: those of every complete convention."""
+    shown = [names for names in HEADLINES.values() if set(names) <= set(computed)] or [HEADLINES["mosi"]]
+    return list(dict.fromkeys(name for names in shown for name in names))
 
 
 def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -146,13 +200,13 @@ def _class_accuracy(true: NDArray[np.float64], score: NDArray[np.float64], bound
 def _binary(true: NDArray[np.bool_], score: NDArray[np.bool_], suffix: str) -> dict[str, float]:
     """Accuracy, and F1 of both classes weighted by the number of *true* items (F1 is not symmetric)."""
     if not len(true):
-        return {f"acc2_{suffix}": math.nan, f"f1_{suffix}": math.nan}
+        return {f"acc2{suffix}": math.nan, f"f1{suffix}": math.nan}
     f1 = 0.0
     for positive in (True, False):
         num_hits = int(np.sum((true == positive) & (score == positive)))
         num_named = int(np.sum(true == positive)) + int(np.sum(score == positive))
         f1 += float(np.mean(true == positive)) * (2 * num_hits / num_named if num_named else 0.0)
-    return {f"acc2_{suffix}": float(np.mean(true == score)), f"f1_{suffix}": f1}
+    return {f"acc2{suffix}": float(np.mean(true == score)), f"f1{suffix}": f1}
 
 
 def _rates(

@@ -12,6 +12,7 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.estimate import dimensions, uses
 from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, Status
+from omni_msa.memory import LargestTrial, largest
 from omni_msa.options import DatasetOptions
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.slots import Slots, choose
@@ -65,11 +66,13 @@ class Plan:
         refusals: what stops a run of the trials that are missing.
         is_readable: False if a dataset could not be identified: then nothing is known about what is done.
         models: counts of every distinct backbone and adapter.
+        largest: the trial that takes most memory, None if none has a backbone.
         slots: how many trials run at once, and on which cards.
         expected: time of the trials that are missing.
         costs: what is expected of each of them, by its id.
         retry: whether failed trials are run again.
         stores: the bad clips of each dataset, where the sweep drops them.
+        data_notes: what a reader of the results must know of these copies of the corpora.
     """
 
     sweep: Sweep
@@ -83,6 +86,8 @@ class Plan:
     costs: Mapping[str, Cost]
     retry: bool = False
     stores: Mapping[DatasetOptions, quarantine.Store] = field(default_factory=dict)
+    data_notes: tuple[str, ...] = ()
+    largest: LargestTrial | None = None
 
     def missing(self) -> list[PlannedTrial]:
         """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`."""
@@ -137,7 +142,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         retry: count failed trials among those to run.
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
-    prints, problems = _fingerprints(sweep)
+    prints, problems, notes = _fingerprints(sweep)
     stores = quarantine.look_up(sweep, ledger, prints)
     sweep = quarantine.apply(sweep, stores)
     trials = _trials(sweep, ledger, prints)
@@ -151,7 +156,21 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     each = timing.costs(left, ledger, known)
     expected = timing.total(each, min(places.num, max(1, len(left))))
     by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
-    return Plan(sweep, ledger, tuple(trials), refusals, not problems, models, places, expected, by_id, retry, stores)
+    return Plan(
+        sweep,
+        ledger,
+        tuple(trials),
+        refusals,
+        not problems,
+        models,
+        places,
+        expected,
+        by_id,
+        retry,
+        stores,
+        notes,
+        largest((cell.label, cell.config) for cell in sweep.cells),
+    )
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
@@ -166,17 +185,20 @@ def _running(trials: Iterable[PlannedTrial]) -> set[int]:
     return {trial.status.pid for trial in trials if trial.status.state == "running" and trial.status.host == here}
 
 
-def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem]]:
+def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem], tuple[str, ...]]:
     """Identify each dataset once; one that cannot be read gets a stand-in, so that trials can still be counted."""
     prints: dict[DatasetOptions, str] = {}
     problems: list[Problem] = []
+    notes: list[str] = []
     for options in dict.fromkeys(cell.config.dataset for cell in sweep.cells):
+        plugin, root = plugins.load("datasets", options.name), preflight.root_of(options)
         try:
-            prints[options] = plugins.load("datasets", options.name).fingerprint(preflight.root_of(options), options)
+            prints[options] = plugin.fingerprint(root, options)
+            notes += plugin.notes(root, options) if hasattr(plugin, "notes") else []
         except InputError as error:
             prints[options] = f"unreadable {options.model_dump_json()}"
             problems += error.problems
-    return prints, problems
+    return prints, problems, tuple(dict.fromkeys(notes))
 
 
 def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> list[PlannedTrial]:
@@ -231,7 +253,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "counts": {**plan.counts(), "missing": len(plan.missing())},
         "num_slots": plan.num_slots,
         "slots": {"num_gpus": plan.slots.num_gpus, "visible_devices": plan.slots.visible_devices},
-        "notes": list(plan.slots.notes),
+        "notes": [*plan.slots.notes, *plan.data_notes],
         "expected": {
             "seconds": expected.seconds,
             "hours": plan.hours(expected.work_s),
@@ -240,6 +262,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         },
         "cells": [{"cell": cell, "hours": hours} for cell, hours in plan.cell_hours().items()],
         "models": [vars(model) for model in plan.models],
+        "memory_gb": {"total": plan.largest.memory.total, **vars(plan.largest.memory)} if plan.largest else None,
         "would_refuse": [vars(problem) for problem in plan.refusals],
         "trials": [_trial_json(trial, plan) for trial in plan.trials],
     }

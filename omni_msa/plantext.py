@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from omni_msa.memory import LargestTrial
 from omni_msa.plan import ModelSize, Plan, PlannedTrial, last_line
 from omni_msa.progress import duration
 
@@ -11,9 +12,14 @@ _SHOWN = {"pending": "missing"}
 
 def plan_text(plan: Plan) -> str:
     """Return what would run: counts, sizes, a table of cells, time and cost, and what a run would refuse."""
-    lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models), ""]
+    lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models)]
+    lines += [*([_memory_text(plan.largest)] if plan.largest else []), ""]
     lines += _table([(*_HEADINGS, plan.hours_of), *_cell_rows(plan)])
-    lines += ["", _time_text(plan, len(plan.missing())), *(f"note: {note}" for note in plan.slots.notes)]
+    lines += [
+        "",
+        _time_text(plan, len(plan.missing())),
+        *(f"note: {note}" for note in (*plan.slots.notes, *plan.data_notes)),
+    ]
     if not plan.is_readable:
         lines.append("the data cannot be read, so what is done already is not known")
     if plan.refusals:
@@ -42,6 +48,12 @@ def _model_text(model: ModelSize) -> str:
         return f"{text}, no adapter"
     share = model.num_trainable / (model.num_parameters + model.num_trainable)
     return f"{text}; adapter {model.adapter}: {model.num_trainable:,} trainable parameters ({share:.2%})"
+
+
+def _memory_text(largest: LargestTrial) -> str:
+    place = "of a card" if largest.on_card else "of the host"
+    which = f"at most, with clips of {largest.clip_s:g} s, {largest.how} ({largest.cell})"
+    return f"memory {place}: {largest.memory}, {which}"
 
 
 def _time_text(plan: Plan, num_left: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from omni_msa import prepared
 from omni_msa.clip import Clip
@@ -13,11 +13,14 @@ from omni_msa.config import MEDIA_OPTIONS, MediaConfig
 from omni_msa.errors import InputError
 from omni_msa.media import BadMedia
 from omni_msa.pool import Limits, ProcessDied, num_cores, run_jobs
-from omni_msa.prepared import Prepared, content_address, file_digest, file_of
+from omni_msa.prepared import Prepared, Sizes, content_address, file_digest, file_of
 from omni_msa.quarantine import Fault
+from omni_msa.shelf import Shelf
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]
+Call = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
+"""Calls a function with arguments in another process and returns what it returns: `pool.JobPool.call`."""
 Owner = tuple[str, str]
 """A clip's id and one of its modalities."""
 JOBS_PER_WORKER = 8  # starting a process costs as much as some jobs
@@ -43,6 +46,7 @@ class PreparedClips:
         media: the options they were prepared with.
         faults: what cannot be used, and why.
         limits: for decoding one file.
+        shelf: where they are kept.
     """
 
     clips: Mapping[str, Clip]
@@ -50,17 +54,19 @@ class PreparedClips:
     media: MediaConfig
     faults: tuple[Fault, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    shelf: Shelf = field(default_factory=Shelf, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
         """SHA-256 over the addresses in order: equal digests, equal inputs in equal order."""
         return hashlib.sha256("\n".join(self.addresses.values()).encode()).hexdigest()
 
-    def load(self, clip_id: str) -> Prepared:
-        """Read a clip's inputs; a file that is damaged or gone is built again.
+    def load(self, clip_id: str, call: Call | None = None) -> Prepared:
+        """Read a clip's inputs; a file that is damaged or gone is built again, in another process.
 
         Args:
             clip_id: of one of the clips.
+            call: runs a job in another process; by default one is started for it.
 
         Raises:
             KeyError: no such clip.
@@ -68,12 +74,12 @@ class PreparedClips:
         """
         inputs = Prepared()
         for modality in self._modalities(clip_id):
-            part = self._read(clip_id, modality, prepared.read_file)
+            part = self._read(clip_id, modality, self.shelf.read, prepared.read_file, call)
             inputs = replace(inputs, **{name: value for name, value in vars(part).items() if value is not None})
         return inputs
 
-    def num_tokens(self, clip_id: str) -> int:
-        """Return how many tokens the audio and vision towers make of a clip; the arrays are not read.
+    def sizes(self, clip_id: str) -> Sizes:
+        """Return how many tokens the towers make of a clip; the arrays are not read.
 
         Args:
             clip_id: of one of the clips.
@@ -81,33 +87,48 @@ class PreparedClips:
         Raises:
             KeyError, BadClip: as `load`.
         """
-        return sum(self._read(clip_id, modality, prepared.count_tokens) for modality in self._modalities(clip_id))
+        sizes = Sizes()
+        for modality in self._modalities(clip_id):
+            part = self._read(clip_id, modality, self.shelf.sizes, prepared.read_sizes, None)
+            sizes = replace(sizes, **{name: value for name, value in vars(part).items() if value})
+        return sizes
+
+    def has_media(self, clip_id: str) -> bool:
+        """Return whether a clip has sound or picture here, and so arrays to load."""
+        return bool(self._modalities(clip_id))
 
     def _modalities(self, clip_id: str) -> list[str]:
         self.clips[clip_id]  # an unknown clip must not pass for one without media
         return [modality for modality in MEDIA_OPTIONS if (clip_id, modality) in self.addresses]
 
-    def _read(self, clip_id: str, modality: str, read: Callable[[Path], T]) -> T:
+    def _read(
+        self,
+        clip_id: str,
+        modality: str,
+        read: Callable[[str], T],
+        read_file: Callable[[Path], T],
+        call: Call | None,
+    ) -> T:
         clip, expected = self.clips[clip_id], self.addresses[clip_id, modality]
         try:
-            return read(file_of(expected))
+            return read(expected)
         except ValueError:
-            self._build_again(clip, modality, expected)
-        return read(file_of(expected))
+            return self.shelf.build(expected, lambda file: self._build(clip, modality, file, call), read_file)
 
-    def _build_again(self, clip: Clip, modality: str, expected: str) -> None:
+    def _build(self, clip: Clip, modality: str, file: Path, call: Call | None) -> None:
         try:
             source = _source(clip, modality)
-            if address(clip, modality, self.media) != expected:
+            if address(clip, modality, self.media) != self.addresses[clip.id, modality]:
                 raise BadMedia(source, "the file changed while it was in use")
             # In another process, as all decoding: whatever it does to itself, the trial goes on or says why not.
-            (error,) = run_jobs(
-                prepared.build_file, [(source, modality, self.media, file_of(expected))], 1, _nothing, self.limits
-            )
-        except BadMedia as bad:
-            error = bad
+            (call or self._call_once)(prepared.build_file, (source, modality, self.media, file))
+        except Exception as error:
+            raise BadClip.of([_fault(clip, modality, error, self.limits)]) from error
+
+    def _call_once(self, function: Callable[..., Any], job: tuple[Any, ...]) -> None:
+        (error,) = run_jobs(function, [job], 1, _nothing, self.limits)
         if error is not None:
-            raise BadClip.of([_fault(clip, modality, error, self.limits)])
+            raise error
 
 
 def _nothing() -> None:
@@ -139,6 +160,8 @@ def prepare(
 ) -> PreparedClips:
     """Build the prepared inputs that are missing on disk, in other processes; start none if nothing is missing.
 
+    Where the disk's share is limited, each clip is built once, and of this corpus as much is kept as there is room for.
+
     Args:
         clips: with unique ids.
         modalities: text (needs nothing), audio, video.
@@ -151,13 +174,15 @@ def prepare(
         what can be used; `faults` has every clip whose file is missing, damaged, silent or black, or whose decoding
         crashes, hangs or takes too much memory.
     """
-    limits = Limits(seconds_max)
+    limits, shelf = Limits(seconds_max), Shelf()
     media_modalities = [modality for modality in MEDIA_OPTIONS if modality in modalities]
     addresses, faults = _addresses(clips, media_modalities, media, progress)
-    faults += _build_missing({clip.id: clip for clip in clips}, addresses, media, progress, num_workers, limits)
+    built = PreparedClips({clip.id: clip for clip in clips}, addresses, media, (), limits, shelf)
+    faults += _build_missing(built, progress, num_workers)
+    shelf.make_room(spared=frozenset(addresses.values()))
     bad = {(fault.clip_id, fault.modality) for fault in faults}
     good = {owner: address for owner, address in addresses.items() if owner not in bad}
-    return PreparedClips({clip.id: clip for clip in clips}, good, media, tuple(faults), limits)
+    return replace(built, addresses=good, faults=tuple(faults))
 
 
 def _addresses(
@@ -180,34 +205,32 @@ def _addresses(
     return addresses, faults
 
 
-def _build_missing(
-    clips: Mapping[str, Clip],
-    addresses: Mapping[Owner, str],
-    media: MediaConfig,
-    progress: Progress | None,
-    num_workers: int | None,
-    limits: Limits,
-) -> list[Fault]:
-    missing = _missing(addresses)
+def _build_missing(inputs: PreparedClips, progress: Progress | None, num_workers: int | None) -> list[Fault]:
+    missing = _missing(inputs.addresses, inputs.shelf)
+    keys, wanted = list(missing), frozenset(inputs.addresses.values())
     jobs = []
     for key, ((clip_id, modality), *_) in missing.items():
-        jobs.append((_source(clips[clip_id], modality), modality, media, file_of(key)))
+        jobs.append((_source(inputs.clips[clip_id], modality), modality, inputs.media, file_of(key)))
     numbers = count(1)
 
     def on_done() -> None:
         if progress:
             progress("preparing sound and picture", next(numbers), len(jobs))
 
-    errors = run_jobs(prepared.build_file, jobs, num_workers or _num_workers(len(jobs)), on_done, limits)
+    def on_result(number: int, _: None) -> None:
+        inputs.shelf.added(keys[number], spared=wanted)
+
+    workers = num_workers or _num_workers(len(jobs))
+    errors = run_jobs(prepared.build_file, jobs, workers, on_done, inputs.limits, on_result)
     failed = [(owner, error) for owners, error in zip(missing.values(), errors, strict=True) for owner in owners]
-    return [_fault(clips[clip_id], modality, error, limits) for (clip_id, modality), error in failed if error]
+    return [_fault(inputs.clips[name], modality, error, inputs.limits) for (name, modality), error in failed if error]
 
 
-def _missing(addresses: Mapping[Owner, str]) -> dict[str, list[Owner]]:
+def _missing(addresses: Mapping[Owner, str], shelf: Shelf) -> dict[str, list[Owner]]:
     owners: dict[str, list[Owner]] = {}  # clips that share a file share the work
     for owner, key in addresses.items():
         owners.setdefault(key, []).append(owner)
-    return {key: owners[key] for key in owners if not file_of(key).is_file()}
+    return {key: owners[key] for key in owners if not shelf.has(key)}
 
 
 def _num_workers(num_jobs: int) -> int:
@@ -222,16 +245,23 @@ def _source(clip: Clip, modality: str) -> Path:
 
 
 def _fault(clip: Clip, modality: str, error: BaseException, limits: Limits | None = None) -> Fault:
-    """Say why a clip cannot be used; an error that is not the clip's is raised."""
-    limits = limits or Limits()
-    if isinstance(error, BadMedia):
-        reason = error.reason
-    elif isinstance(error, TimeoutError):
-        reason = f"decoding it takes more than {limits.seconds:g} s (runtime.clip_seconds_max)"
-    elif isinstance(error, MemoryError):
-        reason = f"decoding it takes more than {limits.memory_gb:g} GB"
-    elif isinstance(error, ProcessDied):
-        reason = f"decoding it kills the process ({error})"
-    else:
-        raise error
+    reason = reason_of(error, limits or Limits())
     return Fault(clip.id, clip.split, modality, reason, str(getattr(clip, modality) or ""))
+
+
+def reason_of(error: BaseException, limits: Limits) -> str:
+    """Return why a file cannot be decoded, in words.
+
+    Args:
+        error: what decoding it in another process ended with; one that is not the file's is raised.
+        limits: that it had to keep.
+    """
+    if isinstance(error, BadMedia):
+        return error.reason
+    if isinstance(error, TimeoutError):
+        return f"decoding it takes more than {limits.seconds:g} s (runtime.clip_seconds_max)"
+    if isinstance(error, MemoryError):
+        return f"decoding it takes more than {limits.memory_gb:g} GB"
+    if isinstance(error, ProcessDied):
+        return f"decoding it kills the process ({error})"
+    raise error

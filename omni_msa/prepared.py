@@ -42,6 +42,18 @@ class Prepared:
         return 0 if self.mel is None else media.num_audio_tokens(self.mel.shape[1])
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """How many tokens the towers make of one clip: enough for its prompt, while the arrays stay on disk.
+
+    Args:
+        num_video_tokens, num_audio_tokens: 0 where the modality is not used.
+    """
+
+    num_video_tokens: int = 0
+    num_audio_tokens: int = 0
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, in hex.
 
@@ -142,7 +154,7 @@ def as_inputs(arrays: dict[str, NDArray[Any]]) -> Prepared:
     return Prepared(media.normalise_patches(arrays["patches"]), arrays["grid_thw"])
 
 
-def count_tokens(file: Path) -> int:
+def read_sizes(file: Path) -> Sizes:
     """Return how many tokens a prepared input makes, reading little more than the file's header.
 
     Raises:
@@ -153,8 +165,8 @@ def count_tokens(file: Path) -> int:
     try:
         with safe_open(file, "np") as arrays:
             if "mel" in arrays.keys():  # noqa: SIM118 (not a mapping)
-                return media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1])
-            return media.num_video_tokens(arrays.get_tensor("grid_thw"))
+                return Sizes(num_audio_tokens=media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
+            return Sizes(num_video_tokens=media.num_video_tokens(arrays.get_tensor("grid_thw")))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: {error}") from error
 

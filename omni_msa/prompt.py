@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omni_msa.clip import Clip
-from omni_msa.prepared import Prepared
+from omni_msa.prepared import Prepared, Sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -28,20 +28,22 @@ class Prompt:
         clip_id: the clip.
         token_ids: the whole prompt up to and including the generation prompt; each media token stands once for
             every state its tower puts there.
-        media: prepared inputs of the modalities in use.
+        media: prepared inputs of the modalities in use; or only their sizes, and a loader has the arrays.
         address: names the media's content, "" without media.
+        text_span: from which token to before which one the transcript stands; empty without it.
     """
 
     clip_id: str
     token_ids: tuple[int, ...]
-    media: Prepared
+    media: Prepared | Sizes
     address: str = ""
+    text_span: tuple[int, int] = (0, 0)
 
 
 def build_prompt(
     clip: Clip,
     modalities: tuple[str, ...],
-    media: Prepared,
+    media: Prepared | Sizes,
     address: str,
     tokenizer: "PreTrainedTokenizerFast",
     label_range: tuple[float, float],
@@ -51,7 +53,7 @@ def build_prompt(
     Args:
         clip: its transcript is used if "text" is among the modalities.
         modalities: which of text, audio, video the prompt has.
-        media: prepared inputs; a modality that is off is None there.
+        media: prepared inputs, or their sizes; a modality that is off is None there, or 0.
         address: names the content of `media`.
         tokenizer: knows the special tokens of the template.
         label_range: lowest and highest score, told in the question.
@@ -62,12 +64,14 @@ def build_prompt(
     if "audio" in modalities:
         user += "<|audio_bos|>" + "<|AUDIO|>" * media.num_audio_tokens + "<|audio_eos|>"
     token_ids = _encode(tokenizer, user)
+    start = len(token_ids)
     if "text" in modalities:
         token_ids += _encode(tokenizer, f"Transcript: {clip.transcript}\n", literal=True)
+    text_span = (start, len(token_ids))
     low, high = label_range
     question = QUESTION.format(low=low, high=high)
     token_ids += _encode(tokenizer, f"{question}{END_OF_TURN}\n<|im_start|>assistant\n")
-    return Prompt(clip.id, tuple(token_ids), media, address)
+    return Prompt(clip.id, tuple(token_ids), media, address, text_span)
 
 
 def _encode(tokenizer: "PreTrainedTokenizerFast", text: str, literal: bool = False) -> list[int]:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from omni_msa.thinker import Backbone
 
 
+_AUDIO = AudioDimensions(hidden_size=1280, num_layers=32, num_heads=20, intermediate_size=5120)
+_VISION = VisionDimensions(
+    hidden_size=1280, num_layers=32, num_heads=16, intermediate_size=3420, full_attention_layers=(7, 15, 23, 31)
+)
+
+
 class QwenOmniOptions(BackboneOptions):
     """Four-bit weights and bfloat16 products, unless said otherwise."""
 
@@ -27,23 +33,21 @@ class QwenOmni:
 
     Args:
         repository: name on the hub.
-        text: shape of the text tower.
+        text, audio, vision: shape of the three towers; both encoders are the same in all sizes.
     """
 
     repository: str
     text: TextDimensions
+    audio: AudioDimensions = _AUDIO
+    vision: VisionDimensions = _VISION
 
     def dimensions(self, options: BackboneOptions) -> Dimensions:
         """Return the backbone's shape."""
-        audio = AudioDimensions(hidden_size=1280, num_layers=32, num_heads=20, intermediate_size=5120)
-        vision = VisionDimensions(
-            1280, num_layers=32, num_heads=16, intermediate_size=3420, full_attention_layers=(7, 15, 23, 31)
-        )
-        return Dimensions(self.text, audio, vision)
+        return Dimensions(self.text, self.audio, self.vision)
 
     def check(self, options: BackboneOptions) -> list[Problem]:
-        """Return what would stop `build`, without downloading: the checkpoint is not on this machine."""
-        found = find_checkpoint(self.repository, options.weights)
+        """Return what would stop `build`: the checkpoint is not on this machine, torn, or another model's."""
+        found = find_checkpoint(self.repository, options.weights, self.dimensions(options))
         return [found] if isinstance(found, Problem) else []
 
     def fetch(self, options: BackboneOptions, progress: Callable[[str, int, int], None] | None = None) -> None:
@@ -52,7 +56,7 @@ class QwenOmni:
         Raises:
             InputError: they are not; says the command that downloads them.
         """
-        require_checkpoint(self.repository, options.weights)
+        require_checkpoint(self.repository, options.weights, self.dimensions(options))
 
     def build(
         self, options: BackboneOptions, device: str, progress: Callable[[str, int, int], None] | None = None
@@ -67,4 +71,4 @@ class QwenOmni:
         Raises:
             InputError: as `fetch`.
         """
-        return build_from_checkpoint(self.repository, options, device)
+        return build_from_checkpoint(self.repository, options, device, self.dimensions(options))

@@ -11,7 +11,8 @@ from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, shorten
 
-SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "repeat", "dropped_clips"))
+_NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips")
+SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in _NO_SECTIONS)
 COMMAND_LINE = "command line"
 _KEYS_WITH_DOTS = ("axes.", "compare.against.")  # below these a whole path, as adapter.rank, is one key
 
@@ -46,7 +47,7 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     """Read a sweep file, the profile it names and the overrides. What is wrong in them is collected, not raised.
 
     Args:
-        path: the YAML file; its profile lies in `profiles/` beside it.
+        path: the YAML file; its profile lies in `profiles/` beside it, or beside its folder.
         overrides: `key=value` settings, the key a dotted path, the value YAML.
         default_profile: taken where none is named.
 
@@ -59,13 +60,19 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     settings.layers = [(COMMAND_LINE, assigned), (str(path), data)]
     settings.own = {key: value for key, value in data.items() if key not in SECTIONS}
     _assign_all(settings, settings.own, assigned, sections=False)
-    _read_profile(path.parent / "profiles", settings.own.get("profile", default_profile), settings)
+    _read_profile(_profiles(path), settings.own.get("profile", default_profile), settings)
     for where, values in reversed(settings.layers[1:]):
         for section in (name for name in SECTIONS if name in values):
             if _check_shape(section, values[section], where, settings.problems):
                 overlay(settings.base, section, values[section])
     _assign_all(settings, settings.base, assigned, sections=True)
     return settings
+
+
+def _profiles(path: Path) -> Path:
+    """Return the folder of profiles: beside the sweep file, or one folder above for sweeps that are kept in groups."""
+    above = path.absolute().parent.parent / "profiles"
+    return above if above.is_dir() and not (path.parent / "profiles").is_dir() else path.parent / "profiles"
 
 
 def overlay(base: dict[str, Any], section: str, values: Any) -> None:

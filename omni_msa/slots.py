@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from omni_msa import estimate, gpus, hardware
+from omni_msa import estimate, gpus, hardware, memory
 from omni_msa.config import RuntimeConfig, TrialConfig
 from omni_msa.errors import Problem
 from omni_msa.gpus import Card
@@ -76,7 +76,16 @@ def _on_cards(
     num_per_card = gpus.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
     num, note = hardware.num_slots_on_cards(runtime.trials_at_once, len(usable), num_per_card)
     visible = gpus.visible_devices(usable) if len(usable) < len(found) else None
-    return Slots(num, len(usable), visible, (*notes, *_noted(note)))
+    tight = "" if is_known else _tight(min(card.total_gb for card in usable), kinds)
+    return Slots(num, len(usable), visible, (*notes, *_noted(tight), *_noted(note)))
+
+
+def _tight(card_gb: float, configs: Sequence[TrialConfig]) -> str:
+    """Return a warning where a card may be too small for the longest clips, which the refusal does not count."""
+    most_gb = max(memory.plan_memory(config).total for config in configs)
+    if most_gb <= card_gb:
+        return ""
+    return f"the longest clips may take {most_gb:.1f} GB, and the smallest card has {card_gb:.1f} GB"
 
 
 def _kinds(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -97,7 +106,7 @@ def measured_peak_gb(config: TrialConfig, known: Mapping[str, Known]) -> float |
 def needed_on_card_gb(config: TrialConfig, known: Mapping[str, Known]) -> float:
     """Return the memory that a card must have for a trial, in GB: by a measured peak, else by the estimate."""
     peak = measured_peak_gb(config, known)
-    return estimate.memory_gb(config) if peak is None else peak
+    return memory.memory_gb(config) if peak is None else peak
 
 
 def usable_cards(
@@ -139,7 +148,7 @@ def _busy(card: Card, needed_gb: float, ours: Collection[int]) -> Problem:
 def _host_problems(configs: Sequence[TrialConfig], num_slots: int) -> tuple[Problem, ...]:
     """On the CPU all trials share the host's memory."""
     num = min(num_slots, len(configs))
-    needed = num * max(estimate.host_memory_gb(config) for config in _kinds(configs))
+    needed = num * max(memory.host_memory_gb(config) for config in _kinds(configs))
     free = hardware.available_memory_gb()
     if free >= needed:
         return ()

@@ -1,7 +1,5 @@
 """The tables of a sweep: Markdown, CSV, LaTeX, and the terminal. Numbers in, text out."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from omni_msa import reported
 from omni_msa.aggregate import PairedDifference, TrialRow, axis_text, cell_rows, trial_rows
-from omni_msa.files import write_json, write_text
-from omni_msa.metrics import METRICS
+from omni_msa.files import csv_text, write_json, write_text
+from omni_msa.metrics import METRICS, headline
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-QUALITY = ("mae", "corr", "acc7", "acc2_non0", "f1_non0")
 RATES = ("unparsable_rate", "zero_rate")
-COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")
+COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")
 DASH = "\N{EN DASH}"
 _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
 _TEX = str.maketrans(
@@ -53,11 +50,11 @@ def write_tables(
     human: Mapping[str, float] | None = None,
     dataset: str = "",
 ) -> list[Path]:
-    """Write `table.md`, `table.csv`, `table.tex`, `aggregate.json` and `trials.csv`, each in one step.
+    """Write `table.md`, `.csv`, `.tex`, `aggregate.json`, `trials.csv` and, if any are, `dropped_clips.csv`.
 
     Args:
         folder: `mlruns/reports/<sweep>/`, made if missing.
-        aggregate: what `aggregate.aggregate` returned, its metrics those of the test split and the costs.
+        aggregate: what `aggregate.aggregate` returned, of test and costs; may have `notes` and `dropped_clips`.
         trials: every trial of the plan.
         differences: what `aggregate.compare` returned.
         human: metrics of a human rater, or None.
@@ -69,10 +66,13 @@ def write_tables(
     grid = build_grid(aggregate, human, dataset)
     texts = {
         "table.md": markdown(aggregate, grid, differences),
-        "table.csv": _csv(_flat_rows(aggregate, human, dataset)),
+        "table.csv": csv_text(_flat_rows(aggregate, human, dataset)),
         "table.tex": latex(grid),
-        "trials.csv": _csv(trial_rows(trials)),
+        "trials.csv": csv_text(trial_rows(trials)),
     }
+    (folder / "dropped_clips.csv").unlink(missing_ok=True)
+    if aggregate.get("dropped_clips"):
+        texts["dropped_clips.csv"] = csv_text(aggregate["dropped_clips"])
     for name, text in texts.items():
         write_text(folder / name, text)
     paired = [{**asdict(difference), "n": difference.n} for difference in differences]
@@ -108,14 +108,14 @@ def build_grid(
         rows.append([Entry("human rater"), *[Entry("")] * (len(axes) - 1), Entry(DASH)])
         rows[-1] += [Entry(METRICS[name].show(human.get(name))) for name in names]
     headings = [*axes, "seeds", *(METRICS[name].heading + _ARROWS[METRICS[name].better] for name in names)]
-    grid = Grid(headings, rows, _notes(cells, names, human is not None), len(axes))
-    return _with_reported(grid, cells, dataset, [name for name in names if name in QUALITY])
+    grid = Grid(headings, rows, _notes(cells, names, human is not None) + aggregate.get("notes", []), len(axes))
+    return _with_reported(grid, cells, dataset, [name for name in names if METRICS[name].kind == "quality"])
 
 
 def default_columns(cells: Sequence[dict[str, Any]]) -> list[str]:
     """Return the metrics of the headline table: quality, and rates and costs that any cell has."""
     there = {name for cell in cells for name in cell["metrics"]}
-    return [*QUALITY, *(name for name in (*RATES, *COSTS) if name in there)]
+    return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
 
 
 def _axes(cells: Sequence[dict[str, Any]]) -> list[str]:
@@ -165,6 +165,8 @@ def _notes(cells: Sequence[dict[str, Any]], names: Sequence[str], human: bool) -
         "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
         "(2/3) after a number: undefined (NaN) for the other seeds; a constant has no correlation.": collapsed,
         "Exact zeros: scores that are 0; non0 metrics count them as negative, has0 as positive.": "zero_rate" in names,
+        "Latency: one clip alone, from files to score; model: from prompt to score. p95: 95th percentile.": "latency_s"
+        in names,
         "Human rater: how well people's own ratings agree; it does not compete for bold.": human,
     }
     return [note for note, applies in notes.items() if applies]
@@ -262,14 +264,15 @@ def terminal_table(aggregate: dict[str, Any], human: Mapping[str, float] | None 
     from rich.table import Table
     from rich.text import Text
 
-    grid = build_grid(aggregate, human, columns=QUALITY)
-    notes = "\n".join(grid.notes)
+    names = headline({name for cell in aggregate["cells"] for name in cell["metrics"]})
+    grid = build_grid(aggregate, human, columns=names)
+    notes = Text("\n".join(grid.notes), "table.caption")  # plain text: a note may have brackets
     table = Table(
         title=aggregate["sweep"], caption=notes, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )
     for heading in grid.headings[: grid.num_axes]:
         table.add_column(heading, overflow="fold")
-    for heading in ("seeds", *(METRICS[name].title for name in QUALITY)):  # units take too much room here
+    for heading in ("seeds", *(METRICS[name].title for name in names)):  # units take too much room here
         table.add_column(heading, justify="right", no_wrap=True)
     for row in grid.rows:
         texts = (entry.text.replace(" ± ", "±") for entry in row)
@@ -287,11 +290,3 @@ def _flat_rows(aggregate: dict[str, Any], human: Mapping[str, float] | None, dat
     if human is not None:
         rows.append({"kind": "human", "label": "human rater", **{f"{name}_mean": human[name] for name in human}})
     return rows
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

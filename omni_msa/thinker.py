@@ -168,6 +168,9 @@ def load_thinker(
         folder: checkpoint folder; only tensors that belong to the Thinker are read from it.
         config: with `state`, instead of a folder.
         state: tensors by name.
+
+    Raises:
+        ValueError: tensors are missing, or have another shape.
     """
     import torch
     from transformers import Qwen2_5OmniThinkerForConditionalGeneration
@@ -176,13 +179,16 @@ def load_thinker(
     if options.quantization == "nf4":
         arguments["quantization_config"] = _nf4(options.dtype)
     with no_progress_bar():
-        model = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+        model, report = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
             folder,
             dtype=getattr(torch, options.dtype),
             attn_implementation=options.attention,
             device_map={"": device},
+            output_loading_info=True,
             **arguments,
         )
+    if absent := sorted(report["missing_keys"]):  # transformers would go on with random weights in their place
+        raise ValueError(f"{len(absent)} tensors of the Thinker are missing, as {absent[0]}")
     _keep_four_bit_layout(model)
     return model.requires_grad_(False).eval()
 

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from omni_msa import hardware, plugins
 from omni_msa.config import TrialConfig
-from omni_msa.estimate import num_clips, uses
+from omni_msa.estimate import num_clips, num_train_clips, uses
 from omni_msa.files import is_number, read_json
 from omni_msa.ledger import Ledger
 
-_WHAT_COUNTS = ("dataset", "modalities", "media", "backbone", "adapter")
+_WHAT_COUNTS = ("dataset", "num_train_clips", "modalities", "media", "backbone", "adapter")
 _NUMBER_MAX = 1e15  # a file that says more is damaged
 _FORWARD_SHARE = 1 / 3  # of a training step's time; the backward pass takes the rest
 _MEASURED, _WARMED, _GUESSED, _UNKNOWN = "measured", "warmed", "guessed", "unknown"
@@ -149,7 +149,7 @@ def _times(
     if not uses(config, "backbone"):
         return 0.0, 0.0, _GUESSED, ""
     clip_s, num_epochs = config.runtime.seconds_per_clip, config.training.epochs
-    num_train, num_tested = num_clips(config.dataset, "train"), num_clips(config.dataset, "valid", "test")
+    num_train, num_tested = num_train_clips(config), num_clips(config.dataset, "valid", "test")
     if not num_train + num_tested:
         return 0.0, 0.0, _UNKNOWN, ""
     if not plugins.load("readouts", config.readout.name).trained:

@@ -3,7 +3,7 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 
 from omni_msa import evaluate, plugins
 from omni_msa.assembly import Assembly, assemble, choose_device
-from omni_msa.config import TrialConfig
+from omni_msa.config import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite
 from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 from omni_msa.lease import Lease
@@ -66,7 +66,7 @@ def train(
 
             # 3. Resume: a finished fit is read; one that was begun goes on from its checkpoint.
             finished = fit.finished()
-            record = finished or FitRecord(hashes=_hashes(built, seed, plan.epochs))
+            record = finished or FitRecord(hashes=_hashes(built, seed, plan))
             groups = [
                 {"params": built.adapter.parameters(), "peak": plan.learning_rate},
                 {"params": list(fitted.parameters()), "peak": plan.learning_rate_readout},
@@ -85,17 +85,20 @@ def train(
             if finished is None:
                 labels, prompts = built.labels(splits.train), built.prompts(splits.train)
                 forward.keep(prompts, [fitted.answer(label) for label in labels.tolist()], False)
+            batches: list[list[int]] = []
             while finished is None and record.step < num_steps:
                 started = time.perf_counter()
                 epoch, place = divmod(record.step, steps_per_epoch)
-                order = epoch_order(len(splits.train), seed, epoch)
-                batch = order[place * plan.batch_size : (place + 1) * plan.batch_size]
-                batch.sort(key=lambda each: len(prompts[each].token_ids))  # like lengths together: less padding
+                if place == 0 or not batches:
+                    lengths = [len(prompt.token_ids) for prompt in prompts]
+                    batches = epoch_batches(lengths, plan, seed, epoch)
+                    coming = (part for each in batches[place:] for part in _parts(each, config.runtime.micro_batch))
+                    forward.expect([prompts[each] for each in part] for part in coming)
+                batch = batches[place]
                 torch.manual_seed(derive(seed, "dropout", record.step))
                 built.set_training(True)
                 total = 0.0
-                for first in range(0, len(batch), config.runtime.micro_batch):
-                    part = batch[first : first + config.runtime.micro_batch]
+                for part in _parts(batch, config.runtime.micro_batch):
                     losses = fitted.losses(forward, [prompts[each] for each in part], labels[part])
                     loss = losses.sum() / len(batch)  # the mean over the effective batch, however it is split
                     loss.backward()  # type: ignore[no-untyped-call]
@@ -119,7 +122,7 @@ def train(
                     row["train_loss"] = record.loss_sum / record.num_losses
                     record.loss_sum, record.num_losses = 0.0, 0
                     if epoch_ends:
-                        valid = evaluate.score(built.predict(splits.valid, fitted))
+                        valid = built.valid_metrics()
                         row |= {f"valid_{name}": value for name, value in valid.items()}
                         if _is_better(valid[plan.select_metric], record, plan.select_metric):
                             record.best_epoch, record.best_metric = epoch + 1, valid[plan.select_metric]
@@ -142,13 +145,16 @@ def train(
             best = fit.best(record.best_epoch)
             assert best is not None
             built.load(best)
+            del optimizer, groups, best  # so that what inference needs can be measured
         elif readout.closed_form and forward is not None:
             started = time.perf_counter()
-            for clips in (splits.train, splits.valid):
+            for clips in (splits.train, splits.valid) if readout.uses_kept else ():
                 forward.keep(built.prompts(clips), None, readout.decodes)
             both = [(built.prompts(clips), built.labels(clips)) for clips in (splits.train, splits.valid)]
             readout.fit(forward, both[0], both[1], config.runtime.eval_batch)
             record.train_s = time.perf_counter() - started
+            for name, rows in readout.tables().items():
+                trial.write_table(name, rows)
 
         # 5. Valid: the chosen weights' predictions.
         valid_frame = built.predict(splits.valid)
@@ -158,19 +164,19 @@ def train(
         splits.unlock_test()
         test_frame = built.predict(splits.test)
         trial.write_predictions("test", test_frame)
-        trial.write_test_metrics(evaluate.score(test_frame))
+        trial.write_test_metrics(built.score(test_frame))
 
         # 7. Cost.
         cost = {
             "train_s": record.train_s,
-            "latency_s": built.latency_s(splits.valid),
             "peak_memory_gb": max(record.peak_memory_gb, peak_memory_gb()),
             "trainable_parameters": sum(tensor.numel() for tensor in trainable.values()),
+            **built.inference_cost(splits.valid),
         }
     inputs = "" if built.inputs is None else built.inputs.digest
     hashes = {**record.hashes, "inputs": inputs, "weights": resident.weights if forward is not None else ""}
     chosen = {"fit_id": fit_path.name, "seed": config.seed, "best_epoch": record.best_epoch, "device": device}
-    trial.complete({**chosen, "valid": evaluate.score(valid_frame), "cost": cost, "hashes": hashes})
+    trial.complete({**chosen, "valid": built.score(valid_frame), "cost": cost, "hashes": hashes})
 
 
 def _wait(should_stop: Callable[[], bool]) -> None:
@@ -195,6 +201,29 @@ def epoch_order(num_clips: int, seed: int, epoch: int) -> list[int]:
     return order
 
 
+def epoch_batches(lengths: Sequence[int], plan: TrainingConfig, seed: int, epoch: int) -> list[list[int]]:
+    """Return the batches of one epoch: every clip once, within a batch from the shortest prompt to the longest.
+
+    Args:
+        lengths: of the training clips' prompts, in tokens.
+        plan: `batch_size`; with `length_buckets` a batch is of like lengths, so that less of it is padding.
+        seed, epoch: of them and the above alone the batches depend.
+    """
+    order, size = epoch_order(len(lengths), seed, epoch), plan.batch_size
+    if plan.length_buckets:
+        runs = _parts(order, size * plan.length_buckets)
+        order = [each for run in runs for each in sorted(run, key=lengths.__getitem__)]
+    batches = _parts(order, size)
+    if plan.length_buckets:  # or every run would go from short to long
+        generator = torch.Generator().manual_seed(derive(seed, "batches", epoch))
+        batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+    return [sorted(batch, key=lengths.__getitem__) for batch in batches]
+
+
+def _parts(places: list[int], size: int) -> list[list[int]]:
+    return [places[start : start + size] for start in range(0, len(places), size)]
+
+
 def _is_better(value: float, record: FitRecord, metric: str) -> bool:
     """The first epoch is kept whatever its value; a value that is not a number never replaces one that is."""
     best = math.nan if record.best_metric is None else record.best_metric
@@ -204,15 +233,16 @@ def _is_better(value: float, record: FitRecord, metric: str) -> bool:
     return sign * value < sign * best
 
 
-def _hashes(built: Assembly, seed: int, epochs: int) -> dict[str, str]:
-    ids = [
-        built.splits.train[place].id
-        for epoch in range(epochs)
-        for place in epoch_order(len(built.splits.train), seed, epoch)
-    ]
+def _hashes(built: Assembly, seed: int, plan: TrainingConfig) -> dict[str, str]:
+    clips = built.splits.train
+    order = [place for epoch in range(plan.epochs) for place in epoch_order(len(clips), seed, epoch)]
+    if plan.length_buckets:
+        lengths = [len(prompt.token_ids) for prompt in built.prompts(clips)]
+        epochs = (epoch_batches(lengths, plan, seed, epoch) for epoch in range(plan.epochs))
+        order = [place for batches in epochs for batch in batches for place in batch]
     assert built.adapter is not None
     return {
         "adapter_init": digest(built.adapter.state_dict()),
         "readout_init": digest(dict(built.fitted.named_parameters())),
-        "data_order": hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16],
+        "data_order": hashlib.sha256("\n".join(clips[place].id for place in order).encode()).hexdigest()[:16],
     }

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from omni_msa.estimate import num_clips, uses
+from omni_msa.estimate import num_train_clips, uses
 from omni_msa.ledger import Ledger, Status
 from omni_msa.plan import PlannedTrial
 from omni_msa.progress import RunningTrial, Snapshot
@@ -100,7 +100,7 @@ def _retry_text(entry: Mapping[str, Any]) -> str:
 
 def _length(trial: PlannedTrial) -> tuple[int, int]:
     """Return how many epochs and optimiser steps a trial has, (0, 0) if it has none or they are not known."""
-    training, num_train = trial.config.training, num_clips(trial.config.dataset, "train")
+    training, num_train = trial.config.training, num_train_clips(trial.config)
     if not num_train or not uses(trial.config, "training"):
         return 0, 0
     return training.epochs, training.epochs * math.ceil(num_train / training.batch_size)

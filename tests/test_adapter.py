@@ -1,6 +1,7 @@
 import pytest
 import tiny_trials
 import torch
+from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from omni_msa import plugins
 from omni_msa.adapter import attached, first_trained_layer
@@ -8,7 +9,7 @@ from omni_msa.config import LINEAR_LAYERS, AdapterConfig
 from omni_msa.errors import InputError
 from omni_msa.forward import Forward
 from omni_msa.sizes import num_lora_parameters
-from omni_msa.thinker import parameter_hash
+from omni_msa.thinker import Backbone, parameter_hash, thinker_config
 
 SETTINGS = [
     {},
@@ -46,6 +47,18 @@ def test_the_number_of_weights_is_the_plans(backbone, fields):
         trained = [p for p in backbone.model.parameters() if p.requires_grad]
         assert sum(tensor.numel() for tensor in adapter.parameters()) == expected
         assert {id(p) for p in trained} == {id(p) for p in adapter.parameters()}
+
+
+def test_at_full_dimensions_it_is_the_papers():
+    plugin = plugins.load("backbones", "qwen2_5_omni_7b")
+    with torch.device("meta"):
+        model = Qwen2_5OmniThinkerForConditionalGeneration(thinker_config(plugin.dimensions(plugin.Options())))
+    backbone = Backbone(model.requires_grad_(False), None, "meta", "none")
+    with attached(backbone, AdapterConfig(rank=32), seed=1) as adapter:
+        num_trained = sum(tensor.numel() for tensor in model.parameters() if tensor.requires_grad)
+        num_all = sum(tensor.numel() for tensor in model.parameters())
+        assert num_trained == sum(tensor.numel() for tensor in adapter.parameters()) == 103_043_072
+        assert f"{num_trained / num_all:.2%}" == "1.14%"
 
 
 def test_only_the_last_layers_are_adapted(backbone):

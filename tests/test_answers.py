@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
 from omni_msa.answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
+from omni_msa.errors import InputError
 from omni_msa.thinker import wrap_tokenizer
 
 RANGE = (-3.0, 3.0)
@@ -88,6 +89,33 @@ def test_scores_are_written_with_a_sign_and_one_zero(score, decimals, text):
     assert write_score(score, decimals) == text
 
 
+def test_a_sign_only_where_it_is_needed():
+    assert [write_score(score, 1, "negative") for score in (1.2, -1.2, 0.0, -0.04)] == ["1.2", "-1.2", "0.0", "0.0"]
+
+
+def test_followers_lead_along_every_answer_to_its_end():
+    tokenizer = merging_tokenizer("-1")
+    tree = answer_tree(tokenizer, (-12.0, 3.0), 0)  # "-1" is one token, begins "-10", and so ends with the turn's end
+    followers, stop = tree.followers(), end_of_turn(tokenizer)
+    texts, left = [], [(0, ())]
+    while left:
+        place, before = left.pop()
+        for token, after in followers[place].items():
+            if after < 0:
+                assert token == stop
+                texts.append(tokenizer.decode(before))
+            else:
+                left.append((after, (*before, token)))
+    assert sorted(texts) == sorted(write_score(value, 0) for value in range(-12, 4))
+    assert tree.num_tokens_max == 3  # "-1", "2", the end
+
+
+@pytest.mark.parametrize("sign", ["always", "negative"])
+def test_trees_have_the_sign_that_is_asked_for(byte_tokenizer, sign):
+    tree = answer_tree(byte_tokenizer, (-1.0, 1.0), 1, sign)
+    assert texts_of(tree, byte_tokenizer) == [write_score(number / 10, 1, sign) for number in range(-10, 11)]
+
+
 @given(st.floats(-3, 3), st.integers(0, 3))
 def test_what_is_written_is_read_back_to_half_a_digit(score, decimals):
     read = parse_score(write_score(score, decimals), RANGE)
@@ -128,7 +156,11 @@ def test_parents_stand_before_children_and_paths_follow_them(byte_tokenizer):
             assert tree.tokens[after - 1] == token
 
 
-def test_a_range_that_is_no_multiple_of_a_step_gives_the_steps_inside_rounding(byte_tokenizer):
+def test_a_range_that_is_no_multiple_of_a_step_gives_the_steps_inside(byte_tokenizer):
+    assert answer_tree(byte_tokenizer, (-0.26, 0.29), 1).values == (-0.2, -0.1, 0.0, 0.1, 0.2)
+    assert answer_tree(byte_tokenizer, (0.28, 0.29), 2).values == (0.28, 0.29)  # 0.29 * 100 is 28.999999999999996
+    with pytest.raises(InputError, match=r"0, with labels from 0\.2 to 0\.8"):
+        answer_tree(byte_tokenizer, (0.2, 0.8), 0)
     assert answer_tree(byte_tokenizer, (0.0, 1.0), 0).values == (0.0, 1.0)
     assert answer_tree(byte_tokenizer, (-0.2, 0.1), 1).values == (-0.2, -0.1, 0.0, 0.1)
 

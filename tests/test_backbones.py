@@ -1,13 +1,11 @@
 """What every backbone plug-in must do, run over the folder: a new file there is tested without a change here."""
 
-import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from made_checkpoint import media_inputs
 from torch import nn
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
@@ -31,23 +29,6 @@ def build(name, **fields):
     if problems := plugin.check(options):
         pytest.skip(problems[0].what)
     return plugin.build(options, "cpu")
-
-
-def media_inputs(backbone):
-    """A prompt with 4 video tokens, 6 audio tokens and a word, and random media, whatever the backbone."""
-    prompt = "<|im_start|>user\n<|vision_bos|>" + "<|VIDEO|>" * 4 + "<|vision_eos|><|audio_bos|>" + "<|AUDIO|>" * 6
-    ids = torch.tensor([backbone.tokenizer.encode(f"{prompt}<|audio_eos|>hello<|im_end|>\n", add_special_tokens=False)])
-    generator = torch.Generator().manual_seed(0)
-    bins = backbone.model.config.audio_config.num_mel_bins
-    return {
-        "input_ids": ids,
-        "attention_mask": torch.ones_like(ids),
-        "input_features": torch.randn(1, bins, 24, generator=generator),
-        "feature_attention_mask": torch.ones(1, 24, dtype=torch.long),
-        "pixel_values_videos": torch.randn(16, 1176, generator=generator),
-        "video_grid_thw": torch.tensor([[1, 4, 4]]),
-        "video_second_per_grid": torch.tensor([1.0]),
-    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -212,83 +193,3 @@ def test_parameter_hash_sees_the_scales_of_four_bit_weights():
     before = thinker.parameter_hash(model)
     model.model.visual.blocks[0].mlp.up_proj.weight.quant_state.offset += 1e-6
     assert thinker.parameter_hash(model) != before
-
-
-def peak_memory_gb() -> float:
-    [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
-    return int(line.split()[1]) * 1024 / 1e9
-
-
-def write_checkpoint(folder: Path, talker_gb: float) -> dict[str, torch.Tensor]:
-    """Write a checkpoint as the hub has it: nested configuration, `thinker.` names, a Talker in a part of its own."""
-    tiny = build("tiny")
-    state = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items() if name != "lm_head.weight"}
-    old = {
-        f"thinker.{name.removeprefix('model.').replace('language_model.', 'model.', 1)}": tensor
-        for name, tensor in state.items()
-    }
-    config = tiny.model.config.to_dict()
-    for key in ("vision_start_token_id", "vision_end_token_id"):
-        del config[key]
-    whole = {"model_type": "qwen2_5_omni", "thinker_config": config, "talker_config": {}, "token2wav_config": {}}
-    (folder / "config.json").write_text(json.dumps(whole))
-    tiny.tokenizer.save_pretrained(folder)
-    save_file(old, folder / "part-1.safetensors", metadata={"format": "pt"})
-    num_bytes = int(talker_gb * 1e9) // 4 * 4
-    entry = {"talker.model.weight": {"dtype": "F32", "shape": [num_bytes // 4], "data_offsets": [0, num_bytes]}}
-    header = json.dumps(entry | {"__metadata__": {"format": "pt"}}).encode()
-    header += b" " * (-len(header) % 8)
-    with (folder / "part-2.safetensors").open("wb") as file:
-        file.write(len(header).to_bytes(8, "little") + header)
-        file.truncate(file.tell() + num_bytes)  # a hole: no disk is used
-    parts = dict.fromkeys(old, "part-1.safetensors") | {"talker.model.weight": "part-2.safetensors"}
-    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": parts}))
-    return state
-
-
-@pytest.mark.parametrize("name", ["qwen2_5_omni_3b", "qwen2_5_omni_7b"])
-def test_only_the_thinker_of_a_checkpoint_is_read(name, tmp_path):
-    state = write_checkpoint(tmp_path, talker_gb=3)
-    options = plugin_options(name, weights=str(tmp_path), quantization="none")
-    plugin = plugins.load("backbones", name)
-    assert plugin.check(options) == []
-    Path("/proc/self/clear_refs").write_text("5")  # peak memory starts again from what is used now
-    peak_before = peak_memory_gb()
-    backbone = plugin.build(options, "cpu")
-    assert peak_memory_gb() - peak_before < 0.5
-    loaded = backbone.model.state_dict()
-    for key, tensor in state.items():
-        assert torch.equal(loaded[key], tensor.to(torch.bfloat16)), key
-    ids = thinker.special_ids(backbone.tokenizer)
-    assert backbone.model.config.vision_start_token_id == ids["<|vision_bos|>"]
-    assert backbone.model.model(**media_inputs(backbone)).last_hidden_state.isfinite().all()
-
-
-def test_a_checkpoint_is_loaded_in_its_dtype_and_in_four_bits(tmp_path):
-    write_checkpoint(tmp_path, talker_gb=0.001)
-    plugin = plugins.load("backbones", "qwen2_5_omni_7b")
-    model = plugin.build(plugin.Options(weights=str(tmp_path)), "cpu").model
-    layer = model.model.language_model.layers[1].self_attn.q_proj
-    assert layer.weight.dtype == torch.uint8
-    assert layer.compute_dtype == torch.bfloat16
-    assert layer.weight.quant_state.nested
-    assert {parameter.dtype for parameter in model.parameters()} == {torch.uint8, torch.bfloat16}
-
-
-def test_a_checkpoint_that_lacks_a_part_is_named(tmp_path):
-    write_checkpoint(tmp_path, talker_gb=0.001)
-    (tmp_path / "part-1.safetensors").unlink()
-    plugin = plugins.load("backbones", "qwen2_5_omni_7b")
-    [problem] = plugin.check(plugin.Options(weights=str(tmp_path)))
-    assert "part-1.safetensors" in problem.got
-    assert "hf download Qwen/Qwen2.5-Omni-7B" in problem.next_step
-
-
-def test_without_a_checkpoint_the_problem_says_how_to_get_it(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    plugin = plugins.load("backbones", "qwen2_5_omni_3b")
-    [problem] = plugin.check(plugin.Options())
-    assert "backbone.weights=FOLDER" in problem.next_step
-    assert "hf download Qwen/Qwen2.5-Omni-3B" in problem.next_step
-    with pytest.raises(InputError):
-        plugin.fetch(plugin.Options())

@@ -1,10 +1,12 @@
 """Where the cache folder lies, by the environment."""
 
+import math
 from pathlib import Path
 
 import pytest
 
-from omni_msa.cache import cache_folder
+from omni_msa.cache import cache_folder, limit_gb
+from omni_msa.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,18 @@ def test_a_relative_folder_is_made_absolute(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OMNI_MSA_CACHE", "here")
     assert cache_folder() == tmp_path / "here"
+
+
+@pytest.mark.parametrize(("text", "expected"), [(None, math.inf), ("", math.inf), ("0", 0.0), ("12.5", 12.5)])
+def test_the_limit_on_prepared_inputs(text: str | None, expected: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMNI_MSA_CACHE_GB", raising=False)
+    if text is not None:
+        monkeypatch.setenv("OMNI_MSA_CACHE_GB", text)
+    assert limit_gb() == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "much", "nan", "5GB"])
+def test_a_limit_that_is_no_size_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNI_MSA_CACHE_GB", text)
+    with pytest.raises(InputError, match=rf"OMNI_MSA_CACHE_GB\n.*'{text}'"):
+        limit_gb()

@@ -5,9 +5,12 @@ import subprocess
 import sys
 
 import pytest
+from least_options import least
 
 from omni_msa import plugins
+from omni_msa.config import conventions_of
 from omni_msa.errors import InputError, Problem
+from omni_msa.metrics import HEADLINES
 from omni_msa.options import DatasetOptions
 
 NAMES = plugins.names("datasets")
@@ -18,19 +21,25 @@ PARAMETERS = {
     "load": ["root", "options", "progress"],
     "human_row": ["root", "options"],
 }
+OPTIONAL = {"conventions": ["options"], "notes": ["root", "options"]}
+
+
+def options_of(name):
+    """The options of a dataset with only what it must be told."""
+    return plugins.load("datasets", name).Options(**least("datasets", name))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_options_name_the_plug_in_and_are_strict(name):
     model = plugins.load("datasets", name).Options
-    options = model()
+    options = options_of(name)
     assert isinstance(options, DatasetOptions)
     assert (options.name, options.root) == (name, None)
     assert model.model_validate(options.model_dump(mode="json")) == options
     with pytest.raises(ValueError, match="no_such_key"):
-        model(no_such_key=1)
+        model(**least("datasets", name), no_such_key=1)
     with pytest.raises(ValueError, match="name"):
-        model(name="another")
+        model(**{**least("datasets", name), "name": "another"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -40,12 +49,19 @@ def test_functions_take_what_the_contract_says(name):
         function: list(inspect.signature(getattr(plugin, function)).parameters) for function in PARAMETERS
     } == PARAMETERS
     assert inspect.signature(plugin.load).parameters["progress"].default is None
+    for function in OPTIONAL.keys() & vars(plugin):
+        assert list(inspect.signature(getattr(plugin, function)).parameters) == OPTIONAL[function]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_are_judged_by_conventions_there_are(name):
+    assert conventions_of(options_of(name)) in HEADLINES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_label_range_is_a_range(name):
     plugin = plugins.load("datasets", name)
-    low, high = plugin.label_range(plugin.Options())
+    low, high = plugin.label_range(options_of(name))
     assert low < high
 
 
@@ -53,7 +69,7 @@ def test_label_range_is_a_range(name):
 def test_a_missing_folder_is_a_problem_and_nothing_is_created(name, tmp_path, monkeypatch):
     monkeypatch.setenv("OMNI_MSA_CACHE", str(tmp_path / "cache"))
     plugin = plugins.load("datasets", name)
-    options = plugin.Options()
+    options = options_of(name)
     [problem] = plugin.check(tmp_path / "nowhere", options)
     assert isinstance(problem, Problem)
     assert problem.where == "dataset.root"
@@ -65,7 +81,7 @@ def test_a_missing_folder_is_a_problem_and_nothing_is_created(name, tmp_path, mo
 @pytest.mark.parametrize("name", NAMES)
 def test_the_fingerprint_is_64_hex_digits_or_names_the_problem(name, tmp_path):
     plugin = plugins.load("datasets", name)
-    options = plugin.Options()
+    options = options_of(name)
     try:
         fingerprint = plugin.fingerprint(tmp_path / "nowhere", options)
     except InputError as error:
@@ -76,14 +92,16 @@ def test_the_fingerprint_is_64_hex_digits_or_names_the_problem(name, tmp_path):
 
 
 def test_plug_ins_and_their_checks_need_no_heavy_library(tmp_path):
+    least_of = {name: least("datasets", name) for name in NAMES}
     code = f"""
 import sys
 from pathlib import Path
 from omni_msa import plugins
 for name in {NAMES}:
     plugin = plugins.load("datasets", name)
-    plugin.check(None, plugin.Options())
-    plugin.check(Path({str(tmp_path)!r}), plugin.Options())
+    options = plugin.Options(**{least_of}[name])
+    plugin.check(None, options)
+    plugin.check(Path({str(tmp_path)!r}), options)
 heavy = {{"torch", "transformers", "av", "decord", "librosa", "pandas", "scipy"}} & set(sys.modules)
 assert not heavy, heavy
 """

@@ -35,6 +35,32 @@ def test_the_loss_is_on_standardised_labels(backbone, loss, formula):
     torch.testing.assert_close(readout.losses(forward, prompts, LABELS), formula(output - (LABELS - 0.5) / 2.0))
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        # Labels 2.5, 0.5, -4.5 are 1, 0, -2.5 deviations of 2 from their mean of 0.5; the head says 0.
+        ({"loss": "l1"}, [1.0, 0.0, 2.5]),
+        ({"loss": "mse"}, [1.0, 0.0, 6.25]),
+        ({"loss": "huber"}, [0.5, 0.0, 2.5 - 0.5]),
+        ({"loss": "huber", "huber_delta": 2.0}, [0.5, 0.0, 2 * (2.5 - 1)]),
+        ({"loss": "huber", "huber_delta": 0.5}, [0.5 * (1 - 0.25), 0.0, 0.5 * (2.5 - 0.25)]),
+    ],
+)
+def test_losses_of_a_silent_head_by_hand(backbone, options, expected):
+    readout = build(backbone, width=None, **options)
+    torch.nn.init.zeros_(readout.head.layers[-1].weight)
+    torch.nn.init.zeros_(readout.head.layers[-1].bias)
+    losses = readout.losses(Forward(backbone), tiny_trials.make_prompts(backbone), torch.tensor([2.5, 0.5, -4.5]))
+    assert losses.tolist() == pytest.approx(expected)
+
+
+def test_a_head_without_inner_layer_is_written_as_zero_or_null():
+    assert discriminative.Options(width=None) == discriminative.Options(width=0)
+    assert discriminative.Options(width=None).model_dump()["width"] == 0
+    types = discriminative.Options.model_json_schema()["properties"]["width"]["anyOf"]
+    assert [each["type"] for each in types] == ["integer", "null"]
+
+
 def test_the_prediction_is_scaled_back_and_clipped(backbone):
     prompts, forward = tiny_trials.make_prompts(backbone), Forward(backbone)
     raw = (build(backbone).head(forward.states(prompts)[:, -1]) * 2.0 + 0.5).tolist()

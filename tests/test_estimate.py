@@ -5,9 +5,7 @@ from stand_ins import config
 
 from omni_msa.estimate import (
     best_gb,
-    host_memory_gb,
     inputs_gb,
-    memory_gb,
     num_clips,
     num_trained,
     reserve_gb,
@@ -55,33 +53,6 @@ def test_weights_that_are_trained():
     assert num_trained(config(adapter={"rank": 4, "text_layers": "last_9"})) == 0  # refused elsewhere
 
 
-def test_memory_is_weights_optimiser_and_states():
-    assert memory_gb(config(readout={"name": "constant"})) == 0.0
-    frozen = memory_gb(config(**{**PAPER, **FROZEN}))  # 8.39 billion weights in NF4, 0.55 + 0.54 in bfloat16
-    assert 5.5 < frozen < 7.5
-    # 657 tokens: 45 of text, 100 of 4 s of sound, 512 of 8 frames; of 28 layers with 6 x 3584 + 3 x 18944 values.
-    states = 657 * 28 * (6 * 3584 + 3 * 18944) * 2 / 1e9
-    assert memory_gb(paper(micro_batch=1)) == pytest.approx(frozen + 103_043_072 * 16 / 1e9 + states)
-    assert memory_gb(paper(micro_batch=4)) == pytest.approx(frozen + 103_043_072 * 16 / 1e9 + 4 * states)
-    assert memory_gb(paper(micro_batch=99)) == memory_gb(paper(micro_batch=8))  # not more than a batch
-    kept = 657 * (28 * 3584 + 6 * 3584 + 3 * 18944) * 2 / 1e9
-    saving = memory_gb(paper(micro_batch=1, gradient_checkpointing=True))
-    assert saving == pytest.approx(frozen + 103_043_072 * 16 / 1e9 + kept)
-
-
-def test_layers_below_a_text_adapter_keep_no_states():
-    text = {"rank": 4, "towers": ["text"]}
-    low, high = (memory_gb(config(adapter={**text, "text_layers": layers})) for layers in ("all", "last_1"))
-    assert low > high
-    with_sound = [config(adapter={"rank": 4, "text_layers": layers}) for layers in ("all", "last_1")]
-    fewer_weights = 16 * (num_trained(with_sound[0]) - num_trained(with_sound[1])) / 1e9
-    assert memory_gb(with_sound[0]) - memory_gb(with_sound[1]) == pytest.approx(fewer_weights)
-
-
-def test_on_the_cpu_the_libraries_come_on_top():
-    assert host_memory_gb(config()) == pytest.approx(0.4 + memory_gb(config()))
-
-
 def test_checkpoints_hold_float32_weights_and_two_moments():
     assert best_gb(paper()) == pytest.approx(0.412172288) and state_gb(paper()) == pytest.approx(3 * 0.412172288)
     assert best_gb(config(**FROZEN)) == 0.0
@@ -93,3 +64,13 @@ def test_the_reserve_is_room_for_what_runs_twice():
     assert reserve_gb([], 2) == 0.5
     assert reserve_gb([paper(disk_reserve_gb=7.0)], 2) == 7.0
     assert reserve_gb([paper(disk_reserve_gb=0.0)], 2) == 0.0
+
+
+def test_prepared_inputs_take_no_more_disk_than_their_limit(monkeypatch):
+    monkeypatch.delenv("OMNI_MSA_CACHE_GB", raising=False)
+    whole = inputs_gb([paper()])  # some GB of frames, and 2 MB for each of 2199 clips
+    monkeypatch.setenv("OMNI_MSA_CACHE_GB", "1.5")
+    assert inputs_gb([paper()]) == pytest.approx(1.5 + 2199 * 2e-3)
+    assert whole > 7
+    monkeypatch.setenv("OMNI_MSA_CACHE_GB", "1000")
+    assert inputs_gb([paper()]) == whole

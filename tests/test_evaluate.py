@@ -7,6 +7,7 @@ import tiny_trials
 
 from omni_msa import evaluate
 from omni_msa.clip import Clip
+from omni_msa.metrics import METRICS
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, clip_score
@@ -55,15 +56,56 @@ def test_a_prediction_too_few_is_no_predictions_file():
         evaluate.as_frame(CLIPS, [Prediction(0.0)] * 2)
 
 
-def test_latency_is_the_median_after_a_warm_up():
-    waits = {"clip_0": 0.2, "clip_1": 0.01, "clip_2": 0.03, "clip_3": 0.02}
-    clips = [Clip(name, name, 0, "valid", 0.0, "", None, None) for name in waits]
-    found = evaluate.latency(lambda clip: time.sleep(waits[clip.id]), clips)
-    assert 0.02 <= found < 0.1
+class Clock:
+    """Stands in for time: moves only when something says that it took so long."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(evaluate.time, "perf_counter", lambda: self.now)
+
+    def measure(self, waits, **options):
+        """Return the latencies of clips of which each takes (media, model) seconds, and how many were looked at."""
+        clips = [Clip(str(n), str(n), 0, "valid", 0.0, "", None, None) for n in range(len(waits))]
+        seen = []
+
+        def prepare(clip):
+            seen.append(clip.id)
+            self.now += waits[int(clip.id)][0]
+            return Prompt(clip.id, (), Prepared())
+
+        def predict(prompt):
+            self.now += waits[int(prompt.clip_id)][1]
+
+        return evaluate.latency(prepare, predict, clips, **options), len(seen)
 
 
-def test_the_latency_of_a_single_clip_is_its_own():
-    assert evaluate.latency(lambda clip: time.sleep(0.01), CLIPS[:1]) >= 0.01
+def test_latency_with_and_without_media_by_hand(monkeypatch):
+    # After the warm-up: media 0, 1, ..., 19 s, the model 100 s less ten times that. Ranks 9.5 and 18.05 of 0 to 19.
+    waits = [(7.0, 70.0), *((float(n), 200.0 - 10 * n) for n in range(20)), (999.0, 999.0)]
+    found, num_seen = Clock(monkeypatch).measure(waits, budget_s=1e9)
+    assert num_seen == evaluate.NUM_LATENCY_CLIPS == 21
+    assert found["latency_model_s"] == pytest.approx((110 + 100) / 2)
+    assert found["latency_model_p95_s"] == pytest.approx(190 + 0.05 * 10)
+    assert found["latency_s"] == pytest.approx(200 - 9 * 9.5)
+    assert found["latency_p95_s"] == pytest.approx(200 - 9 * 0.95)
+    assert set(found) < set(METRICS)
+
+
+def test_slow_clips_end_the_measurement_but_two_are_measured(monkeypatch):
+    found, num_seen = Clock(monkeypatch).measure([(1.0, 9.0), (1.0, 2.0), (1.0, 4.0), (1.0, 1.0)], budget_s=5.0)
+    assert num_seen == 3
+    assert (found["latency_s"], found["latency_model_s"]) == (4.0, 3.0)
+
+
+def test_the_latency_of_a_single_clip_is_its_own(monkeypatch):
+    found, _ = Clock(monkeypatch).measure([(1.0, 2.0)])
+    assert list(found.values()) == [3.0, 3.0, 2.0, 2.0]
+
+
+def test_diagnostics_count_answers_and_average_losses():
+    answers = [Prediction(1.0, "+1.0"), Prediction(1.0, "1"), Prediction(1.0, "+1.0"), Prediction(0.0, "so so", False)]
+    found = evaluate.diagnostics(answers, [0.5, 1.5, 2.0, 4.0])
+    assert found == {"num_distinct": 3, "mode_rate": 0.5, "answer_loss": 2.0}
 
 
 def test_peak_memory_on_the_cpu_sees_what_was_held_in_between():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.files import is_about, is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.files import csv_text, is_about, is_number, read_json, write_atomic, write_json, write_text
 
 
 def test_folders_are_made_and_content_comes_back(tmp_path: Path) -> None:
@@ -119,3 +119,9 @@ def test_where_an_error_of_the_file_system_was_met(tmp_path: Path) -> None:
     with pytest.raises(OSError) as info:
         os.replace(tmp_path / "file", tmp_path)
     assert is_about(info.value, tmp_path / "file") and not is_about(OSError("nameless"), tmp_path)
+
+
+def test_rows_as_csv_have_the_columns_of_all_of_them():
+    rows = [{"a": 1, "b": "x, y"}, {"c": None, "a": 2.5}]
+    assert csv_text(rows) == 'a,b,c\n1,"x, y",\n2.5,,\n'
+    assert csv_text([]) == "\n"

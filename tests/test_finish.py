@@ -84,3 +84,28 @@ def test_an_error_of_mlflow_is_kept_and_ends_nothing(plan_of, monkeypatch):
     assert first is not None and record.uri == "nonsense://nowhere"
     record.close(plan_of(), write_report(plan_of())[0])
     assert record.error is first
+
+
+def test_probes_of_every_layer_are_joined_and_drawn(plan_of):
+    axes = "{readout: [constant, frozen_probe, {name: frozen_probe, layer: all}]}"
+    for label in ("frozen_probe", "frozen_probe(layer=all)"):
+        finish(plan_of(axes=axes), label, 0.5)
+    plan = plan_of(axes=axes)
+    (trial,) = [trial for trial in plan.trials if trial.label == "frozen_probe(layer=all)"]
+    rows = [{"layer": n, "pooling": "last", "valid_mae": 0.5, "valid_corr": 0.1, "chosen": n == 1} for n in (0, 1)]
+    plan.ledger.trial(trial.trial_id).write_table("probe", rows)
+    summary, _ = write_report(plan)
+    folder = plan.ledger.report_folder("sweep")
+    assert any("probe.csv" in note for note in summary["notes"])
+    with (folder / "probe.csv").open() as file:
+        joined = list(csv.DictReader(file))
+    assert [(row["cell"], row["layer"], row["chosen"]) for row in joined] == [
+        ("frozen_probe(layer=all)", "0", "False"),
+        ("frozen_probe(layer=all)", "1", "True"),
+    ]
+    drawn = {file.name for file in (folder / "figures").iterdir()}
+    assert drawn == {f"probe_{trial.trial_id}.svg", f"probe_{trial.trial_id}.png"}
+    damaged = plan.ledger.trial(trial.trial_id).path / "probe.csv"
+    damaged.write_text("layer,pooling\nmany,last\n")
+    write_report(plan)  # a file that somebody changed is left out
+    assert not (folder / "probe.csv").exists() and not list((folder / "figures").glob("*"))

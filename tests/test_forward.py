@@ -82,8 +82,9 @@ def test_every_modality_moves_the_state(backbone):
         assert (forward.states([full]) - forward.states([other])).abs().max() > 1e-3
 
 
-def test_a_batch_with_padding_equals_prompts_one_by_one(backbone, prompts):
-    forward = Forward(backbone)
+@pytest.mark.parametrize("modalities", MODALITIES)
+def test_a_batch_with_padding_equals_prompts_one_by_one(backbone, modalities):
+    forward, prompts = Forward(backbone), tiny_trials.make_prompts(backbone, modalities)
     close(forward.states(prompts), torch.cat([forward.states([prompt]) for prompt in prompts]))
 
 
@@ -170,15 +171,20 @@ def test_the_whole_answer_tree_equals_brute_force(backbone, prompts):
             close(states[:, node], plain[:, place])
 
 
-def test_gradient_checkpointing_changes_no_number(backbone, prompts):
-    gradients = []
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_gradient_checkpointing_changes_no_number(backbone, prompts, dropout):
+    found = []
     for checkpointing in (False, True):
-        with attached(backbone, AdapterConfig(rank=2, dropout=0.0), seed=1) as adapter:
+        with attached(backbone, AdapterConfig(rank=2, dropout=dropout), seed=1) as adapter:
             tiny_trials.move(adapter)
-            Forward(backbone, checkpointing=checkpointing).states(prompts).square().sum().backward()
-            gradients.append([tensor.grad for tensor in adapter.parameters()])
-    assert all(gradient is not None for gradient in gradients[0])
-    for plain, recomputed in zip(*gradients, strict=True):
+            adapter.train(True)
+            torch.manual_seed(3)
+            loss = Forward(backbone, checkpointing=checkpointing).states(prompts).square().sum()
+            loss.backward()
+            found.append((loss.item(), [tensor.grad for tensor in adapter.parameters()]))
+    assert found[1][0] == found[0][0]
+    assert all(gradient is not None for gradient in found[0][1])
+    for plain, recomputed in zip(found[0][1], found[1][1], strict=True):
         close(plain, recomputed)
 
 

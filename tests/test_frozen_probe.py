@@ -47,9 +47,9 @@ def test_the_strength_is_the_one_with_the_smallest_error_on_valid(backbone):
     for strength in strengths:
         found = fitted(backbone, prompts, strengths=(strength,)).predict(Forward(backbone), prompts[6:])
         errors.append(np.abs([each.score for each in found] - LABELS[6:].numpy()).mean())
-    assert fitted(backbone, prompts, strengths=strengths).strength == strengths[int(np.argmin(errors))]
+    assert fitted(backbone, prompts, strengths=strengths).ridge.strength == strengths[int(np.argmin(errors))]
     # On the training clips themselves the weakest penalty always wins: so it is valid that is looked at.
-    assert fitted(backbone, prompts, valid=slice(0, 6), strengths=strengths).strength == 0.1
+    assert fitted(backbone, prompts, valid=slice(0, 6), strengths=strengths).ridge.strength == 0.1
 
 
 def test_an_endless_penalty_leaves_the_training_mean(backbone):

@@ -1,10 +1,13 @@
+import dataclasses
+
 import pytest
 import tiny_trials
 import torch
 
 from omni_msa import plugins
 from omni_msa.adapter import attached
-from omni_msa.answers import end_of_turn, write_score
+from omni_msa.answers import answer_tree, end_of_turn, write_score
+from omni_msa.assembly import fit_options
 from omni_msa.config import AdapterConfig
 from omni_msa.forward import Forward
 from omni_msa.generation import ExpectedValue, Generation
@@ -105,3 +108,85 @@ def test_answers_learnt_by_heart_are_predicted(name, backbone, prompts):
         found = readout.predict(forward, prompts[:2])
     assert [each.text for each in found] == ["+2.5", "-1.3"]
     assert [each.score for each in found] == pytest.approx(labels.tolist(), abs=0.05)
+
+
+def test_the_loss_is_that_of_decoding_token_by_token(backbone, prompts):
+    """Training and decoding read the same prompt: what greedy decoding chose, training finds the most probable."""
+    generation, forward = Generation(tiny_trials.tiny_task(backbone), 1, num_tokens_max=5), Forward(backbone)
+    decoded = forward.decode(prompts, 5, generation.stop)
+    logits = forward.logits(forward.states(prompts, decoded))
+    sums = []
+    for row, (prompt, answer) in enumerate(zip(prompts, decoded, strict=True)):
+        assert logits[row, : len(answer)].argmax(-1).tolist() == list(answer)
+        steps = [forward.logits(forward.states([prompt], [answer[:n]])[0, -1]) for n in range(len(answer))]
+        sums.append(-sum(step.log_softmax(-1).max().item() for step in steps) / len(answer))
+    texts = iter(decoded)
+    generation.answer = lambda label: next(texts)
+    assert generation.losses(forward, prompts, torch.zeros(3)).tolist() == pytest.approx(sums, abs=1e-4)
+
+
+def test_each_prompt_is_read_once_for_loss_and_decoding(backbone, prompts):
+    generation, forward = Generation(tiny_trials.tiny_task(backbone), 1, num_tokens_max=3), Forward(backbone)
+    labels, lengths = torch.tensor(LABELS), []
+    expected = generation.predict(forward, prompts), generation.losses(forward, prompts, labels)
+    hook = forward.text.layers[0].register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[1]))
+    predictions, losses = generation.predict_with_losses(forward, prompts, labels)
+    hook.remove()
+    assert lengths == [max(len(prompt.token_ids) for prompt in prompts), 5, 1, 1]  # "+2.4" and its end; two more steps
+    assert predictions == expected[0]
+    torch.testing.assert_close(losses, expected[1], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sign", "decimals", "label_range"),
+    [
+        ("always", 1, (-3.0, 3.0)),
+        ("negative", 2, (-1.0, 1.0)),
+        ("always", 0, (-12.0, 12.0)),
+        ("negative", 3, (0.2, 0.3)),
+    ],
+)
+def test_constrained_decoding_writes_numbers_in_range_only(backbone, prompts, sign, decimals, label_range):
+    task = dataclasses.replace(tiny_trials.tiny_task(backbone), label_range=label_range)
+    free = Generation(task, decimals, 8, sign).predict(Forward(backbone), prompts)
+    grid = answer_tree(backbone.tokenizer, label_range, decimals, sign).values
+    assert not {each.text for each in free} & {write_score(value, decimals, sign) for value in grid}
+    found = Generation(task, decimals, 1, sign, constrained=True).predict(Forward(backbone), prompts)
+    for each in found:
+        assert each.parsed and each.in_range
+        assert each.text == write_score(float(each.text), decimals, sign)
+        assert label_range[0] <= each.score == float(each.text) <= label_range[1]
+
+
+def test_constrained_decoding_takes_the_best_allowed_token_at_each_step(backbone, prompts):
+    readout, forward = Generation(tiny_trials.tiny_task(backbone), 1, constrained=True), Forward(backbone)
+    grid = [backbone.tokenizer.encode(write_score(n / 10, 1), add_special_tokens=False) for n in range(-30, 31)]
+    for prompt, found in zip(prompts, readout.predict(forward, prompts), strict=True):
+        answer = []
+        while answer not in grid:
+            scores = forward.logits(forward.states([prompt], [tuple(answer)])[0, -1])
+            allowed = {ids[len(answer)] for ids in grid if ids[: len(answer)] == answer}
+            answer.append(max(allowed, key=lambda token: scores[token].item()))
+        assert found.text == backbone.tokenizer.decode(answer)
+
+
+def test_constrained_and_free_decoding_share_a_fit_and_its_owner_decodes_freely():
+    plugin = plugins.load("readouts", "generative")
+    assert fit_options(plugin.Options(constrained=True, num_tokens_max=3)) == plugin.Options()
+    assert fit_options(plugin.Options(sign="negative", constrained=True)) == plugin.Options(sign="negative")
+    expected = plugins.load("readouts", "expected_value").Options(sign="negative", decimals=2)
+    assert fit_options(expected) == plugin.Options(sign="negative", decimals=2)
+
+
+def test_rows_of_each_epoch_tell_whether_answers_have_collapsed(text_clips, tmp_path):
+    written, scored = (tiny_trials.config(readout={"name": name}) for name in ("generative", "discriminative"))
+    rows = [row for row in tiny_trials.rows(tiny_trials.run(tmp_path, written)) if "valid_mae" in row]
+    assert len(rows) == 2
+    for row in rows:
+        assert 1 <= row["valid_num_distinct"] <= 4  # clips of valid
+        assert row["valid_mode_rate"] in (0.25, 0.5, 0.75, 1.0)
+        assert row["valid_num_distinct"] <= 1 + 4 * (1 - row["valid_mode_rate"])
+        assert row["valid_answer_loss"] > 0
+        assert 0 <= row["valid_zero_rate"] <= 1
+    new = {"valid_num_distinct", "valid_mode_rate", "valid_answer_loss"}
+    assert not new & {key for row in tiny_trials.rows(tiny_trials.run(tmp_path, scored)) for key in row}

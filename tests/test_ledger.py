@@ -253,3 +253,11 @@ def test_predictions(trial: TrialFolder) -> None:
 def test_numbers_that_json_lacks_become_none() -> None:
     value = {"a": math.nan, "b": [math.inf, (1.5, -math.inf)], "c": {"d": "nan", "e": True, "f": None}}
     assert finite(value) == {"a": None, "b": [None, [1.5, None]], "c": {"d": "nan", "e": True, "f": None}}
+
+
+def test_a_table_comes_back_as_texts_and_none_where_there_is_none(trial: TrialFolder) -> None:
+    assert trial.table("probe") == []
+    trial.write_table("probe", [{"layer": 0, "pooling": "last"}, {"layer": 1, "pooling": "mean"}])
+    assert trial.table("probe") == [{"layer": "0", "pooling": "last"}, {"layer": "1", "pooling": "mean"}]
+    (trial.path / "probe.csv").write_bytes(b"\xff\xfe\x00")
+    assert trial.table("probe") == []

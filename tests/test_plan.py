@@ -104,6 +104,8 @@ def test_as_json_is_json_and_names_folders(plan_of):
     values = json.loads(json.dumps(as_json(plan)))
     assert values["counts"] == {"trials": 3, "complete": 0, "failed": 0, "running": 0, "missing": 3}
     assert values["seeds"] == [1, 2] and values["num_cells"] == 2
+    parts = values["memory_gb"]
+    assert parts.pop("total") == pytest.approx(sum(parts.values())) and parts["adapter"] == 16 * 4096 / 1e9
     assert Path(values["trials"][0]["folder"]) == plan.ledger.trial(plan.trials[0].trial_id).path
     assert values["trials"][1]["seed"] is None and values["trials"][1]["cells"] == ["constant"]
 

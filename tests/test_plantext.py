@@ -102,3 +102,14 @@ def test_notes_on_cards_follow_the_time(plan):
     noted = replace(plan("runtime.device=cpu"), slots=Slots(2, 1, notes=("card 1 is not used",)))
     text = plan_text(noted)
     assert "\nnote: card 1 is not used" in text and "GPU-hours" in text
+
+
+def test_memory_is_shown_by_parts_for_the_cell_that_takes_most(plan):
+    [line] = [line for line in plan_text(plan()).splitlines() if line.startswith("memory")]
+    assert re.fullmatch(
+        r"memory of the host: 0\.\d GB = .*libraries 0\.6, "
+        r"at most, with clips of 30 s, micro_batch 4 \(discriminative\)",
+        line,
+    )
+    assert "memory of a card:" in plan_text(plan("runtime.device=cuda", "runtime.gradient_checkpointing=true"))
+    assert not any(line.startswith("memory") for line in plan_text(plan("axes.readout=[constant]")).splitlines())

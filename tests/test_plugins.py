@@ -5,6 +5,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+from least_options import least
 
 from omni_msa import plugins
 from omni_msa.config import TrialConfig
@@ -23,7 +24,7 @@ ALL = [(kind, name) for kind in plugins.KINDS for name in plugins.names(kind)]
 @pytest.mark.parametrize(("kind", "name"), ALL)
 def test_contract_of_every_plug_in(kind: str, name: str) -> None:
     plugin = plugins.load(kind, name)
-    options = plugin.Options()  # all fields have defaults
+    options = plugin.Options(**least(kind, name))
     assert isinstance(options, BASES[kind])
     assert options.name == name
     assert plugin.__doc__
@@ -48,7 +49,7 @@ def test_contract_of_every_readout(name: str) -> None:
 @pytest.mark.parametrize("name", plugins.names("datasets"))
 def test_contract_of_every_dataset(name: str, own_cache: Path) -> None:
     dataset = plugins.load("datasets", name)
-    options = dataset.Options()
+    options = dataset.Options(**least("datasets", name))
     lowest, highest = dataset.label_range(options)
     assert lowest < 0 < highest
     assert dataset.check(own_cache / "nowhere", options), "a folder that is not there would stop load()"

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
-from omni_msa.pool import Limits, run_jobs
+from omni_msa import pool
+from omni_msa.pool import JobPool, Limits, ProcessDied, run_jobs
 
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
@@ -171,3 +174,73 @@ def test_workers_end_with_a_parent_that_is_killed_or_interrupted(number, tmp_pat
     while is_running(worker) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_running(worker)
+
+
+def pid_or_harm(how: str) -> int:
+    if how in HARM:
+        HARM[how]()
+    return os.getpid()
+
+
+@pytest.fixture
+def workers():
+    made = JobPool(2, Limits(seconds=1.0, memory_gb=0.5))
+    yield made
+    made.close()
+
+
+def test_results_come_with_the_numbers_of_their_jobs():
+    found = {}
+    errors = run_jobs(pid_or_harm, [("",), ("raise",), ("",)], 1, lambda: None, on_result=found.__setitem__)
+    assert list(found) == [0, 2] and found[0] == found[2] != os.getpid()
+    assert [type(error) for error in errors] == [type(None), ValueError, type(None)]
+
+
+def test_workers_stay_and_serve_any_thread(workers):
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda _: workers.call(pid_or_harm, ("",)), range(12)))
+    assert os.getpid() not in found and 1 <= len(set(found)) <= 2
+
+
+def test_workers_tell_what_went_wrong_and_go_on(workers):
+    for how, kind in [("raise", ValueError), ("exit", ProcessDied), ("hang", TimeoutError), ("kill", ProcessDied)]:
+        with pytest.raises(kind):
+            workers.call(pid_or_harm, (how,))
+        assert workers.call(pid_or_harm, ("",)) > 0
+
+
+@NEEDS_PROC
+def test_workers_limit_memory(workers):
+    with pytest.raises(MemoryError):
+        workers.call(pid_or_harm, ("one large block",))
+
+
+def test_a_job_of_workers_that_died_once_is_tried_again(workers, tmp_path):
+    workers.call(fail_once, (tmp_path / "note",))
+    assert (tmp_path / "note").exists()
+
+
+@NEEDS_PROC
+def test_idle_workers_that_were_killed_are_replaced(workers, monkeypatch):
+    first = workers.call(pid_or_harm, ("",))
+    for child in psutil.Process().children():
+        if "resource_tracker" not in " ".join(child.cmdline()):
+            child.kill()
+            child.wait(10)
+    monkeypatch.setattr(pool, "_START_S", 4.0)
+    assert workers.call(pid_or_harm, ("",)) not in (first, os.getpid())
+
+
+def test_closed_workers_end_at_once_and_take_nothing(workers):
+    slow = JobPool(1, Limits(seconds=600.0))
+    with ThreadPoolExecutor(1) as threads:
+        pid = slow.call(pid_or_harm, ("",))
+        waiting = threads.submit(slow.call, pid_or_harm, ("hang",))
+        time.sleep(0.5)
+        slow.close()
+        with pytest.raises(CancelledError):
+            waiting.result(30)
+    assert not psutil.pid_exists(pid)
+    with pytest.raises(CancelledError):
+        slow.call(pid_or_harm, ("",))
+    slow.close()

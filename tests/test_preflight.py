@@ -87,3 +87,13 @@ def test_room_for_checkpoints_counts_fits_and_what_runs_at_once(tmp_path):
     fixed = 1.0 + estimate.inputs_gb([wide])
     assert allowed(3, many) == f"about {3 * gb + 2 * many * 4 * gb + 0.5 + fixed:.1f} GB"
     assert allowed(3, 1, disk_reserve_gb=1e9) == f"about {3 * gb + 1e9 + fixed:.1f} GB"
+
+
+def test_layers_and_modalities_that_a_readout_asks_for_are_looked_up(tmp_path):
+    probe = {"name": "frozen_probe", "layer": 9, "pooling": "video"}
+    problems = check([config(readout=probe, modalities=["text"])], tmp_path)
+    assert [(problem.where, problem.got) for problem in problems] == [
+        ("readout.layer", "9"),
+        ("readout.pooling", "video"),
+    ]
+    assert "0 to 4" in problems[0].allowed

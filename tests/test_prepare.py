@@ -18,6 +18,7 @@ from omni_msa.config import MediaConfig
 from omni_msa.media import BadMedia
 from omni_msa.pool import Limits, run_jobs
 from omni_msa.prepare import BadClip, address, prepare
+from omni_msa.prepared import Sizes
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 CHANGED = {
@@ -59,7 +60,7 @@ def test_values_are_those_of_media(film, num_workers):
     assert [array.dtype for array in vars(loaded).values()] == [np.float32, np.int64, np.float32]
     assert all(array.flags.writeable for array in vars(loaded).values())
     # 2 x 4 x 4 patches in groups of four; 2.048 s = 52 mel frames of 40 ms -> 26 -> 13
-    assert (loaded.num_video_tokens, loaded.num_audio_tokens, inputs.num_tokens("a")) == (8, 13, 21)
+    assert (loaded.num_video_tokens, loaded.num_audio_tokens, inputs.sizes("a")) == (8, 13, Sizes(8, 13))
 
 
 def test_modalities_not_asked_for_are_absent(film):
@@ -67,12 +68,12 @@ def test_modalities_not_asked_for_are_absent(film):
     assert vars(prepare([everything], ["audio"], OPTIONS).load("a"))["pixel_values"] is None
     assert prepare([everything], ["video"], OPTIONS).load("a").mel is None
     text = prepare([clip("a")], ["text"], OPTIONS)
-    assert set(vars(text.load("a")).values()) == {None} and text.num_tokens("a") == 0
+    assert set(vars(text.load("a")).values()) == {None} and text.sizes("a") == Sizes()
     for inputs in (text, prepare([everything], ["audio"], OPTIONS)):
         with pytest.raises(KeyError):
             inputs.load("b")
         with pytest.raises(KeyError):
-            inputs.num_tokens("b")
+            inputs.sizes("b")
 
 
 @pytest.mark.parametrize("name", CHANGED)
@@ -166,7 +167,7 @@ def test_workers_import_nothing_heavy(film, tmp_path, modality):
 def test_damaged_cache_files_are_built_again(film, tmp_path, damage):
     inputs = prepare([clip("a", film, film)], ["audio", "video"], OPTIONS)
     whole = {path: path.read_bytes() for path in cached_files(tmp_path)}
-    for read in (inputs.load, inputs.num_tokens):
+    for read in (inputs.load, inputs.sizes):
         for path, content in whole.items():
             path.write_bytes(damage(content))
         read("a")

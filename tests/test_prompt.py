@@ -63,3 +63,12 @@ def test_the_tokenizer_reads_special_tokens_again_afterwards(backbone):
 def test_any_transcript_round_trips(backbone):
     for said in ("", "naïve café — 好 😀", "  two  spaces\tand a tab", "\u202eright to left"):
         assert f"Transcript: {said}\n" in text_of(backbone, ("text",), transcript=said)
+
+
+@pytest.mark.parametrize("modalities", [ALL, ("text",), ("audio", "video")])
+def test_the_transcripts_span(backbone, modalities):
+    clip = Clip("one", "source", 0, "train", 1.0, "so good", None, None)
+    inputs = tiny_trials.random_media(0, modalities)
+    prompt = build_prompt(clip, modalities, inputs, "", backbone.tokenizer, (-3.0, 3.0))
+    text = backbone.tokenizer.decode(prompt.token_ids[slice(*prompt.text_span)])
+    assert text == ("Transcript: so good\n" if "text" in modalities else "")

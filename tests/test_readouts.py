@@ -216,7 +216,12 @@ OTHER_VALUES = {
     "dropout": 0.4,
     "norm": "none",
     "loss": "mse",
+    "huber_delta": 2.0,
+    "sign": "negative",
+    "constrained": True,
     "decimals": 2,
     "num_tokens_max": 3,
     "strengths": (1.0,),
+    "layer": 1,
+    "pooling": "mean",
 }

@@ -1,6 +1,7 @@
 """The README and the sweep files tell the same story as the code."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from omni_msa.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
+PAPER = sorted((ROOT / "sweeps" / "paper").glob("*.yaml"))
 PROFILES = sorted(file.stem for file in (ROOT / "sweeps" / "profiles").glob("*.yaml"))
 
 
@@ -34,11 +36,21 @@ def test_every_sweep_is_valid_at_every_scale(path: Path, profile: str) -> None:
     assert len(sweep.cells) > 1
 
 
-@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_sweeps_of_the_paper_are_at_its_scale(path: Path) -> None:
+    for cell in load_sweep(path).cells:
+        assert (cell.config.backbone.name, cell.config.backbone.quantization) == ("qwen2_5_omni_7b", "nf4")
+        assert cell.config.dataset.name in ("mosi", "mosei")
+
+
+@pytest.mark.parametrize("path", [*SWEEPS, *PAPER], ids=lambda path: path.stem)
 def test_a_sweep_file_says_what_it_costs(path: Path) -> None:
-    header = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    assert f"python orchestrate.py sweeps/{path.name}" in "\n".join(header)
-    assert "trials" in "\n".join(header) and "min" in "\n".join(header)
+    header = "\n".join(line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#"))
+    assert f"python orchestrate.py {path.relative_to(ROOT)}" in header
+    sweep = load_sweep(path)
+    num_trials = len({config.model_dump_json() for _, config in sweep.trials()})
+    assert re.search(rf"\b{len(sweep.cells)} cells?, {num_trials} trials\b", header)
+    assert re.search(r"about [^.]*(minute|min| h)\b|minutes|under a minute", header)
 
 
 UNSAFE_MODULES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}

@@ -1,6 +1,7 @@
 """Where trials run: by hand, with made-up cards and made-up measurements."""
 
 import importlib.metadata
+import re
 import sys
 from pathlib import Path
 
@@ -99,6 +100,13 @@ def test_a_peak_of_smaller_batches_says_nothing(machine):
 def test_needed_is_the_measured_peak_else_the_estimate():
     assert needed_on_card_gb(config(), known(3.0)) == 3.0
     assert 0 < needed_on_card_gb(config(), {}) < 0.1
+
+
+def test_the_longest_clips_may_need_more_than_there_is(machine):
+    machine(FakeCard(0.5))
+    assert slots(config(), known=known(0.1)).notes == ()  # measured: no guess is needed
+    (note,) = slots(config()).notes
+    assert re.fullmatch(r"the longest clips may take 0\.\d GB, and the smallest card has 0\.5 GB", note)
 
 
 def test_busy_and_small_cards_are_left_out_with_a_note():

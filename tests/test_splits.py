@@ -50,3 +50,14 @@ def test_statistics_are_those_of_the_training_labels():
 
 def test_equal_labels_have_a_deviation_that_one_can_divide_by():
     assert Splits(three()).label_statistics() == (0.0, 1.0, 0.0)
+
+
+def test_a_part_of_the_training_split_is_the_same_for_all_and_holds_every_smaller_part():
+    clips = three(*(clip(number, "train") for number in range(3, 23)))
+    parts = [[each.id for each in Splits(order, num).train] for num in (5, 12, 21) for order in (clips, clips[::-1])]
+    assert [len(part) for part in parts] == [5, 5, 12, 12, 21, 21]
+    assert set(parts[0]) == set(parts[1]) < set(parts[2]) < set(parts[4])
+    assert parts[0] == [each.id for each in clips if each.id in parts[0]] and parts[0] != parts[4][:5]
+    assert [each.id for each in Splits(clips).train] == parts[4]
+    with pytest.raises(InputError, match="at most 21"):
+        Splits(clips, 22)

@@ -175,3 +175,18 @@ def test_nothing_heavy_is_imported():
     code = f"import sys, omni_msa.tables; print(set('{heavy}'.split()) & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+def test_clips_left_out_stand_below_every_table_and_in_a_file_that_goes_with_them(cells, tmp_path):
+    clip = {"clip_id": "c1", "split": "test", "modality": "video", "reason": "cut [/off] | black", "file": "/x/c1.mp4"}
+    note = "1 of 9 clips left out: c1: video, cut [/off] | black."
+    made = {**aggregate("s", cells), "notes": [note], "dropped_clips": [clip]}
+    written = {path.name: path.read_text() for path in write_tables(tmp_path, made)}
+    assert f"- {note}\n" in written["table.md"] and "cut [/off]" in written["table.tex"]
+    assert list(csv.DictReader(io.StringIO(written["dropped_clips.csv"]))) == [clip]
+    assert json.loads(written["aggregate.json"])["dropped_clips"] == [clip]
+    console = Console(width=200, file=io.StringIO())
+    console.print(terminal_table(made))
+    assert note in console.file.getvalue()
+    assert "dropped_clips.csv" not in {path.name for path in write_tables(tmp_path, aggregate("s", cells))}
+    assert not (tmp_path / "dropped_clips.csv").exists()

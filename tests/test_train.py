@@ -140,7 +140,8 @@ def test_the_result_has_what_others_read(rendered_clips, tmp_path):
     assert folder.status().state == "complete"
     assert {"trial_id", "fit_id", "seed", "valid", "cost", "hashes", "best_epoch"} <= set(result)
     assert (result["seed"], result["fit_id"]) == (1, tiny_trials.fit_folder(tmp_path, trial).name)
-    assert set(result["cost"]) == {"train_s", "latency_s", "peak_memory_gb", "trainable_parameters"}
+    latencies = {"latency_s", "latency_p95_s", "latency_model_s", "latency_model_p95_s"}
+    assert set(result["cost"]) == {"train_s", "peak_memory_gb", "trainable_parameters", *latencies}
     assert all(value > 0 for value in result["cost"].values())
     # LoRA by hand: rank 4 on two blocks of q, k, v, o, gate, up, down; then LayerNorm, 32 to 256, 256 to 1.
     lora = 2 * 4 * (64 + 48 + 48 + 64 + 96 + 96 + 96)

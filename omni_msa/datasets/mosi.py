@@ -1,68 +1,24 @@
 """CMU-MOSI (arXiv 1606.06259): opinion videos cut into clips, each rated from -3 to 3.
 
-The corpus is not fetched: `root` is a folder with label.csv (a row for each clip) and Raw/<video_id>/<clip_id>.mp4.
+The corpus is not fetched: `root` is a folder with label.csv (a row for each clip) and Raw/<video_id>/<clip_id>.mp4, or
+the corpus as CMU hands it out (see `omni_msa.cmu_layout`). 1284, 229 and 686 clips are what the standard folds hold.
 """
 
-from pathlib import Path
 from typing import Literal
 
-from omni_msa.clip import Clip
-from omni_msa.errors import Problem
-from omni_msa.fetch import Progress
-from omni_msa.label_csv import Corpus, LabelCsvOptions
-
-# Sizes of the standard splits, by source video.
-CORPUS = Corpus(label_range=(-3.0, 3.0), num_clips={"train": 1284, "valid": 229, "test": 686})
+from omni_msa.cmu_layout import CmuLayout
+from omni_msa.corpus import Corpus, CorpusOptions
+from omni_msa.label_csv import LabelCsv
 
 
-class Options(LabelCsvOptions):
+class Options(CorpusOptions):
     """Where the corpus lies, and whether a part of it will do."""
 
     name: Literal["mosi"] = "mosi"
 
 
-def label_range(options: Options) -> tuple[float, float]:
-    """Return the lowest and highest label."""
-    return CORPUS.label_range
+CORPUS = Corpus("mosi", (-3.0, 3.0), "mosi", ((1284, 229, 686),), (LabelCsv(), CmuLayout()))
 
-
-def fingerprint(root: Path | None, options: Options) -> str:
-    """Return 64 hex digits that change with annotations, clip file names and sizes, not with place or times.
-
-    Args:
-        root: folder of the corpus.
-        options: of this dataset.
-
-    Raises:
-        InputError: with all that `check` finds.
-    """
-    return CORPUS.fingerprint(root, options)
-
-
-def check(root: Path | None, options: Options) -> list[Problem]:
-    """Return everything that is wrong with the folder, label.csv and the clip files, without decoding any.
-
-    Args:
-        root: folder of the corpus.
-        options: of this dataset.
-    """
-    return CORPUS.check(root, options)
-
-
-def load(root: Path | None, options: Options, progress: Progress | None = None) -> list[Clip]:
-    """Return the clips of all splits; sound and picture are both in the clip's mp4 file.
-
-    Args:
-        root: folder of the corpus.
-        options: of this dataset.
-        progress: not called.
-
-    Raises:
-        InputError: with all that `check` finds.
-    """
-    return CORPUS.load(root, options)
-
-
-def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
-    """Return None: label.csv holds the mean over raters, not the single ratings."""
-    return None
+label_range, conventions = CORPUS.label_range, CORPUS.conventions
+fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
+human_row = CORPUS.human_row

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 uses = ("dataset", "readout")
 deterministic = True
 trained = False
+writes_text = False
 fit_as = "constant"
 fit_fields = ()
 

@@ -1,11 +1,12 @@
 """A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task
@@ -13,18 +14,30 @@ if TYPE_CHECKING:
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
 deterministic = False
 trained = True
+writes_text = False
 fit_as = "discriminative"
-fit_fields = ("width", "dropout", "norm", "loss")
+fit_fields = ("width", "dropout", "norm", "loss", "huber_delta")
+
+
+def _none_is_linear(width: Any) -> Any:
+    return 0 if width is None else width
 
 
 class Options(ReadoutOptions):
     """The head: LayerNorm, Linear, ReLU, Dropout, Linear on labels standardised by the training split."""
 
     name: Literal["discriminative"] = "discriminative"
-    width: int = Field(256, ge=0, description="of the inner layer; 0 makes the head linear")
+    width: Annotated[int, BeforeValidator(_none_is_linear, json_schema_input_type=int | None)] = Field(
+        256, ge=0, description="of the inner layer; 0 or null makes the head linear"
+    )
     dropout: float = Field(0.2, ge=0, lt=1)
-    norm: Literal["before", "inner", "none"] = "before"
+    norm: Literal["before", "inner", "after", "none"] = Field(
+        "before", description="LayerNorm on the state, on the inner layer before or after its ReLU, or nowhere"
+    )
     loss: Literal["l1", "huber", "mse"] = "l1"
+    huber_delta: float = added_later(
+        1.0, gt=0, description="where the Huber loss turns linear, in standard deviations of the label"
+    )
 
 
 def build(options: Options, task: "Task") -> "Readout":
@@ -39,7 +52,7 @@ def build(options: Options, task: "Task") -> "Readout":
 
     kinds: dict[str, Callable[..., Tensor]] = {
         "l1": functional.l1_loss,
-        "huber": functional.huber_loss,
+        "huber": partial(functional.huber_loss, delta=options.huber_delta),
         "mse": functional.mse_loss,
     }
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task
@@ -13,7 +13,7 @@ uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "tra
 deterministic = False
 trained = True
 fit_as = "generative"
-fit_fields = ("decimals",)
+fit_fields = ("decimals", "sign")
 
 
 class Options(ReadoutOptions):
@@ -21,10 +21,11 @@ class Options(ReadoutOptions):
 
     name: Literal["expected_value"] = "expected_value"
     decimals: int = Field(1, ge=0, le=2)
+    sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
 
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it has no weights of its own."""
     from omni_msa.generation import ExpectedValue
 
-    return ExpectedValue(task, options.decimals)
+    return ExpectedValue(task, options.decimals, options.sign)

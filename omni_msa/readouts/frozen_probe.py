@@ -1,23 +1,33 @@
-"""Ridge regression on the frozen backbone's last-token state: what is linearly readable without training."""
+"""Ridge regression on the frozen backbone's states: what is linearly readable without training, and in which layer."""
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.errors import Problem
+from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
+    from omni_msa.config import TrialConfig
     from omni_msa.readout import Readout, Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")
 deterministic = True
 trained = False
+writes_text = False
 fit_as = "frozen_probe"
-fit_fields = ("strengths",)
+fit_fields = ("strengths", "layer", "pooling")
+
+
+def _known_layer(layer: Any) -> Any:
+    """One message, where pydantic would have one for each type of the union."""
+    if layer not in ("last", "all") and not (type(layer) is int and layer >= 0):
+        raise ValueError("a layer is a whole number from 0, last, or all")
+    return layer
 
 
 class Options(ReadoutOptions):
-    """The strength of the penalty is chosen by the error on the valid split."""
+    """Strength of the penalty, layer and pooling are chosen by the error on the valid split, if not given."""
 
     name: Literal["frozen_probe"] = "frozen_probe"
     strengths: tuple[float, ...] = Field(
@@ -26,49 +36,29 @@ class Options(ReadoutOptions):
         strict=False,
         description="penalties on the squared weights of standardised features",
     )
+    layer: Annotated[int | Literal["last", "all"], BeforeValidator(_known_layer)] = added_later(
+        "last", description='the layer whose output is read, 0 for what enters the first one; "last" or "all"'
+    )
+    pooling: Literal["last", "mean", "text", "audio", "video", "all"] = added_later(
+        "last", description="the last token, the mean over all, the mean over those of one modality, or each of these"
+    )
+
+
+def check(config: "TrialConfig", num_layers: int) -> list[Problem]:
+    """Return what the options ask for that the backbone or the modalities do not have."""
+    options, problems = config.readout, []
+    assert isinstance(options, Options)
+    if isinstance(options.layer, int) and options.layer > num_layers:
+        allowed = f"0 to {num_layers}, last, all"
+        problems.append(Problem("the backbone has no such layer", "readout.layer", str(options.layer), allowed))
+    if options.pooling in ("text", "audio", "video") and options.pooling not in config.modalities:
+        allowed = ", ".join(("last", "mean", *config.modalities, "all"))
+        problems.append(Problem("that modality is off", "readout.pooling", options.pooling, allowed))
+    return problems
 
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; `fit` solves for its weights."""
-    import numpy as np
-    import torch
+    from omni_msa.probe import FrozenProbe
 
-    from omni_msa.forward import Forward
-    from omni_msa.prompt import Prompt
-    from omni_msa.readout import Prediction, Readout, clip_score
-
-    class FrozenProbe(Readout):
-        closed_form = True
-
-        def fit(
-            self,
-            forward: Forward,
-            train: tuple[list[Prompt], torch.Tensor],
-            valid: tuple[list[Prompt], torch.Tensor],
-            batch: int,
-        ) -> None:
-            features, targets = self._features(forward, train[0], batch), train[1].double().numpy()
-            held_out, labels = self._features(forward, valid[0], batch), valid[1].double().numpy()
-            self.mean, self.scale = features.mean(0), features.std(0) + 1e-8
-            left, values, right = np.linalg.svd((features - self.mean) / self.scale, full_matrices=False)
-            projected = left.T @ (targets - task.label_mean)
-            errors = []
-            for strength in options.strengths:  # ridge: Hoerl and Kennard 1970, solved through the SVD
-                self.weights = right.T @ (values / (values**2 + strength) * projected)
-                errors.append(np.abs(self._scores(held_out) - labels).mean())
-            self.strength = options.strengths[int(np.argmin(errors))]
-            self.weights = right.T @ (values / (values**2 + self.strength) * projected)
-
-        def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
-            raw = self._scores(self._features(forward, prompts, len(prompts)))
-            return [clip_score(float(score), task.label_range) for score in raw]
-
-        def _scores(self, features: np.ndarray) -> np.ndarray:
-            return ((features - self.mean) / self.scale) @ self.weights + task.label_mean
-
-        @torch.no_grad()
-        def _features(self, forward: Forward, prompts: list[Prompt], batch: int) -> np.ndarray:
-            parts = [prompts[start : start + batch] for start in range(0, len(prompts), batch)]
-            return torch.cat([forward.states(part)[:, 0] for part in parts]).double().cpu().numpy()
-
-    return FrozenProbe()
+    return FrozenProbe(task, options.strengths, options.layer, options.pooling)

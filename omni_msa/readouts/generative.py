@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task
@@ -13,19 +13,21 @@ uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "tra
 deterministic = False
 trained = True
 fit_as = "generative"
-fit_fields = ("decimals",)
+fit_fields = ("decimals", "sign")
 
 
 class Options(ReadoutOptions):
-    """The answer is a signed decimal and the end of turn; decoding is greedy."""
+    """The answer is a decimal and the end of turn; decoding is greedy. How it is decoded does not change the fit."""
 
     name: Literal["generative"] = "generative"
     decimals: int = Field(1, ge=0, le=3)
     num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
+    sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
+    constrained: bool = added_later(False, description="only numbers in the label range can be written")
 
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it has no weights of its own."""
     from omni_msa.generation import Generation
 
-    return Generation(task, options.decimals, options.num_tokens_max)
+    return Generation(task, options.decimals, options.num_tokens_max, options.sign, options.constrained)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task
@@ -13,18 +13,21 @@ uses = ("dataset", "modalities", "media", "backbone", "readout")
 deterministic = True
 trained = False
 fit_as = "generative_zero_shot"
-fit_fields = ("num_tokens_max",)
+fit_fields = ("num_tokens_max", "constrained", "decimals", "sign")
 
 
 class Options(ReadoutOptions):
-    """Decoding is greedy; the first number in the text counts."""
+    """Decoding is greedy; the first number in the text counts. `decimals` and `sign` are of constrained answers."""
 
     name: Literal["generative_zero_shot"] = "generative_zero_shot"
     num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
+    constrained: bool = added_later(False, description="only numbers in the label range can be written")
+    decimals: int = added_later(1, ge=0, le=3)
+    sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
 
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it has no weights of its own."""
     from omni_msa.generation import Generation
 
-    return Generation(task, 1, options.num_tokens_max)
+    return Generation(task, options.decimals, options.num_tokens_max, options.sign, options.constrained)

@@ -1,0 +1,214 @@
+"""`--check-data`: every clip of a sweep decoded once; what is wrong, in a table and in a few lines."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import floor
+from pathlib import Path
+from typing import NamedTuple
+
+from omni_msa import plugins
+from omni_msa.clip import SPLITS, Clip
+from omni_msa.config import MEDIA_OPTIONS, MediaConfig, TrialConfig
+from omni_msa.estimate import uses
+from omni_msa.examine import TOO_LONG, Examined
+from omni_msa.examine_all import Work, examine_all
+from omni_msa.files import csv_text, write_text
+from omni_msa.options import DatasetOptions
+from omni_msa.preflight import root_of
+from omni_msa.sweep import Sweep
+
+Progress = Callable[[str, int, int], None]
+
+SAME_FILE, SAME_TRANSCRIPT = "same file in another split", "same transcript in another split"
+REMARKS = (TOO_LONG, SAME_TRANSCRIPT)
+"""Worth knowing, but nothing is wrong: long clips are cut as the settings say, and people repeat themselves."""
+_NUM_NAMED_MAX = 10
+_NUM_COLUMNS_MAX = 13
+
+
+class Row(NamedTuple):
+    """One line of `data_check.csv`."""
+
+    clip_id: str
+    split: str
+    modality: str
+    problem: str
+    detail: str
+    file: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found.
+
+    Args:
+        rows: every problem and remark.
+        text: a summary for people.
+        file: the table of all rows.
+    """
+
+    rows: tuple[Row, ...]
+    text: str
+    file: Path
+
+    @property
+    def num_wrong(self) -> int:
+        """How many rows tell of something wrong."""
+        return sum(row.problem not in REMARKS for row in self.rows)
+
+
+def check_data(sweep: Sweep, folder: Path, progress: Progress, num_workers: int | None = None) -> Checked:
+    """Decode every clip of the sweep's datasets once, in the modalities that its cells use, and look for problems.
+
+    What was checked is kept; it is used again while a file's size and time of change stay as they are.
+
+    Args:
+        sweep: the checked sweep.
+        folder: of its reports; `data_check.csv` is written there.
+        progress: called with (what, done, total).
+        num_workers: processes; default one per core.
+
+    Raises:
+        InputError: a dataset cannot be read.
+    """
+    configs = [cell.config for cell in sweep.cells]
+    rows: list[Row] = []
+    lines: list[str] = []
+    for dataset in dict.fromkeys(config.dataset for config in configs):
+        own = [config for config in configs if config.dataset == dataset]
+        clips = plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)
+        found, work = _check(clips, own, progress, num_workers)
+        rows += found
+        lines += [*_about(dataset, clips), *_tell(found), *_tell_work(work, len(clips)), ""]
+    file = folder / "data_check.csv"
+    table = csv_text([row._asdict() for row in rows]) if rows else ",".join(Row._fields) + "\n"
+    write_text(file, table.encode(errors="replace").decode())  # file names need not be text
+    return Checked(tuple(rows), "\n".join(lines).strip(), file)
+
+
+def _check(
+    clips: Sequence[Clip], configs: Sequence[TrialConfig], progress: Progress, num_workers: int | None
+) -> tuple[list[Row], Work]:
+    rows: list[Row] = []
+    work = Work()
+    for media, modalities in _needed(configs).items():
+        files = _files(clips, modalities)
+        seconds_max = configs[0].runtime.clip_seconds_max
+        examined = examine_all(files, media, seconds_max, progress, work, num_workers)
+        rows += _media_rows(clips, modalities, examined)
+        rows += _shared_files(clips, modalities, examined)
+    if any("text" in config.modalities and uses(config, "modalities") for config in configs):
+        rows += _transcript_rows(clips)
+    place = {clip.id: number for number, clip in enumerate(clips)}
+    return sorted(dict.fromkeys(rows), key=lambda row: place[row.clip_id]), work
+
+
+def _needed(configs: Iterable[TrialConfig]) -> dict[MediaConfig, list[str]]:
+    needed: dict[MediaConfig, set[str]] = {}
+    for config in configs:
+        if uses(config, "media"):
+            needed.setdefault(config.media, set()).update(config.modalities)
+    return {media: [name for name in MEDIA_OPTIONS if name in names] for media, names in needed.items()}
+
+
+def _files(clips: Sequence[Clip], modalities: Sequence[str]) -> dict[Path, list[str]]:
+    """Return each file with the modalities it is used for: sound and picture are often one file, decoded as one."""
+    files: dict[Path, list[str]] = {}
+    for clip in clips:
+        for modality in modalities:
+            path = getattr(clip, modality)
+            if path is not None and modality not in files.setdefault(path, []):
+                files[path].append(modality)
+    return files
+
+
+def _media_rows(clips: Sequence[Clip], modalities: Sequence[str], examined: Mapping[Path, Examined]) -> Iterable[Row]:
+    for clip in clips:
+        for modality in modalities:
+            path = getattr(clip, modality)
+            if path is None:
+                yield Row(clip.id, clip.split, modality, "missing", f"the clip has no {modality}", "")
+                continue
+            for name, problem, detail in examined[path].findings:
+                if name == modality:
+                    yield Row(clip.id, clip.split, modality, problem, detail, str(path))
+
+
+def _shared_files(clips: Sequence[Clip], modalities: Sequence[str], examined: Mapping[Path, Examined]) -> Iterable[Row]:
+    owners: dict[str, dict[str, Clip]] = {}
+    for clip in clips:
+        for path in {getattr(clip, modality) for modality in modalities} - {None}:
+            if digest := examined[path].digest:
+                owners.setdefault(digest, {})[clip.id] = clip
+    for clip in clips:
+        for modality in modalities:
+            path = getattr(clip, modality)
+            others = _elsewhere(clip, owners.get(examined[path].digest, {}).values()) if path is not None else ""
+            if others:
+                yield Row(clip.id, clip.split, modality, SAME_FILE, f"byte for byte that of {others}", str(path))
+
+
+def _transcript_rows(clips: Sequence[Clip]) -> Iterable[Row]:
+    owners: dict[str, list[Clip]] = {}
+    for clip in clips:
+        owners.setdefault(_plain(clip.transcript), []).append(clip)
+    for clip in clips:
+        if not _plain(clip.transcript):
+            yield Row(clip.id, clip.split, "text", "empty transcript", "", "")
+        elif others := _elsewhere(clip, owners[_plain(clip.transcript)]):
+            yield Row(clip.id, clip.split, "text", SAME_TRANSCRIPT, f"that of {others}", "")
+
+
+def _plain(transcript: str) -> str:
+    return " ".join(transcript.casefold().split())
+
+
+def _elsewhere(clip: Clip, owners: Iterable[Clip]) -> str:
+    others = [f"{other.id} ({other.split})" for other in owners if other.split != clip.split]
+    return ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+
+
+def _about(dataset: DatasetOptions, clips: Sequence[Clip]) -> list[str]:
+    """Return the sizes of the splits and the histogram of their labels: values as they are, or whole numbers."""
+    counts = Counter(clip.split for clip in clips)
+    sizes = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
+    values = sorted({clip.label for clip in clips})
+    is_rounded = len(values) > _NUM_COLUMNS_MAX
+    binned = [(clip.split, floor(clip.label + 0.5) if is_rounded else clip.label) for clip in clips]
+    columns, table = sorted({label for _, label in binned}), Counter(binned)
+    head = f"{'labels, rounded' if is_rounded else 'labels':16}" + "".join(f"{label:>7g}" for label in columns)
+    lines = [f"  {split:14}" + "".join(f"{table[split, label]:>7}" for label in columns) for split in SPLITS]
+    return [f"{dataset.name}: {len(clips)} clips ({sizes})", head, *lines]
+
+
+def _tell(rows: Sequence[Row]) -> list[str]:
+    wrong = [row for row in rows if row.problem not in REMARKS]
+    remarks = [row for row in rows if row.problem in REMARKS]
+    named = [f"  {row.clip_id} ({row.split}), {row.modality}: {row.problem}; {row.detail}" for row in wrong]
+    more = [f"  and {len(named) - _NUM_NAMED_MAX} more"] if len(named) > _NUM_NAMED_MAX else []
+    lines = [f"wrong: {_counted(wrong) or 'nothing'}", *named[:_NUM_NAMED_MAX], *more]
+    return [*lines, *([f"good to know: {_counted(remarks)}"] if remarks else [])]
+
+
+def _counted(rows: Iterable[Row]) -> str:
+    counts = Counter(f"{row.problem} ({row.modality})" for row in rows)
+    return ", ".join(f"{count} {what}" for what, count in counts.most_common())
+
+
+def _tell_work(work: Work, num_clips: int) -> list[str]:
+    from omni_msa.progress import duration
+
+    if not work.num_files:
+        return []
+    if not work.num_new:
+        return [f"all {work.num_files} files had been checked before and have not changed since"]
+    rate = work.num_new / work.wall_s * num_clips / work.num_files
+    shares = Counter(work.seconds)
+    whole = sum(shares.values()) or 1.0
+    names = {"reading": "reading files", "audio": "decoding sound", "video": "decoding video"}
+    told = ", ".join(f"{names[name]} {seconds / whole:.0%}" for name, seconds in shares.most_common())
+    speed = f"{rate:.3g} clips a second with {work.num_workers} worker processes, {duration(num_clips / rate)} for all"
+    again = f", {work.num_files - work.num_new} had been before" if work.num_new < work.num_files else ""
+    checked = f"{work.num_new} files checked in {duration(work.wall_s)}{again}"
+    return [f"{checked}: {speed}", f"the time goes into {told}"]

@@ -1,0 +1,23 @@
+"""CMU-MOSEI (ACL 2018, P18-1208): opinion videos of 1,000 speakers cut into sentences, each rated from -3 to 3.
+
+The corpus is not fetched: `root` is a folder with label.csv (a row for each clip) and Raw/<video_id>/<clip_id>.mp4.
+16326, 1871 and 4659 clips are the splits of arXiv 2606.05713; the first number also stands in MMSA's configuration.
+"""
+
+from typing import Literal
+
+from omni_msa.corpus import Corpus, CorpusOptions
+from omni_msa.label_csv import LabelCsv
+
+
+class Options(CorpusOptions):
+    """Where the corpus lies, and whether a part of it will do."""
+
+    name: Literal["mosei"] = "mosei"
+
+
+CORPUS = Corpus("mosei", (-3.0, 3.0), "mosi", ((16326, 1871, 4659),), (LabelCsv(),))
+
+label_range, conventions = CORPUS.label_range, CORPUS.conventions
+fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
+human_row = CORPUS.human_row

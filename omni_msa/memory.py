@@ -1,0 +1,256 @@
+"""What a trial takes of its card or of the host, by parts and before it starts. Plain arithmetic, no torch in here."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+
+from omni_msa import hardware, plugins
+from omni_msa.config import TrialConfig
+from omni_msa.errors import InputError
+from omni_msa.estimate import dimensions, num_trained, uses
+from omni_msa.sizes import (
+    BYTES,
+    MERGE,
+    Dimensions,
+    adapted_layers,
+    first_adapted_layer,
+    linear_layers,
+    num_lora_parameters,
+    weights_gb,
+)
+
+SHORT_CLIP_S = 4.0
+"""About the mean of MOSI's clips."""
+_LIBRARIES_GB, _LIBRARIES_LEAST_GB = 0.6, 0.4  # of host memory, for the interpreter with torch and transformers
+_CARD_GB = 0.5  # of a card, for the CUDA context and its kernels
+_NUM_PROMPT_TOKENS, _TEXT_TOKENS_PER_S = 45, 4
+_PIXELS_PER_PATCH = 14 * 14
+_TOWERS = {"text": "text", "audio": "audio", "video": "vision"}
+_NUM_ANSWER_TOKENS = 6
+_NUM_TREE_TOKENS = {0: 3, 1: 19, 2: 81}  # of all answers of a range of +-3 by their decimals, one token a character
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Peak memory of a trial by parts, in GB (1e9 bytes).
+
+    Args:
+        weights: the backbone's, at their quantisation; without `lm_head` where no text is written.
+        adapter: low-rank weights with gradient and AdamW's two moments, float32: 16 bytes a weight.
+        text_states, tower_states: what the backward pass keeps of the language model, of both encoders.
+        logits: scores of answer positions over the vocabulary.
+        working: what one layer needs while it runs: its matrix out of four bits, its widest states in float32, and
+            with gradient checkpointing all its states anew.
+        libraries: CUDA's context on a card, the interpreter on the host.
+    """
+
+    weights: float = 0.0
+    adapter: float = 0.0
+    text_states: float = 0.0
+    tower_states: float = 0.0
+    logits: float = 0.0
+    working: float = 0.0
+    libraries: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum of the parts."""
+        return sum(getattr(self, each.name) for each in fields(self))
+
+    def __str__(self) -> str:
+        shown = ((each.name.replace("_", " "), getattr(self, each.name)) for each in fields(self))
+        return f"{self.total:.1f} GB = " + " + ".join(f"{name} {part:.1f}" for name, part in shown if part >= 0.05)
+
+
+@dataclass(frozen=True)
+class LargestTrial:
+    """The trial of a sweep that takes most memory.
+
+    Args:
+        cell: its label.
+        memory: by parts.
+        on_card: of a card, or of the host.
+        clip_s: length of the clips it is planned for.
+        how: clips in a pass, and whether states are computed anew.
+    """
+
+    cell: str
+    memory: Memory
+    on_card: bool
+    clip_s: float
+    how: str
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How long a clip is, in tokens of the prompt, mel frames after the convolutions, and patches of the frames."""
+
+    tokens: float
+    audio: float
+    video: float
+
+
+def memory_gb(config: TrialConfig) -> float:
+    """Return the memory without which a trial cannot run, in GB; 0 for one without a backbone.
+
+    It is what `plan_memory` says of clips of four seconds, less what one layer needs while it runs and what the
+    libraries take: a trial that fits by this count may still not fit.
+    """
+    found = plan_memory(config, SHORT_CLIP_S)
+    return found.total - found.working - found.libraries
+
+
+def host_memory_gb(config: TrialConfig) -> float:
+    """Return the memory of the host without which a trial on the CPU cannot run, in GB."""
+    return _LIBRARIES_LEAST_GB + memory_gb(config)
+
+
+def plan_memory(
+    config: TrialConfig, clip_s: float | None = None, on_card: bool = True, shape: Dimensions | None = None
+) -> Memory:
+    """Estimate a trial's peak memory: in training, or in testing where nothing is trained.
+
+    Args:
+        config: of the trial.
+        clip_s: length of the clips in a pass; None for the longest that are not cut (`media.audio_seconds_max`).
+        on_card: on a GPU, whose dropout masks take a byte a value; on the CPU they take four.
+        shape: of the backbone; None for that of the backbone's plug-in.
+    """
+    if not uses(config, "backbone"):
+        return Memory()
+    shape, backbone, runtime = shape or dimensions(config), config.backbone, config.runtime
+    lengths = clip_lengths(config, config.media.audio_seconds_max if clip_s is None else clip_s)
+    num_weights = _num_trained(config, shape)
+    is_trained = num_weights > 0
+    num_clips = min(runtime.micro_batch, config.training.batch_size) if is_trained else runtime.eval_batch
+    width = _width(config)
+    away = 0.0 if _writes(config) or shape.text.tied_embeddings else shape.text.vocabulary_size * shape.text.hidden_size
+    text, towers, one = _states_bytes(config, shape, lengths, on_card) if is_trained else (0.0, 0.0, 0.0)
+    largest = max(layer.num_inputs * layer.num_outputs for layer in linear_layers(shape))
+    widest = max(
+        lengths.tokens * shape.text.intermediate_size,
+        lengths.audio * shape.audio.intermediate_size,
+        lengths.video * shape.vision.intermediate_size,
+    )
+    dequantised = largest * width if backbone.quantization == "nf4" else 0.0
+    return Memory(
+        weights=weights_gb(shape, backbone.quantization, backbone.dtype) - away * width / 1e9,
+        adapter=16 * num_weights / 1e9,
+        text_states=num_clips * text / 1e9,
+        tower_states=num_clips * towers / 1e9,
+        logits=num_clips * _logits_bytes(config, shape) / 1e9,
+        working=(dequantised + num_clips * (3 * 4 * widest + one)) / 1e9,
+        libraries=_CARD_GB if on_card else _LIBRARIES_GB,
+    )
+
+
+def largest(cells: Iterable[tuple[str, TrialConfig]]) -> LargestTrial | None:
+    """Return what takes most memory, with clips as long as the settings allow; None without a backbone.
+
+    Args:
+        cells: label and configuration of each; one whose adapter names layers that are not there is passed over.
+    """
+    found: LargestTrial | None = None
+    for label, config in cells:
+        runtime, on_card, clip_s = config.runtime, hardware.uses_gpu(config.runtime), config.media.audio_seconds_max
+        try:
+            memory = plan_memory(config, clip_s, on_card)
+        except InputError:  # refused elsewhere
+            continue
+        how = f"eval_batch {runtime.eval_batch}"
+        if uses(config, "adapter"):
+            how = f"micro_batch {min(runtime.micro_batch, config.training.batch_size)}"
+            how += ", gradient checkpointing" * runtime.gradient_checkpointing
+        if memory.total > (found.memory.total if found else 0.0):
+            found = LargestTrial(label, memory, on_card, clip_s, how)
+    return found
+
+
+def clip_lengths(config: TrialConfig, clip_s: float) -> Lengths:
+    """Return how long a clip of some seconds is for the three towers, its frames of the largest area allowed."""
+    media, tokens, audio, patches = config.media, _NUM_PROMPT_TOKENS + _TEXT_TOKENS_PER_S * clip_s, 0.0, 0.0
+    if "audio" in config.modalities:  # one of two mel frames after the convolutions, one of four as a token
+        audio = min(clip_s, media.audio_seconds_max) * 1000 / media.mel_hop_ms / 2
+        tokens += audio / 2
+    if "video" in config.modalities:  # two frames make a patch (Qwen2.5-VL), four patches a token
+        num_frames = min(media.num_frames_max, clip_s * media.frame_rate_hz)
+        patches = num_frames / 2 * media.frame_pixels_max / _PIXELS_PER_PATCH
+        tokens += patches / MERGE
+    return Lengths(tokens, audio, patches)
+
+
+def _num_trained(config: TrialConfig, shape: Dimensions) -> int:
+    adapter = config.adapter
+    layers = adapter.targets, adapter.towers, adapter.text_layers
+    return num_lora_parameters(shape, adapter.rank, *layers) if num_trained(config) else 0
+
+
+def _writes(config: TrialConfig) -> bool:
+    """Return whether the trial's readout uses `lm_head`; one that does not say is counted as one that does."""
+    return getattr(plugins.load("readouts", config.readout.name), "writes_text", True)
+
+
+def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:
+    """Return the scores of a clip: in the backbone's type, in float32, their softmax, and its gradient in training."""
+    if not _writes(config):
+        return 0.0
+    num_tokens = _NUM_ANSWER_TOKENS
+    if config.readout.name == "expected_value":
+        num_tokens = _NUM_TREE_TOKENS[getattr(config.readout, "decimals", 1)]
+    copies = _width(config) + 4 * (3 if num_trained(config) else 2)
+    return num_tokens * shape.text.vocabulary_size * copies
+
+
+def _states_bytes(
+    config: TrialConfig, shape: Dimensions, lengths: Lengths, on_card: bool
+) -> tuple[float, float, float]:
+    """Return what the backward pass keeps of one clip in the language model, in both encoders, and for a moment.
+
+    Without checkpointing all of each layer that a gradient passes; with it (arXiv 1604.06174) what goes into each, and
+    all of one layer while its backward pass runs. In bytes.
+    """
+    whole, inputs, largest = [0.0, 0.0], [0.0, 0.0], 0.0
+    sizes, width = {"text": lengths.tokens, "audio": lengths.audio, "vision": lengths.video}, _width(config)
+    for tower, adapted in _blocks_with_gradient(config, shape, lengths):
+        kept, place = sizes[tower] * _block_bytes(config, shape, tower, adapted, on_card), int(tower != "text")
+        whole[place] += kept
+        inputs[place] += sizes[tower] * getattr(shape, tower).hidden_size * width
+        largest = max(largest, kept)
+    return (inputs[0], inputs[1], largest) if config.runtime.gradient_checkpointing else (whole[0], whole[1], 0.0)
+
+
+def _width(config: TrialConfig) -> float:
+    return BYTES[config.backbone.dtype]
+
+
+def _blocks_with_gradient(config: TrialConfig, shape: Dimensions, lengths: Lengths) -> Iterator[tuple[str, list[int]]]:
+    """Yield (tower, inputs of its adapted layers) of each block that a gradient passes."""
+    adapter = config.adapter
+    used = {"text": lengths.tokens, "audio": lengths.audio, "video": lengths.video}
+    towers = [tower for tower in adapter.towers if used[tower]]
+    inputs: dict[tuple[str, int | None], list[int]] = {}
+    for layer in adapted_layers(shape, adapter.targets, towers, adapter.text_layers):
+        inputs.setdefault((layer.tower, layer.layer), []).append(layer.num_inputs)
+    for tower, name in _TOWERS.items():
+        first = 0
+        if tower == "text" and towers == ["text"]:  # gradients to another tower pass through every layer
+            first = first_adapted_layer(shape.text.num_layers, adapter.text_layers)
+        if tower == "text" or tower in towers:
+            for number in range(first, getattr(shape, name).num_layers):
+                yield name, inputs.get((tower, number), [])
+
+
+def _block_bytes(config: TrialConfig, shape: Dimensions, tower: str, adapted: list[int], on_card: bool) -> float:
+    """Return what the backward pass keeps of one block for each token, in bytes.
+
+    Counted from the operations of transformers' Thinker and peft's LoRA layers, and held against the tensors that
+    torch saves by the tests. Frozen matrices keep nothing of their input. Of the width of the states: the inputs of
+    both norms (RMSNorm computes in float32), queries, keys, values (repeated for each query head) and attention's
+    output. Of the inner width: the inputs of the activation function and, in a gated MLP, of the product. An adapted
+    layer (arXiv 2106.09685) keeps its input in float32, its dropout's mask, and the low-rank product.
+    """
+    adapter, width, sizes = config.adapter, _width(config), getattr(shape, tower)
+    norms = 2 * width if tower == "audio" else 8
+    states = (norms + 4 * width) * sizes.hidden_size
+    inner = (1 if tower == "audio" else 3) * width * sizes.intermediate_size
+    mask = (1 if on_card else 4) if adapter.dropout else 0
+    return states + inner + sum((4 + mask) * num_inputs + 4 * adapter.rank for num_inputs in adapted)

@@ -1,0 +1,180 @@
+"""Ridge regression on the frozen backbone's states: in which layer, and pooled how, the score is linearly readable."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from omni_msa.errors import InputError, Problem
+from omni_msa.forward import Forward
+from omni_msa.metrics import compute
+from omni_msa.prompt import Prompt
+from omni_msa.readout import Prediction, Readout, Task, clip_score
+from omni_msa.watchdog import alive
+
+POOLINGS = ("last", "mean", "text", "audio", "video")
+"""The last token; the mean over all tokens of the prompt; the mean over those of one modality."""
+
+Array = NDArray[np.float64]
+Place = tuple[int, str]
+"""A layer (0: what enters the first one) and a pooling."""
+Split = tuple[list[Prompt], Tensor]
+
+
+class Ridge:
+    """Linear regression with a penalty on the squared weights of standardised features (Hoerl and Kennard 1970).
+
+    Args:
+        features: (N, D) of the training clips.
+        labels: (N,) of the training clips.
+        offset: their mean.
+    """
+
+    def __init__(self, features: Array, labels: Array, offset: float) -> None:
+        self.offset = offset
+        self.mean, self.scale = features.mean(0), features.std(0) + 1e-8
+        left, self._values, self._right = np.linalg.svd((features - self.mean) / self.scale, full_matrices=False)
+        self._projected = left.T @ (labels - offset)
+
+    def choose(self, strengths: Sequence[float], features: Array, labels: Array) -> None:
+        """Keep the strength with the smallest mean absolute error on these clips, which are not the training clips."""
+        errors = []
+        for strength in strengths:
+            self._solve(strength)
+            errors.append(np.abs(self.scores(features) - labels).mean())
+        self.strength = strengths[int(np.argmin(errors))]
+        self._solve(self.strength)
+        del self._right
+
+    def _solve(self, strength: float) -> None:
+        self.weights = self._right.T @ (self._values / (self._values**2 + strength) * self._projected)
+
+    def scores(self, features: Array) -> Array:
+        """Return the scores of features: (N, D) to (N,)."""
+        scores: Array = ((features - self.mean) / self.scale) @ self.weights + self.offset
+        return scores
+
+
+class FrozenProbe(Readout):
+    """One ridge regression for each layer and pooling in question; the best on valid makes the predictions.
+
+    Args:
+        task: what is known of the data.
+        strengths: penalties to choose from.
+        layer: number of the layer whose output is read, 0 for what enters the first; "last" (after the final norm) or
+            "all" of them.
+        pooling: one of `POOLINGS`, or "all".
+    """
+
+    closed_form = True
+
+    def __init__(self, task: Task, strengths: Sequence[float], layer: int | str, pooling: str) -> None:
+        super().__init__()
+        self.task, self.strengths, self.layer, self.pooling = task, strengths, layer, pooling
+        self.uses_kept = (layer, pooling) == ("last", "last")
+        self.rows: list[dict[str, Any]] = []
+
+    def fit(self, forward: Forward, train: Split, valid: Split, batch: int) -> None:
+        """Solve for the weights; one pass over each clip gives the states of all layers and poolings."""
+        places = self._places(forward, train[0])
+        features, held_out = (self._features(forward, split[0], places, batch) for split in (train, valid))
+        targets, labels = (split[1].double().cpu().numpy() for split in (train, valid))
+        best = np.inf
+        for place in places:
+            ridge = Ridge(_joined(features.pop(place)), targets, self.task.label_mean)
+            others = _joined(held_out.pop(place))
+            ridge.choose(self.strengths, others, labels)
+            found = compute(labels, np.clip(ridge.scores(others), *self.task.label_range))
+            self.rows.append({"layer": place[0], "pooling": place[1], "strength": ridge.strength})
+            self.rows[-1] |= {"valid_mae": found["mae"], "valid_corr": found["corr"]}
+            if found["mae"] < best:
+                best, self.ridge, self.place = found["mae"], ridge, place
+            alive()
+
+    def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
+        """Return the scores of the layer and pooling that were the best on valid."""
+        features = self._features(forward, prompts, [self.place], len(prompts))
+        raw = self.ridge.scores(_joined(features[self.place]))
+        return [clip_score(float(score), self.task.label_range) for score in raw]
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        """Return `probe`, if there was a choice: one row for each layer and pooling, with the errors on valid.
+
+        Those on test are not there: a table of them would invite to choose by it.
+        """
+        rows = [{**row, "chosen": (row["layer"], row["pooling"]) == self.place} for row in self.rows]
+        return {"probe": rows} if len(rows) > 1 else {}
+
+    def _places(self, forward: Forward, prompts: list[Prompt]) -> list[Place]:
+        num_layers = forward.backbone.num_text_layers
+        layers = range(num_layers + 1) if self.layer == "all" else [num_layers if self.layer == "last" else self.layer]
+        there = [name for name in POOLINGS if any(_tokens(forward, prompt, name) for prompt in prompts)]
+        poolings = there if self.pooling == "all" else [self.pooling]
+        problems = [
+            Problem("the backbone has no such layer", "readout.layer", str(layer), f"0 to {num_layers}")
+            for layer in layers
+            if not 0 <= int(layer) <= num_layers
+        ] + [
+            Problem("no prompt has such tokens", "readout.pooling", name, ", ".join(there))
+            for name in poolings
+            if name not in there
+        ]
+        if problems:
+            raise InputError(*problems)
+        return [(int(layer), pooling) for pooling in poolings for layer in layers]
+
+    @torch.no_grad()
+    def _features(
+        self, forward: Forward, prompts: list[Prompt], places: list[Place], batch: int
+    ) -> dict[Place, list[Tensor]]:
+        """Return the pooled states of each place, in batches (B, D) on the CPU; no other states are kept."""
+        parts = [prompts[start : start + batch] for start in range(0, len(prompts), batch)]
+        forward.expect(parts, past_store=not self.uses_kept)
+        found: dict[Place, list[Tensor]] = {place: [] for place in places}
+        for part in parts:
+            if self.uses_kept:
+                found[places[0]].append(forward.states(part)[:, 0].cpu())
+            else:
+                self._pool(forward, part, found)
+            alive()
+        return found
+
+    def _pool(self, forward: Forward, prompts: list[Prompt], found: dict[Place, list[Tensor]]) -> None:
+        shares: dict[str, Tensor] = {}
+        for layer, states in enumerate(forward.each_layer(prompts)):
+            for pooling in (name for number, name in found if number == layer):
+                if pooling not in shares:
+                    shares[pooling] = _shares(forward, prompts, pooling, states.shape[1]).to(states.device)
+                pooled = torch.einsum("bt,btd->bd", shares[pooling], states.float())
+                found[layer, pooling].append(pooled.to(states.dtype).cpu())
+            if layer == max(number for number, _ in found):
+                break
+
+
+def _tokens(forward: Forward, prompt: Prompt, pooling: str) -> Sequence[int]:
+    """Return which tokens of a prompt are pooled."""
+    ids, config = prompt.token_ids, forward.model.config
+    if pooling in ("audio", "video"):
+        wanted = getattr(config, f"{pooling}_token_id")
+        return [place for place, token in enumerate(ids) if token == wanted]
+    spans = {"last": range(len(ids) - 1, len(ids)), "mean": range(len(ids)), "text": range(*prompt.text_span)}
+    return spans[pooling]
+
+
+def _shares(forward: Forward, prompts: list[Prompt], pooling: str, length: int) -> Tensor:
+    """Return each token's share in the pooled state, (B, length), for prompts padded on the left."""
+    shares = torch.zeros(len(prompts), length)
+    for row, prompt in enumerate(prompts):
+        tokens = _tokens(forward, prompt, pooling)
+        if tokens:  # a clip without such tokens has a state of zeros
+            places = torch.tensor(tokens) + length - len(prompt.token_ids)
+            shares[row, places] = 1 / len(tokens)
+    return shares
+
+
+def _joined(parts: list[Tensor]) -> Array:
+    joined: Array = torch.cat(parts).double().numpy()
+    return joined
