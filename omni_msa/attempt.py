@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_msa import reactions
+from omni_msa import denoiser, reactions
 from omni_msa.config import TrialConfig, parse_trial
 from omni_msa.errors import Interrupted
 from omni_msa.files import read_json, write_json
@@ -105,7 +105,7 @@ def _run(
     prepare: Callable[[TrialConfig], None] | None,
 ) -> None:
     config = reactions.adapted(job.parsed(), folder.written_status().history)
-    folder.begin(config, provenance())
+    folder.begin(config, provenance() | denoiser.described(config))
     if prepare is not None:
         prepare(config)
     ledger = Ledger(Path(job.ledger))

@@ -108,7 +108,8 @@ def _needed(configs: Iterable[TrialConfig]) -> dict[MediaConfig, list[str]]:
     needed: dict[MediaConfig, set[str]] = {}
     for config in configs:
         if uses(config, "media"):
-            needed.setdefault(config.media, set()).update(config.modalities)
+            media = config.media.model_copy(update={"denoise": "none"})  # it is the files that are looked at
+            needed.setdefault(media, set()).update(config.modalities)
     return {media: [name for name in MEDIA_OPTIONS if name in names] for media, names in needed.items()}
 
 

@@ -11,7 +11,7 @@ from omni_msa.clip import MODALITIES, Modality
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import explain, shorten
 from omni_msa.metrics import HEADLINES, METRICS, metrics_of
-from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later
+from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later, is_as_introduced
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PLUGIN_SECTIONS = {"dataset": "datasets", "backbone": "backbones", "readout": "readouts"}
@@ -53,13 +53,26 @@ class MediaConfig(Section):
     mel_hop_ms: Literal[10, 20, 40] = Field(10, description="hop of the log-mel features; 40 gives 6 tokens a second")
     num_mel_bins: Literal[80, 128] = 128
     audio_seconds_max: float = Field(30.0, gt=0, le=300, description="sound beyond this is cut off")
+    denoise: Literal["none", "deepfilternet"] = added_later("none", description="needs that program installed")
 
 
 MEDIA_OPTIONS = {
-    "audio": ("sample_rate_hz", "mel_hop_ms", "num_mel_bins", "audio_seconds_max"),
+    "audio": ("sample_rate_hz", "mel_hop_ms", "num_mel_bins", "audio_seconds_max", "denoise"),
     "video": ("num_frames_max", "frame_rate_hz", "frame_pixels_max"),
 }
 """Which options of `MediaConfig` each modality's inputs depend on."""
+
+
+def media_options(media: MediaConfig, modality: str) -> dict[str, Any]:
+    """Return the options that a modality's inputs depend on, as far as they count in a name made of them.
+
+    Later ones are left out at their value of introduction, so that what was prepared before them stays found.
+
+    Args:
+        media: all options.
+        modality: audio or video.
+    """
+    return {name: getattr(media, name) for name in MEDIA_OPTIONS[modality] if not is_as_introduced(media, name)}
 
 
 class AdapterConfig(Section):

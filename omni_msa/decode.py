@@ -7,10 +7,13 @@ from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from omni_msa import denoiser
 
 SAMPLE_RATE_HZ = 16_000
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff")
@@ -50,21 +53,46 @@ def read_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uin
     return decoders[library_of(path, "video")](path, size, indices)
 
 
-def read_sound(path: Path, seconds_max: float) -> NDArray[np.float32]:
-    """Decode the start of a file's sound, mixed to one channel at 16 kHz.
+def read_sound(path: Path, seconds_max: float, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
+    """Decode the start of a file's sound, mixed to one channel.
 
     Args:
         path: a sound file or a video file with sound.
         seconds_max: sound beyond this many seconds is left out.
+        rate_hz: samples a second wanted.
 
     Returns:
         samples in about [-1, 1], float32 (N,).
     """
     if library_of(path, "audio") == "soundfile":
-        sound = soundfile_sound(path, seconds_max)
+        sound = soundfile_sound(path, seconds_max, rate_hz)
     else:
-        sound = {"decord": decord_sound, "av": av_sound}[video_library()](path)
-    return np.ascontiguousarray(sound[: round(seconds_max * SAMPLE_RATE_HZ)], dtype=np.float32)
+        sound = {"decord": decord_sound, "av": av_sound}[video_library()](path, rate_hz)
+    return np.ascontiguousarray(sound[: round(seconds_max * rate_hz)], dtype=np.float32)
+
+
+def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Take the noise out of sound with DeepFilterNet; its start and its length stay as they are.
+
+    Args:
+        noisy: samples at 48 kHz in about [-1, 1], float32 (N,).
+
+    Returns:
+        samples at 16 kHz, float32 (ceil(N / 3),).
+    """
+    import soundfile
+
+    rate_hz = denoiser.SAMPLE_RATE_HZ
+    tail = np.zeros(rate_hz // 10, np.float32)  # the program keeps the last hundredths of a second to itself
+    with TemporaryDirectory() as name:
+        file, folder = Path(name) / "noisy.wav", Path(name) / "clean"
+        folder.mkdir()
+        soundfile.write(file, np.concatenate([noisy, tail]), rate_hz, subtype="PCM_16")
+        clean = soundfile_sound(denoiser.clean(file, folder), len(noisy) / rate_hz)
+    num = -(-len(noisy) * SAMPLE_RATE_HZ // rate_hz)
+    if len(clean) < num:
+        raise denoiser.DenoiserFailed(f"it wrote {len(clean) / SAMPLE_RATE_HZ:.2f} of {num / SAMPLE_RATE_HZ:.2f} s")
+    return clean[:num]
 
 
 def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
@@ -78,12 +106,12 @@ def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.u
     return frames
 
 
-def decord_sound(path: Path) -> NDArray[np.float32]:
+def decord_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
     """`read_sound` with decord, of the whole file."""
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.AudioReader(str(path), ctx=decord.cpu(0), sample_rate=SAMPLE_RATE_HZ, mono=True)
+    reader = decord.AudioReader(str(path), ctx=decord.cpu(0), sample_rate=rate_hz, mono=True)
     # decord never gives this buffer back, so processes that read many files are renewed (`pool.run_jobs`).
     # Its resampling is clean but comes 1 ms late: nothing beside a hop of 10 ms.
     samples: NDArray[np.float32] = reader[:].asnumpy()[0]  # (1, N) -> (N,)
@@ -111,19 +139,19 @@ def av_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8
     return np.stack([scaled[number] for number in chosen])
 
 
-def av_sound(path: Path) -> NDArray[np.float32]:
+def av_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
     """`read_sound` with PyAV, of the whole file."""
     import av
 
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
-        resampler = av.AudioResampler("fltp", "mono", SAMPLE_RATE_HZ)
+        resampler = av.AudioResampler("fltp", "mono", rate_hz)
         pieces = [piece for frame in container.decode(stream) for piece in resampler.resample(frame)]
         pieces += resampler.resample(None)
     return np.concatenate([piece.to_ndarray()[0] for piece in pieces])
 
 
-def soundfile_sound(path: Path, seconds_max: float) -> NDArray[np.float32]:
+def soundfile_sound(path: Path, seconds_max: float, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
     """`read_sound` of wav, flac and the like; other sample rates are resampled by librosa."""
     import soundfile
 
@@ -134,10 +162,10 @@ def soundfile_sound(path: Path, seconds_max: float) -> NDArray[np.float32]:
     if len(channels) < num_wanted:
         raise RuntimeError(f"only {len(channels)} of {num_wanted} samples can be decoded")
     samples: NDArray[np.float32] = channels.mean(axis=1)
-    if rate_hz != SAMPLE_RATE_HZ and samples.size:
+    if rate_hz != wanted_hz and samples.size:
         import librosa  # over a second to import: only where it is needed
 
-        samples = librosa.resample(samples, orig_sr=rate_hz, target_sr=SAMPLE_RATE_HZ)
+        samples = librosa.resample(samples, orig_sr=rate_hz, target_sr=wanted_hz)
     return samples
 
 

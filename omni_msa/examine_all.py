@@ -12,7 +12,7 @@ from typing import Any
 
 from omni_msa import decode
 from omni_msa.cache import cache_folder
-from omni_msa.config import MEDIA_OPTIONS, MediaConfig
+from omni_msa.config import MediaConfig, media_options
 from omni_msa.examine import EXAMINE_VERSION, Examined, examine
 from omni_msa.pool import Limits, num_cores, run_jobs
 from omni_msa.prepare import reason_of
@@ -94,7 +94,7 @@ class _Notes:
     """What is known of files, a line each; a line that is torn or foreign is none."""
 
     def __init__(self, modalities: Sequence[str], options: MediaConfig) -> None:
-        used = {name: getattr(options, name) for modality in modalities for name in MEDIA_OPTIONS[modality]}
+        used = {name: value for modality in modalities for name, value in media_options(options, modality).items()}
         text = json.dumps([EXAMINE_VERSION, list(modalities), used, decode.video_library()], sort_keys=True)
         self._file = cache_folder() / "checked" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.jsonl"
         self._known: dict[Key, Examined] = {}

@@ -6,7 +6,7 @@ from typing import Any
 
 from omni_msa import plugins
 from omni_msa.config import MEDIA_OPTIONS, TrialConfig
-from omni_msa.options import Section
+from omni_msa.options import Section, is_as_introduced
 
 PROTOCOL_VERSION = 1
 """Rises when the golden tiny trial of the tests changes its numbers: older results are then not reused."""
@@ -56,9 +56,8 @@ def _identity(section: Section) -> dict[str, Any]:
     values = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        value = getattr(section, name)
-        if extra.get("identity", True) and ("introduced_as" not in extra or value != extra["introduced_as"]):
-            values[name] = _plain(value)
+        if extra.get("identity", True) and not is_as_introduced(section, name):
+            values[name] = _plain(getattr(section, name))
     return values
 
 

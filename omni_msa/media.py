@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa import decode
+from omni_msa import decode, denoiser
 from omni_msa.config import MediaConfig
 from omni_msa.container import is_cut_off
 from omni_msa.mel import mel_features, num_audio_tokens
@@ -27,6 +27,7 @@ __all__ = [
     "num_video_tokens",
     "patches",
     "read_audio",
+    "read_denoised",
     "read_frames",
     "sample_indices",
 ]
@@ -88,6 +89,27 @@ def read_audio(path: Path, media: MediaConfig) -> NDArray[np.float32]:
     """
     with _errors_of(path):
         return decode.read_sound(path, media.audio_seconds_max)
+
+
+def read_denoised(path: Path, media: MediaConfig) -> NDArray[np.float32]:
+    """Decode a file's sound and take the noise out of it with DeepFilterNet.
+
+    Args:
+        path, media: as for `read_audio`.
+
+    Returns:
+        as `read_audio`.
+
+    Raises:
+        BadMedia: as `read_audio`, or the program fails on this sound.
+        InputError: the program is not installed.
+    """
+    with _errors_of(path):
+        noisy = decode.read_sound(path, media.audio_seconds_max, denoiser.SAMPLE_RATE_HZ)
+    try:
+        return decode.denoised(noisy)
+    except RuntimeError as error:
+        raise BadMedia(path, f"the sound cannot be denoised ({error})") from error
 
 
 def fit_size(height: int, width: int, pixels_max: int) -> tuple[int, int]:

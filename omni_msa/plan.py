@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from omni_msa import plugins, preflight, quarantine, timing
+from omni_msa import denoiser, plugins, preflight, quarantine, timing
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.estimate import dimensions, uses
@@ -152,6 +152,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     weights_gb = max((model.weights_gb for model in models), default=0.0)
     places = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
     found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))))
+    found += denoiser.check((cell, trial.config) for trial in left for cell in trial.cells)
     refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
     each = timing.costs(left, ledger, known)
     expected = timing.total(each, min(places.num, max(1, len(left))))

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa import decode, media
+from omni_msa import decode, denoiser, media
 from omni_msa.cache import cache_folder
-from omni_msa.config import MEDIA_OPTIONS, MediaConfig
+from omni_msa.config import MediaConfig, media_options
 from omni_msa.files import write_atomic
 
 PREPARE_VERSION = 1  # rises when the same file and options give other numbers
@@ -76,10 +76,15 @@ def content_address(digest: str, path: Path, modality: str, options: MediaConfig
         digest: SHA-256 of the source file.
         path: the source file; its ending decides which library decodes it.
         modality: audio or video.
-        options: only those of this modality enter.
+        options: only those of this modality enter; where it is denoised, also the version of the program that does it.
+
+    Raises:
+        InputError: that program cannot be used.
     """
-    used = {name: getattr(options, name) for name in MEDIA_OPTIONS[modality]}
+    used = media_options(options, modality)
     content = [PREPARE_VERSION, digest, modality, decode.library_of(path, modality), used]
+    if "denoise" in used:
+        content.append(denoiser.version())
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -100,7 +105,7 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
         audio: `mel`; video: `patches`, uint8 (P, 1176), not yet normalised, and `grid_thw`.
 
     Raises:
-        BadMedia: the file cannot be decoded, or it is silent, black or too short.
+        BadMedia: the file cannot be decoded or denoised, or it is silent, black or too short.
     """
     if modality == "video":
         frames = media.read_frames(path, options)
@@ -109,6 +114,10 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
         return {"patches": cut, "grid_thw": grid_thw}
     waveform = media.read_audio(path, options)
     _refuse(path, media.check_audio(waveform))
+    if options.denoise != "none":
+        waveform = media.read_denoised(path, options)
+        reason = media.check_audio(waveform)
+        _refuse(path, reason and f"{reason}, now that it is denoised")
     mel = media.mel_features(waveform, options)
     too_short = media.num_audio_tokens(mel.shape[1]) == 0
     _refuse(path, f"the sound lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from omni_msa import plugins
 from omni_msa.clip import SPLITS, Clip
-from omni_msa.config import MEDIA_OPTIONS, TrialConfig
+from omni_msa.config import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.errors import InputError, Problem
 from omni_msa.files import read_json, write_json
 from omni_msa.ledger import Ledger
@@ -133,7 +133,7 @@ def checks(configs: Sequence[TrialConfig]) -> list[tuple[str, dict[str, Any]]]:
             continue
         for modality in MEDIA_OPTIONS:
             if modality in config.modalities:
-                options = {name: getattr(config.media, name) for name in MEDIA_OPTIONS[modality]}
+                options = media_options(config.media, modality)
                 found[json.dumps([modality, options], sort_keys=True)] = (modality, options)
     return [found[text] for text in sorted(found)]
 

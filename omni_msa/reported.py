@@ -20,6 +20,7 @@ class Reported:
         dataset, readout, modalities: what was measured.
         setting: which experiment of the paper.
         metrics: metric name to (mean, standard deviation or None), in stored units (shares in [0, 1]).
+        denoise: value of `media.denoise` where the experiment compares them.
     """
 
     dataset: str
@@ -27,6 +28,7 @@ class Reported:
     modalities: tuple[str, ...]
     setting: str
     metrics: dict[str, Value]
+    denoise: str = ""
 
 
 def _row(*values: float | None) -> dict[str, Value]:
@@ -39,6 +41,7 @@ def _row(*values: float | None) -> dict[str, Value]:
 
 
 MAIN, READOUTS, MODALITIES = "main result", "readout comparison", "modality comparison"
+DENOISING, _DENOISE = "denoising", "media.denoise"
 _FOUR_SEEDS: dict[str, Value] = {
     "mae": (0.570, 0.014),
     "corr": (0.877, 0.009),
@@ -57,9 +60,11 @@ REPORTED = (
     Reported("mosi", "discriminative", ("text",), MODALITIES, _row(0.552, 0.883, None, 87.3)),
     Reported("mosi", "discriminative", ("text", "video"), MODALITIES, _row(0.631, 0.858, None, 88.1)),
     Reported("mosi", "discriminative", ALL, MODALITIES, _row(0.667, 0.824, None, 85.4)),
+    Reported("mosi", "discriminative", ALL, DENOISING, _row(0.598, 0.878, None, 89.63), "none"),
+    Reported("mosi", "discriminative", ALL, DENOISING, _row(0.551, 0.888, None, 89.52), "deepfilternet"),
 )
 _SAME_AS_PAPER = {"adapter.rank": 32, "adapter.alpha": 32, "adapter.dropout": 0.1}
-_OWN_AXES = ("readout", "modalities", "dataset", "repeat")
+_OWN_AXES = ("readout", "modalities", "dataset", "repeat", _DENOISE)
 
 
 def lookup(dataset: str, axes: Mapping[str, Any]) -> Reported | None:
@@ -78,5 +83,11 @@ def lookup(dataset: str, axes: Mapping[str, Any]) -> Reported | None:
     setting = MODALITIES if "modalities" in axes else MAIN
     if "readout" in axes and modalities == ALL:
         setting = READOUTS
-    wanted = (corpus, readout, modalities, setting)
-    return next((row for row in REPORTED if (row.dataset, row.readout, row.modalities, row.setting) == wanted), None)
+    if _DENOISE in axes:
+        setting = DENOISING
+    wanted = (corpus, readout, modalities, setting, axes.get(_DENOISE, ""))
+    return next((row for row in REPORTED if _key(row) == wanted), None)
+
+
+def _key(row: Reported) -> tuple[Any, ...]:
+    return row.dataset, row.readout, row.modalities, row.setting, row.denoise
