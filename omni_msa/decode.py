@@ -78,7 +78,7 @@ def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
         noisy: samples at 48 kHz in about [-1, 1], float32 (N,).
 
     Returns:
-        samples at 16 kHz, float32 (ceil(N / 3),).
+        samples at 16 kHz, float32 (round(N / 3),).
     """
     import soundfile
 
@@ -89,7 +89,7 @@ def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
         folder.mkdir()
         soundfile.write(file, np.concatenate([noisy, tail]), rate_hz, subtype="PCM_16")
         clean = soundfile_sound(denoiser.clean(file, folder), len(noisy) / rate_hz)
-    num = -(-len(noisy) * SAMPLE_RATE_HZ // rate_hz)
+    num = round(len(noisy) * SAMPLE_RATE_HZ / rate_hz)
     if len(clean) < num:
         raise denoiser.DenoiserFailed(f"it wrote {len(clean) / SAMPLE_RATE_HZ:.2f} of {num / SAMPLE_RATE_HZ:.2f} s")
     return clean[:num]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
-from omni_msa import media, prepared
+from omni_msa import denoiser, media, prepared
 from omni_msa.clip import Clip
 from omni_msa.config import MediaConfig
 from omni_msa.media import BadMedia
@@ -28,6 +28,7 @@ CHANGED = {
     "mel_hop_ms": ("audio", 20),
     "num_mel_bins": ("audio", 80),
     "audio_seconds_max": ("audio", 1.5),
+    "denoise": ("audio", "deepfilternet"),
 }
 
 
@@ -77,7 +78,8 @@ def test_modalities_not_asked_for_are_absent(film):
 
 
 @pytest.mark.parametrize("name", CHANGED)
-def test_an_option_moves_only_the_address_of_its_modality(film, name):
+def test_an_option_moves_only_the_address_of_its_modality(film, name, monkeypatch):
+    monkeypatch.setattr(denoiser, "version", lambda: "0.5.6")  # of a foreign program, which need not be installed
     both = clip("a", film, film)
     affected, value = CHANGED[name]
     changed = OPTIONS.model_copy(update={name: value})

@@ -91,6 +91,30 @@ def test_reported_rows_go_by_axes():
     assert mae({"dataset": {"name": "mosei"}, "readout": "generative_zero_shot"}) == (1.431, None)
 
 
+def test_reported_denoising_stands_beside_its_own_axis_alone():
+    def metrics(axes, dataset="mosi"):
+        row = reported.lookup(dataset, axes)
+        return row and (row.setting, *row.metrics.items())
+
+    as_it_is = ("denoising", ("mae", (0.598, None)), ("corr", (0.878, None)), ("acc2_non0", (0.8963, None)))
+    denoised = ("denoising", ("mae", (0.551, None)), ("corr", (0.888, None)), ("acc2_non0", (0.8952, None)))
+    assert metrics({"media.denoise": "none"}) == as_it_is
+    assert metrics({"media.denoise": "deepfilternet", "readout": "discriminative"}) == denoised
+    assert metrics({"media.denoise": "deepfilternet"}, "mosei") is None
+    assert metrics({"media.denoise": "none", "modalities": ["text"]}) is None
+    assert metrics({"media.denoise": "none", "readout": "generative"}) is None
+    assert metrics({"media.denoise": "none", "adapter.rank": 4}) is None
+    assert metrics({"adapter.rank": 32})[0] == "main result"
+
+
+def test_reported_denoising_is_shown_in_the_table():
+    values = {seed: {"mae": 0.5} for seed in SEEDS}
+    both = [CellResults({"media.denoise": name}, name, False, SEEDS, values) for name in ("none", "deepfilternet")]
+    grid = build(*both, dataset="mosi")
+    assert column(grid, "MAE (paper)") == ["0.598", "0.551"]
+    assert "(denoising)" in grid.notes[-1]
+
+
 def test_reported_main_result_is_the_one_printed(pytestconfig):
     seeds = json.loads((pytestconfig.rootpath / "tests/fixtures/paper_seeds.json").read_text())
     metrics = reported.lookup("mosi", {}).metrics
