@@ -3,7 +3,7 @@
 Errors are raised as the libraries raise them; `media` turns them into `BadMedia`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +17,7 @@ from omni_msa import denoiser
 
 SAMPLE_RATE_HZ = 16_000
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff")
+_SAME_RATE = 0.02  # containers count in milliseconds
 SizeRule = Callable[[int, int], tuple[int, int]]
 IndexRule = Callable[[int, float], list[int]]
 
@@ -100,7 +101,9 @@ def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.u
     # decord scales inside its decoder but tells the native size only from a decoded frame: hence two readers.
     probe = _decord_reader(path)
     height, width = size(*probe[0].shape[:2])
-    chosen = indices(len(probe), float(probe.get_avg_fps()))
+    starts_s = probe.get_frame_timestamp(range(len(probe)))[:, 0]
+    rate_hz = mean_rate(float(probe.get_avg_fps()), starts_s)
+    chosen = by_time(indices(len(probe), rate_hz), rate_hz, starts_s)
     reader = _decord_reader(path, width=width, height=height)
     frames: NDArray[np.uint8] = reader.get_batch(chosen).asnumpy()
     return frames
@@ -123,20 +126,59 @@ def av_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8
     import av
 
     with av.open(str(path)) as container:
-        num_frames = sum(packet.size > 0 for packet in container.demux(video=0))
+        packets = [packet for packet in container.demux(video=0) if packet.size > 0]
+        starts_s = np.sort([float((packet.pts or 0) * packet.time_base) for packet in packets])
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
-        height, width = size(stream.height, stream.width)
-        chosen = indices(num_frames, float(stream.average_rate or 0))
+        rate_hz = mean_rate(float(stream.average_rate or 0), starts_s)
+        chosen = by_time(indices(len(packets), rate_hz), rate_hz, starts_s)
         scaled = {}
         for number, frame in enumerate(container.decode(stream)):
             if number in chosen:
-                # Bilinear comes nearest to what decord's filter does.
-                small = frame.reformat(width, height, "rgb24", interpolation="BILINEAR")
-                scaled[number] = small.to_ndarray()
+                scaled[number] = _upright(frame, size)
     if missing := set(chosen) - set(scaled):
-        raise RuntimeError(f"frame {min(missing)} of {num_frames} cannot be decoded")
+        raise RuntimeError(f"frame {min(missing)} of {len(packets)} cannot be decoded")
     return np.stack([scaled[number] for number in chosen])
+
+
+def _upright(frame: Any, size: SizeRule) -> NDArray[np.uint8]:
+    """Return a frame of PyAV's scaled, and turned as its file says that it is shown; decord does so by itself."""
+    turns = round(frame.rotation / 90)  # counter-clockwise
+    height, width = size(*((frame.width, frame.height) if turns % 2 else (frame.height, frame.width)))
+    stored = (height, width) if turns % 2 else (width, height)
+    # Bilinear comes nearest to what decord's filter does.
+    small = frame.reformat(*stored, "rgb24", interpolation="BILINEAR")
+    return np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
+
+
+def mean_rate(told_hz: float, starts_s: NDArray[np.float64]) -> float:
+    """Return the mean frame rate: as the file tells it, unless its frames say otherwise, as with a varying rate.
+
+    Args:
+        told_hz: by the file.
+        starts_s: when each frame is first shown, rising, (N,).
+    """
+    if len(starts_s) < 2 or starts_s[-1] <= starts_s[0]:
+        return told_hz
+    own_hz = (len(starts_s) - 1) / float(starts_s[-1] - starts_s[0])
+    return told_hz if abs(own_hz - told_hz) < _SAME_RATE * told_hz else own_hz
+
+
+def by_time(chosen: Sequence[int], rate_hz: float, starts_s: NDArray[np.float64]) -> list[int]:
+    """Return the frames shown at the times at which the chosen ones would be shown if the frame rate were constant.
+
+    With a constant rate these are the chosen ones; a phone's recording has a rate that varies.
+
+    Args:
+        chosen: numbers of frames, counted from 0.
+        rate_hz: the mean frame rate; 0 if unknown, and nothing is changed.
+        starts_s: when each frame is first shown, rising, (N,).
+    """
+    if not rate_hz or len(starts_s) < 2:
+        return list(chosen)
+    wanted_s = starts_s[0] + np.asarray(chosen) / rate_hz + 0.5 / rate_hz  # the middle of each frame's time
+    last = np.searchsorted(starts_s, wanted_s, side="right") - 1
+    return [int(number) for number in np.clip(last, 0, len(starts_s) - 1)]
 
 
 def av_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ def test_the_rules_are_told_native_size_and_rate(reader, tmp_path):
     write_mp4(tmp_path / "a.mp4", moving_picture(12, height=32, width=96), frame_rate_hz=12)
     told = []
     reader(tmp_path / "a.mp4", lambda *size: told.append(size) or size, lambda *length: told.append(length) or [0])
-    assert told == [(32, 96), (12, 12.0)]
+    assert sorted(told) == [(12, 12.0), (32, 96)]
 
 
 def test_frames_fit_the_options(folder):
