@@ -1,13 +1,14 @@
-"""Scores as text: how they are written, how they are read, and the tree of all that can be written."""
+"""Scores and classes as text: how they are written, how they are read, and the tree of all that can be written."""
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from omni_msa.errors import InputError, Problem
 from omni_msa.prompt import END_OF_TURN
-from omni_msa.readout import Prediction, clip_score
+from omni_msa.readout import NO_CLASS, Prediction, clip_score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -43,6 +44,20 @@ def parse_score(text: str, label_range: tuple[float, float]) -> Prediction:
     if found is None:
         return Prediction(0.0, text, parsed=False)
     return clip_score(float(re.sub(r"\s", "", found.group())), label_range, text)
+
+
+def parse_class(text: str, classes: tuple[str, ...]) -> Prediction:
+    """Read the first name of a class in a decoded text, as a whole word in any case.
+
+    Returns:
+        the class's number; `NO_CLASS` and `parsed` False if no class is named.
+    """
+    names = sorted(classes, key=len, reverse=True)  # of two that begin alike the longer one is meant
+    found = re.search(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)", text, re.IGNORECASE)
+    if found is None:
+        return Prediction(NO_CLASS, text, parsed=False)
+    lower = [name.lower() for name in classes]
+    return Prediction(float(lower.index(found.group().lower())), text)
 
 
 def answer_ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[int, ...]:
@@ -103,7 +118,16 @@ def answer_tree(
         InputError: no score with so few decimals lies in the range.
     """
     values = _grid(label_range, decimals)
-    ids = [answer_ids(tokenizer, write_score(value, decimals, sign)) for value in values]
+    return _tree(tokenizer, values, [write_score(value, decimals, sign) for value in values])
+
+
+def class_tree(tokenizer: "PreTrainedTokenizerFast", classes: tuple[str, ...]) -> AnswerTree:
+    """Return the tree of all names of classes; the value of each is the class's number."""
+    return _tree(tokenizer, tuple(map(float, range(len(classes)))), classes)
+
+
+def _tree(tokenizer: "PreTrainedTokenizerFast", values: tuple[float, ...], texts: Sequence[str]) -> AnswerTree:
+    ids = [answer_ids(tokenizer, text) for text in texts]
     if len({len(each) for each in ids}) > 1 and any(a != b and b[: len(a)] == a for a in ids for b in ids):
         ids = [(*each, end_of_turn(tokenizer)) for each in ids]
     nodes: dict[tuple[int, ...], int] = {(): 0}

@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from omni_msa import evaluate, plugins, prepared
 from omni_msa.adapter import Adapter, attached, first_trained_layer
 from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
-from omni_msa.config import TrialConfig, conventions_of
+from omni_msa.config import TrialConfig, classes_of, conventions_of
 from omni_msa.forward import Forward
 from omni_msa.loader import Loader
 from omni_msa.options import ReadoutOptions
@@ -140,8 +140,9 @@ class Assembly:
         return self._write_prompt(clip, media, "/".join(names))
 
     def _write_prompt(self, clip: Clip, media: Prepared | Sizes, address: str) -> Prompt:
-        assert self.task.tokenizer is not None
-        return build_prompt(clip, self.config.modalities, media, address, self.task.tokenizer, self.task.label_range)
+        task, modalities = self.task, self.config.modalities
+        assert task.tokenizer is not None
+        return build_prompt(clip, modalities, media, address, task.tokenizer, task.label_range, task.classes)
 
     def predict(self, clips: list[Clip], readout: Readout | None = None) -> pd.DataFrame:
         """Return the predictions file of a split, by default of the trial's own readout."""
@@ -214,9 +215,13 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     device, seed = choose_device(config), config.seed or 0
     clips = left_after(dataset.load(root_of(config.dataset), config.dataset), config.dropped_clips)
     splits = Splits(clips, config.num_train_clips)
-    statistics = (dataset.label_range(config.dataset), *splits.label_statistics())
+    task = Task(
+        dataset.label_range(config.dataset),
+        *splits.label_statistics(),
+        classes=classes_of(config.dataset),
+        label_mode=splits.label_mode(),
+    )
     if "backbone" not in plugin.uses:
-        task = Task(*statistics)
         readout = plugin.build(config.readout, task)
         return Assembly(config, device, splits, task, readout, readout)
     backbone = resident.backbone(config.backbone, device)
@@ -224,7 +229,7 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     adapter = None
     if plugin.trained:
         adapter = stack.enter_context(attached(backbone, config.adapter, seed))
-    task = Task(*statistics, backbone.hidden_size, backbone.tokenizer)
+    task = replace(task, hidden_size=backbone.hidden_size, tokenizer=backbone.tokenizer)
     torch.manual_seed(derive(seed, "readout"))
     fitted = readout = plugin.build(config.readout, task).to(device)
     if (options := fit_options(config.readout)) != config.readout:

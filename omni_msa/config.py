@@ -193,6 +193,27 @@ def conventions_of(dataset: DatasetOptions) -> str:
     return found
 
 
+def classes_of(dataset: DatasetOptions) -> tuple[str, ...]:
+    """Return the names of a dataset's classes by number; () if its labels are scores, as they are if it is silent."""
+    plugin = plugins.load("datasets", dataset.name)
+    found: tuple[str, ...] = plugin.classes(dataset) if hasattr(plugin, "classes") else ()
+    return found
+
+
+def check_unused(config: TrialConfig, *names: str) -> list[Problem]:
+    """Return a problem for each option of the readout that was changed although it has no meaning for classes.
+
+    Args:
+        config: of the trial; where labels are scores, nothing is wrong.
+        names: of options that are about scores alone.
+    """
+    if not classes_of(config.dataset):
+        return []
+    what, defaults = f"this option has no meaning for the classes of {config.dataset.name}", type(config.readout)(name=config.readout.name)
+    found = [(name, *(str(getattr(each, name)) for each in (config.readout, defaults))) for name in names]
+    return [Problem(what, f"readout.{name}", got, usual, "leave it out") for name, got, usual in found if got != usual]
+
+
 def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem]:
     """Return a problem if a metric of quality is not among those that a dataset is scored by.
 

@@ -4,7 +4,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omni_msa.answers import Sign, answer_ids, answer_tree, end_of_turn, parse_score, write_score
+from omni_msa.answers import (
+    Sign,
+    answer_ids,
+    answer_tree,
+    class_tree,
+    end_of_turn,
+    parse_class,
+    parse_score,
+    write_score,
+)
 from omni_msa.decoding import greedy
 from omni_msa.forward import Answers, Forward, Opened
 from omni_msa.prompt import Prompt
@@ -12,14 +21,15 @@ from omni_msa.readout import Prediction, Readout, Task
 
 
 class Generation(Readout):
-    """Writes the score as text.
+    """Writes the score, or the name of the class, as text.
 
     Args:
         task: with a tokenizer.
-        decimals: digits after the point.
+        decimals: digits after the point of a score.
         num_tokens_max: of a decoded answer.
         sign: always written, or only before negative scores.
-        constrained: decoding can write nothing but numbers in the label range, whole ones, whatever `num_tokens_max`.
+        constrained: decoding can write nothing but numbers in the label range or names of classes, whole ones,
+            whatever `num_tokens_max`.
     """
 
     decodes = True
@@ -39,13 +49,19 @@ class Generation(Readout):
         self.decimals = decimals
         self.sign: Sign = sign
         self.stop = end_of_turn(self.tokenizer)
-        tree = answer_tree(self.tokenizer, task.label_range, decimals, sign) if constrained else None
+        tree = None
+        if constrained and task.classes:
+            tree = class_tree(self.tokenizer, task.classes)
+        elif constrained:
+            tree = answer_tree(self.tokenizer, task.label_range, decimals, sign)
         self.num_tokens_max = num_tokens_max if tree is None else tree.num_tokens_max
         self.followers = None if tree is None else tree.followers()
 
     def answer(self, label: float) -> tuple[int, ...]:
         """Return the label's answer with its end of turn."""
-        return (*answer_ids(self.tokenizer, write_score(label, self.decimals, self.sign)), self.stop)
+        classes = self.task.classes
+        text = classes[int(label)] if classes else write_score(label, self.decimals, self.sign)
+        return (*answer_ids(self.tokenizer, text), self.stop)
 
     def losses(self, forward: Forward, prompts: list[Prompt], labels: Tensor) -> Tensor:
         """Return each clip's mean cross-entropy over its answer tokens, (B,)."""
@@ -53,7 +69,7 @@ class Generation(Readout):
         return _answer_losses(forward, forward.states(prompts, answers), answers)
 
     def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
-        """Decode greedily and read the first number."""
+        """Decode greedily and read the first number, or the first name of a class."""
         return self.read(forward, forward.open(prompts))
 
     @torch.no_grad()
@@ -70,6 +86,8 @@ class Generation(Readout):
         """Return the predictions of prompts that have been read."""
         decoded = greedy(forward, opened, self.num_tokens_max, self.stop, self.followers)
         texts = [str(self.tokenizer.decode(ids)) for ids in decoded]
+        if self.task.classes:
+            return [parse_class(text, self.task.classes) for text in texts]
         return [parse_score(text, self.task.label_range) for text in texts]
 
 

@@ -9,7 +9,7 @@ Norm = Literal["before", "inner", "after", "none"]
 
 
 class RegressionHead(nn.Module):
-    """Hidden state to one number: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
+    """Hidden state to one number, or one for each class: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
 
     Args:
         hidden_size: width of the state.
@@ -17,9 +17,10 @@ class RegressionHead(nn.Module):
         dropout: probability in [0, 1).
         norm: LayerNorm on the state ("before"), on the inner layer before its ReLU ("inner") or behind it ("after"),
             or nowhere ("none"); a linear head has no inner layer.
+        num_outputs: numbers for each state.
     """
 
-    def __init__(self, hidden_size: int, width: int, dropout: float, norm: Norm) -> None:
+    def __init__(self, hidden_size: int, width: int, dropout: float, norm: Norm, num_outputs: int = 1) -> None:
         super().__init__()
         layers: list[nn.Module] = [nn.LayerNorm(hidden_size)] if norm == "before" else []
         if width:
@@ -28,8 +29,8 @@ class RegressionHead(nn.Module):
             layers.append(nn.ReLU())
             layers += [nn.LayerNorm(width)] if norm == "after" else []
             layers.append(nn.Dropout(dropout))
-        self.layers = nn.Sequential(*layers, nn.Linear(width or hidden_size, 1))
+        self.layers = nn.Sequential(*layers, nn.Linear(width or hidden_size, num_outputs))
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
-        """Return one number for each state: (B, D) to (B,)."""
+        """Return the numbers of each state: (B, D) to (B,), or to (B, num_outputs) if there are several."""
         return self.layers(state.float()).squeeze(-1)

@@ -76,6 +76,8 @@ _QUALITY = (
     Metric("acc3", "higher", "Acc-3", decimals=1, percent=True),
     Metric("acc2", "higher", "Acc-2", decimals=1, percent=True),
     Metric("f1", "higher", "F1", decimals=1, percent=True),
+    Metric("accuracy", "higher", "Accuracy", decimals=1, percent=True),
+    Metric("f1_weighted", "higher", "F1 weighted", decimals=1, percent=True),
     Metric("mae_parsable", "lower", "MAE parsable", "rate"),
 )
 _RATES = (
@@ -99,6 +101,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "mosi": ("mae", "corr", "acc7", "acc2_non0", "f1_non0"),
     "sims": ("mae", "corr", "acc5", "acc3", "acc2", "f1"),
     "plain": ("mae", "corr"),
+    "classes": ("accuracy", "f1_weighted"),
 }
 """The conventions by which a dataset's scores can be judged, and the metrics of each that tables show."""
 _SIMS_EDGES = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
@@ -114,12 +117,13 @@ def compute(
     """Compute all metrics of one split's predictions.
 
     Args:
-        labels: true sentiment, float (N,), N >= 1, finite.
-        scores: predicted sentiment, float (N,), finite; an unparsable answer is scored 0.0 by its readout.
+        labels: true sentiment, float (N,), N >= 1, finite; of "classes" their numbers from 0.
+        scores: predicted sentiment, float (N,), finite; an unparsable answer is scored 0.0 by its readout. Of "classes"
+            their numbers, and -1 for an unparsable answer, which is wrong whatever the label.
         parsed: bool (N,), whether a number was found in the answer; None for readouts that do not decode.
         in_range: bool (N,), whether the number lay in the label range; None for readouts that do not decode.
         conventions: one of `HEADLINES`: "mosi" has accuracies over classes from -3 to 3, "sims" over classes from -1
-            to 1 after clipping to them, "plain" has none.
+            to 1 after clipping to them, "plain" has none; in "classes" labels are classes themselves.
 
     Returns:
         Metric name to value; shares in [0, 1]. Undefined is NaN: the correlation with a constant, `non0` metrics when
@@ -129,6 +133,9 @@ def compute(
         ValueError: no items, different lengths, or a label or score that is not finite.
     """
     true, score = _checked(labels, scores)
+    if conventions == "classes":  # numbers of classes have neither distances nor a range
+        rates = {} if parsed is None else {"unparsable_rate": float(np.mean(~np.asarray(parsed, dtype=bool)))}
+        return {"accuracy": float(np.mean(true == score)), "f1_weighted": _weighted_f1(true, score), **rates}
     rates = _rates(true, score, parsed, in_range)
     if conventions == "sims":
         true, score = np.clip(true, -1, 1), np.clip(score, -1, 1)
@@ -207,6 +214,15 @@ def _binary(true: NDArray[np.bool_], score: NDArray[np.bool_], suffix: str) -> d
         num_named = int(np.sum(true == positive)) + int(np.sum(score == positive))
         f1 += float(np.mean(true == positive)) * (2 * num_hits / num_named if num_named else 0.0)
     return {f"acc2{suffix}": float(np.mean(true == score)), f"f1{suffix}": f1}
+
+
+def _weighted_f1(true: NDArray[np.float64], score: NDArray[np.float64]) -> float:
+    """F1 of each class that labels have, weighted by its number of *true* items: the metric of MELD (1810.02508)."""
+    f1 = 0.0
+    for each in np.unique(true):
+        is_true, is_named = true == each, score == each
+        f1 += float(np.mean(is_true)) * 2 * int(np.sum(is_true & is_named)) / int(np.sum(is_true) + np.sum(is_named))
+    return f1
 
 
 def _rates(

@@ -1,4 +1,4 @@
-"""Ridge regression on the frozen backbone's states: in which layer, and pooled how, the score is linearly readable."""
+"""Ridge regression on the frozen backbone's states: in which layer, and pooled how, the label is linearly readable."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,33 +29,41 @@ class Ridge:
 
     Args:
         features: (N, D) of the training clips.
-        labels: (N,) of the training clips.
-        offset: their mean.
+        labels: (N,) of the training clips; of classes (N, K), one column for each, 1 where it is the clip's.
+        offset: their mean; of classes (K,).
     """
 
-    def __init__(self, features: Array, labels: Array, offset: float) -> None:
+    def __init__(self, features: Array, labels: Array, offset: float | Array) -> None:
         self.offset = offset
         self.mean, self.scale = features.mean(0), features.std(0) + 1e-8
         left, self._values, self._right = np.linalg.svd((features - self.mean) / self.scale, full_matrices=False)
         self._projected = left.T @ (labels - offset)
 
     def choose(self, strengths: Sequence[float], features: Array, labels: Array) -> None:
-        """Keep the strength with the smallest mean absolute error on these clips, which are not the training clips."""
+        """Keep the strength with the smallest `error` on these clips, which are not the training clips."""
         errors = []
         for strength in strengths:
             self._solve(strength)
-            errors.append(np.abs(self.scores(features) - labels).mean())
+            errors.append(error(self.scores(features), labels))
         self.strength = strengths[int(np.argmin(errors))]
         self._solve(self.strength)
         del self._right
 
     def _solve(self, strength: float) -> None:
-        self.weights = self._right.T @ (self._values / (self._values**2 + strength) * self._projected)
+        shrunk = self._values / (self._values**2 + strength) * self._projected.T
+        self.weights = self._right.T @ shrunk.T
 
     def scores(self, features: Array) -> Array:
-        """Return the scores of features: (N, D) to (N,)."""
+        """Return the scores of features: (N, D) to (N,), or of classes to (N, K)."""
         scores: Array = ((features - self.mean) / self.scale) @ self.weights + self.offset
         return scores
+
+
+def error(scores: Array, labels: Array) -> float:
+    """Return the mean absolute error of scores (N,), or the share of clips whose highest score (N, K) is not theirs."""
+    if scores.ndim == 2:
+        return float(np.mean(scores.argmax(1) != labels.argmax(1)))
+    return float(np.abs(scores - labels).mean())
 
 
 class FrozenProbe(Readout):
@@ -81,24 +89,41 @@ class FrozenProbe(Readout):
         """Solve for the weights; one pass over each clip gives the states of all layers and poolings."""
         places = self._places(forward, train[0])
         features, held_out = (self._features(forward, split[0], places, batch) for split in (train, valid))
-        targets, labels = (split[1].double().cpu().numpy() for split in (train, valid))
+        targets, labels = (self._targets(split[1]) for split in (train, valid))
+        offset = targets.mean(0) if self.task.classes else self.task.label_mean
         best = np.inf
         for place in places:
-            ridge = Ridge(_joined(features.pop(place)), targets, self.task.label_mean)
+            ridge = Ridge(_joined(features.pop(place)), targets, offset)
             others = _joined(held_out.pop(place))
             ridge.choose(self.strengths, others, labels)
-            found = compute(labels, np.clip(ridge.scores(others), *self.task.label_range))
+            found = self._judge(ridge.scores(others), valid[1])
             self.rows.append({"layer": place[0], "pooling": place[1], "strength": ridge.strength})
-            self.rows[-1] |= {"valid_mae": found["mae"], "valid_corr": found["corr"]}
-            if found["mae"] < best:
-                best, self.ridge, self.place = found["mae"], ridge, place
+            self.rows[-1] |= {f"valid_{name}": value for name, value in found.items()}
+            wrong = 1 - found["accuracy"] if self.task.classes else found["mae"]
+            if wrong < best:
+                best, self.ridge, self.place = wrong, ridge, place
             alive()
 
     def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
         """Return the scores of the layer and pooling that were the best on valid."""
         features = self._features(forward, prompts, [self.place], len(prompts))
         raw = self.ridge.scores(_joined(features[self.place]))
+        if self.task.classes:
+            return [Prediction(float(number)) for number in raw.argmax(1)]
         return [clip_score(float(score), self.task.label_range) for score in raw]
+
+    def _targets(self, labels: Tensor) -> Array:
+        """Return labels as `Ridge` takes them."""
+        values: Array = labels.double().cpu().numpy()
+        return np.eye(len(self.task.classes))[values.astype(int)] if self.task.classes else values
+
+    def _judge(self, raw: Array, labels: Tensor) -> dict[str, float]:
+        """Return what the table tells of scores on valid."""
+        true = labels.double().cpu().numpy()
+        if self.task.classes:
+            return compute(true, raw.argmax(1), conventions="classes")
+        found = compute(true, np.clip(raw, *self.task.label_range))
+        return {name: found[name] for name in ("mae", "corr")}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Return `probe`, if there was a choice: one row for each layer and pooling, with the errors on valid.

@@ -1,7 +1,7 @@
 """The one prompt: our own literal chat template, the same for every readout; only the answer differs.
 
-Order: video, audio, transcript, question with the label range, then the generation prompt. No system turn.
-A modality that is off is absent. The sound is an item of its own (never interleaved with the video).
+Order: video, audio, transcript, question with the label range or the classes, then the generation prompt. No system
+turn. A modality that is off is absent. The sound is an item of its own (never interleaved with the video).
 """
 
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ QUESTION = (
     "How positive is the speaker's sentiment? "
     "Answer with one signed number from {low:+.1f} (most negative) to {high:+.1f} (most positive)."
 )
+CLASS_QUESTION = "How does the speaker feel? Answer with exactly one of these words: {classes}."
 END_OF_TURN = "<|im_end|>"
 
 
@@ -47,6 +48,7 @@ def build_prompt(
     address: str,
     tokenizer: "PreTrainedTokenizerFast",
     label_range: tuple[float, float],
+    classes: tuple[str, ...] = (),
 ) -> Prompt:
     """Return the prompt of a clip.
 
@@ -57,6 +59,7 @@ def build_prompt(
         address: names the content of `media`.
         tokenizer: knows the special tokens of the template.
         label_range: lowest and highest score, told in the question.
+        classes: told instead, where labels are classes.
     """
     user = "<|im_start|>user\n"
     if "video" in modalities:
@@ -70,6 +73,8 @@ def build_prompt(
     text_span = (start, len(token_ids))
     low, high = label_range
     question = QUESTION.format(low=low, high=high)
+    if classes:
+        question = CLASS_QUESTION.format(classes=", ".join(classes))
     token_ids += _encode(tokenizer, f"{question}{END_OF_TURN}\n<|im_start|>assistant\n")
     return Prompt(clip.id, tuple(token_ids), media, address, text_span)
 

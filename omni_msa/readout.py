@@ -24,6 +24,8 @@ class Task:
         label_median: of the training split.
         hidden_size: width of the backbone's states; 0 where a readout uses no backbone.
         tokenizer: the backbone's; None where a readout uses no backbone.
+        classes: names by number, where labels are classes; () where they are scores.
+        label_mode: most frequent label of the training split.
     """
 
     label_range: tuple[float, float]
@@ -32,6 +34,12 @@ class Task:
     label_median: float
     hidden_size: int = 0
     tokenizer: "PreTrainedTokenizerFast | None" = None
+    classes: tuple[str, ...] = ()
+    label_mode: float = 0.0
+
+
+NO_CLASS = -1.0
+"""The score of an answer that names no class: wrong whatever the label."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,9 @@ class Prediction:
     """The score of a clip, and how it came about.
 
     Args:
-        score: within the label range.
+        score: within the label range; the number of a class, where labels are classes.
         text: what was decoded, "" where nothing is.
-        parsed: False if the text held no number (the score is then 0).
+        parsed: False if the text held no number (the score is then 0) or no class (then `NO_CLASS`).
         in_range: False if the number lay outside the label range (the score is then its nearest end).
     """
 

@@ -19,14 +19,20 @@ _SETTINGS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_PANELS = (("valid_mae", "MAE on valid"), ("valid_corr", "Corr on valid"))
+_PANELS = (
+    ("valid_mae", "MAE on valid"),
+    ("valid_corr", "Corr on valid"),
+    ("valid_accuracy", "Accuracy on valid"),
+    ("valid_f1_weighted", "F1 weighted on valid"),
+)
 
 
 def draw_probe(rows: Sequence[Mapping[str, str]], title: str, path: Path) -> list[Path]:
     """Draw how well the score is readable in each layer, one line a pooling, as SVG and PNG.
 
     Args:
-        rows: of a trial's `probe.csv`: layer, pooling, valid_mae, valid_corr, chosen.
+        rows: of a trial's `probe.csv`: layer, pooling, chosen, and valid_mae and valid_corr or, of classes,
+            valid_accuracy and valid_f1_weighted.
         title: above the panels.
         path: of the figure, without ending.
 
@@ -35,8 +41,9 @@ def draw_probe(rows: Sequence[Mapping[str, str]], title: str, path: Path) -> lis
     """
     with matplotlib.rc_context(_SETTINGS):
         figure = Figure(figsize=(9, 3.4), layout="constrained")
-        panels = figure.subplots(1, len(_PANELS))
-        for axes, (column, name) in zip(panels, _PANELS, strict=True):
+        shown = [panel for panel in _PANELS if any(row.get(panel[0]) for row in rows)]
+        panels = figure.subplots(1, len(shown))
+        for axes, (column, name) in zip(panels, shown, strict=True):
             _draw_panel(axes, rows, column)
             axes.set(xlabel="layer (0: what enters the first)", ylabel=name)
         panels[0].legend(title="pooling", frameon=False)

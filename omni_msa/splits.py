@@ -63,6 +63,11 @@ class Splits:
         labels = [clip.label for clip in self.train]
         return fmean(labels), pstdev(labels) or 1.0, median(labels)
 
+    def label_mode(self) -> float:
+        """Return the most frequent training label; the lowest of several that are."""
+        counts = Counter(clip.label for clip in self.train)
+        return min(counts, key=lambda label: (-counts[label], label))
+
 
 def _part(clips: list[Clip], num: int | None) -> list[Clip]:
     """Return some clips in their old order: those whose ids have the lowest digests."""

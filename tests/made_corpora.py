@@ -46,6 +46,25 @@ def write_cmu(root: Path, rows) -> Path:
     return root
 
 
+MELD_FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+MELD_COLUMNS = "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,StartTime,EndTime"
+
+
+def write_meld(root: Path, rows) -> Path:
+    """Write (train, dev or test; dialogue; utterance; text; emotion; sentiment) as MELD is handed out."""
+    for name, folder in MELD_FOLDERS.items():
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(MELD_COLUMNS.split(","))
+        for nth, (_, dialogue, utterance, *words) in enumerate(row for row in rows if row[0] == name):
+            times = ("00:01:02,345", "0:1:03,4")
+            said, emotion, sentiment = words
+            writer.writerow((nth, said, "Ross", emotion, sentiment, dialogue, utterance, 4, 7, *times))
+            put(root / folder / f"dia{dialogue}_utt{utterance}.mp4", "v" * (nth + 1))
+        put(root / f"{name}_sent_emo.csv", text.getvalue())
+    return root
+
+
 def put(file: Path, text: str) -> Path:
     """Write a text file and the folders above it."""
     file.parent.mkdir(parents=True, exist_ok=True)

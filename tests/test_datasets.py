@@ -21,7 +21,7 @@ PARAMETERS = {
     "load": ["root", "options", "progress"],
     "human_row": ["root", "options"],
 }
-OPTIONAL = {"conventions": ["options"], "notes": ["root", "options"]}
+OPTIONAL = {"conventions": ["options"], "classes": ["options"], "notes": ["root", "options"]}
 
 
 def options_of(name):

@@ -8,7 +8,7 @@ import pytest
 from least_options import least
 
 from omni_msa import plugins
-from omni_msa.config import TrialConfig
+from omni_msa.config import TrialConfig, classes_of, conventions_of
 from omni_msa.errors import InputError
 from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions
 
@@ -51,7 +51,11 @@ def test_contract_of_every_dataset(name: str, own_cache: Path) -> None:
     dataset = plugins.load("datasets", name)
     options = dataset.Options(**least("datasets", name))
     lowest, highest = dataset.label_range(options)
-    assert lowest < 0 < highest
+    if names := classes_of(options):
+        assert (lowest, highest) == (0, len(names) - 1) and len({name.lower() for name in names}) == len(names)
+    else:
+        assert lowest < 0 < highest
+    assert bool(names) is (conventions_of(options) == "classes")
     assert dataset.check(own_cache / "nowhere", options), "a folder that is not there would stop load()"
 
 

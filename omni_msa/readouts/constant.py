@@ -1,4 +1,4 @@
-"""Always the median label of the training split: the score to beat."""
+"""Always the median label of the training split, or its most frequent class: what is to beat."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -29,6 +29,8 @@ def build(options: Options, task: "Task") -> "Readout":
 
     class Constant(Readout):
         def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
+            if task.classes:
+                return [Prediction(task.label_mode) for _ in prompts]
             return [clip_score(task.label_median, task.label_range) for _ in prompts]
 
     return Constant()

@@ -1,4 +1,8 @@
-"""A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713)."""
+"""A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713).
+
+Where labels are classes, the head has an output for each, its loss is the cross-entropy, and the class with the highest
+output is predicted; `loss` and `huber_delta` have no meaning there, and another value than the default is refused.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from omni_msa.config import TrialConfig, check_unused
+from omni_msa.errors import Problem
 from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
@@ -40,6 +46,11 @@ class Options(ReadoutOptions):
     )
 
 
+def check(config: TrialConfig, num_layers: int) -> list[Problem]:
+    """Return the options that were set although the dataset's classes have no use for them."""
+    return check_unused(config, "loss", "huber_delta")
+
+
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; its initial weights come from torch's global generator."""
     from torch import Tensor, no_grad
@@ -59,16 +70,22 @@ def build(options: Options, task: "Task") -> "Readout":
     class Discriminative(Readout):
         def __init__(self) -> None:
             super().__init__()
-            self.head = RegressionHead(task.hidden_size, options.width, options.dropout, options.norm)
+            num_outputs = len(task.classes) or 1
+            self.head = RegressionHead(task.hidden_size, options.width, options.dropout, options.norm, num_outputs)
 
         def losses(self, forward: Forward, prompts: list[Prompt], labels: Tensor) -> Tensor:
-            target = (labels - task.label_mean) / task.label_std
             output = self.head(forward.states(prompts)[:, 0])
+            if task.classes:
+                return functional.cross_entropy(output, labels.long(), reduction="none")
+            target = (labels - task.label_mean) / task.label_std
             return kinds[options.loss](output, target, reduction="none")
 
         @no_grad()
         def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
-            outputs = self.head(forward.states(prompts)[:, 0]) * task.label_std + task.label_mean
-            return [clip_score(raw, task.label_range) for raw in outputs.tolist()]
+            outputs = self.head(forward.states(prompts)[:, 0])
+            if task.classes:
+                return [Prediction(float(number)) for number in outputs.argmax(-1).tolist()]
+            raw = outputs * task.label_std + task.label_mean
+            return [clip_score(each, task.label_range) for each in raw.tolist()]
 
     return Discriminative()

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from omni_msa.config import TrialConfig, classes_of
+from omni_msa.errors import Problem
 from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ class Options(ReadoutOptions):
     name: Literal["expected_value"] = "expected_value"
     decimals: int = Field(1, ge=0, le=2)
     sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
+
+
+def check(config: TrialConfig, num_layers: int) -> list[Problem]:
+    """Return a problem if labels are classes: their numbers have no mean."""
+    if not (classes := classes_of(config.dataset)):
+        return []
+    what = "this readout has no meaning for classes: they have no mean"
+    got, allowed = f"expected_value, of the classes {', '.join(classes)}", "any other readout"
+    return [Problem(what, "readout.name", got, allowed, "take generative, which has the same fit")]
 
 
 def build(options: Options, task: "Task") -> "Readout":

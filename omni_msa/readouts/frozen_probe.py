@@ -1,4 +1,8 @@
-"""Ridge regression on the frozen backbone's states: what is linearly readable without training, and in which layer."""
+"""Ridge regression on the frozen backbone's states: what is linearly readable without training, and in which layer.
+
+Of classes, each is a target of 0 or 1, the one with the highest score is predicted, and the error is the share of
+clips that get a wrong one.
+"""
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 

@@ -1,9 +1,16 @@
-"""The score decoded as text by the frozen backbone, without any training."""
+"""The score decoded as text by the frozen backbone, without any training.
+
+Where labels are classes, the answer is the name of the class, and the first name in the text counts. An answer without
+one is unparsable and counts as wrong: a model that does not answer is no better for it. `decimals` and `sign` have no
+meaning there, and another value than the default is refused.
+"""
 
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from omni_msa.config import TrialConfig, check_unused
+from omni_msa.errors import Problem
 from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
@@ -21,9 +28,16 @@ class Options(ReadoutOptions):
 
     name: Literal["generative_zero_shot"] = "generative_zero_shot"
     num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
-    constrained: bool = added_later(False, description="only numbers in the label range can be written")
+    constrained: bool = added_later(
+        False, description="only numbers in the label range, or names of classes, can be written"
+    )
     decimals: int = added_later(1, ge=0, le=3)
     sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
+
+
+def check(config: TrialConfig, num_layers: int) -> list[Problem]:
+    """Return the options that were set although the dataset's classes have no use for them."""
+    return check_unused(config, "decimals", "sign")
 
 
 def build(options: Options, task: "Task") -> "Readout":

@@ -1,0 +1,140 @@
+"""MELD (arXiv 1810.02508): utterances of dialogues from a TV series, each with one of 3 sentiments and of 7 emotions.
+
+The corpus is not fetched: `root` is a folder with the three tables and the three folders of clips named in `SPLITS`.
+Videos there that no table names are not read. The labels are classes, numbered in the order of their names. A dialogue
+of a split is a source; its utterances keep their order. Two clips of the corpus as it is handed out are known to be
+unusable (github.com/declare-lab/MELD, issues 22, 27, 39 and 52): see `KNOWN_BAD`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from omni_msa.clip_row import MediaFile, Row, are_file_names, find_file, natural
+from omni_msa.corpus import Corpus, CorpusOptions
+from omni_msa.csv_table import Line, Mistakes, read_table
+from omni_msa.errors import InputError, Problem
+from omni_msa.options import DatasetOptions
+
+SPLITS = {
+    "train": ("train_sent_emo.csv", "train_splits"),
+    "valid": ("dev_sent_emo.csv", "dev_splits_complete"),
+    "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
+}
+"""The table of each split, and the folder of its clips, dia<dialogue>_utt<utterance>.mp4."""
+CLASSES = {
+    "sentiment": ("negative", "neutral", "positive"),
+    "emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
+}
+KNOWN_BAD = {"train_dia125_utt3": "broken", "valid_dia110_utt7": "missing"}
+"""Clips whose files the corpus as handed out has broken, or does not have. If the file is missing or empty, the clip is
+used with its transcript alone; if it is there but cannot be decoded, it is a bad clip like any other."""
+_COLUMNS = {"sentiment": "Sentiment", "emotion": "Emotion"}
+_IDS = ("Dialogue_ID", "Utterance_ID")
+
+
+class Options(CorpusOptions):
+    """Where the corpus lies, what is to be told, and whether a part of the corpus will do."""
+
+    name: Literal["meld"] = "meld"
+    task: Literal["sentiment", "emotion"] = "sentiment"
+
+
+def classes(options: DatasetOptions) -> tuple[str, ...]:
+    """Return the names of the classes; a label is the place of its name here, from 0."""
+    return CLASSES[_task(options)]
+
+
+def _task(options: DatasetOptions) -> str:
+    return options.task if isinstance(options, Options) else "sentiment"
+
+
+class _Meld(Corpus):
+    """A corpus with classes."""
+
+    def label_range(self, options: DatasetOptions) -> tuple[float, float]:
+        """Return the lowest and highest number of a class."""
+        return 0.0, len(classes(options)) - 1.0
+
+    def notes(self, root: Path | None, options: DatasetOptions) -> list[str]:
+        """Return what a reader of results must know about this copy of the corpus.
+
+        Args:
+            root: folder of the corpus.
+            options: of the dataset.
+
+        Raises:
+            InputError: with all that `check` finds.
+        """
+        notes = []
+        for row in self.read(root, options)[1]:
+            if row.id in KNOWN_BAD and row.video is None:
+                notes.append(f"{self.name}: {row.id} has no usable video file here; only its transcript is used")
+            elif KNOWN_BAD.get(row.id) == "broken":
+                named = f"the published file of {row.id} is broken"
+                notes.append(f"{self.name}: {named}; where it cannot be decoded, the clip is left out and listed")
+        return [*super().notes(root, options), *notes]
+
+
+class _Tables:
+    """A folder with a table and a folder of clips for each split."""
+
+    tree = f"a folder with {', '.join(f'{table} and {clips}/' for table, clips in SPLITS.values())}"
+
+    def fits(self, folder: Path) -> bool:
+        """Return whether the tables are there."""
+        return all((folder / table).is_file() for table, _ in SPLITS.values())
+
+    def rows(
+        self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
+    ) -> tuple[list[Row], Mistakes]:
+        """Return all clips, in the order of the tables, and the mistakes in single rows.
+
+        Raises:
+            InputError: a table is missing, or cannot be read as one.
+        """
+        missing = [table for table, _ in SPLITS.values() if not (folder / table).is_file()]
+        if missing:
+            what = f"there is no {', '.join(missing)} in the folder"
+            raise InputError(Problem(what, "dataset.root", str(folder), self.tree))
+        mistakes, rows = Mistakes(folder), []
+        problems: list[Problem] = []
+        for split, (table, _) in SPLITS.items():
+            try:
+                lines = read_table(folder / table, ("Utterance", _COLUMNS[_task(options)], *_IDS))
+            except InputError as error:
+                problems += error.problems
+                continue
+            rows += [_row(folder, split, line, options, mistakes) for line in lines]
+        if problems:
+            raise InputError(*problems)
+        return rows, mistakes
+
+
+def _row(folder: Path, split: str, line: Line, options: DatasetOptions, mistakes: Mistakes) -> Row:
+    number, cells = line
+    dialogue, utterance = (cells[name] for name in _IDS)
+    table, clips = SPLITS[split]
+    source, video = f"{split}_dia{dialogue}", None
+    clip_id = f"{source}_utt{utterance}"
+    if are_file_names((dialogue, utterance), number, mistakes):
+        video = _video(folder, f"{clips}/dia{dialogue}_utt{utterance}.mp4", clip_id, number, mistakes)
+    column, names = _COLUMNS[_task(options)], classes(options)
+    name = cells[column].lower()
+    if name not in names:
+        mistakes.add(f"unknown classes in {column}", f"{table} row {number}: {cells[column]!r}", ", ".join(names))
+    label = float(names.index(name)) if name in names else 0.0
+    return Row(number, clip_id, source, natural(utterance), cells["Utterance"], label, split, video, video)
+
+
+def _video(folder: Path, path: str, clip_id: str, number: int, mistakes: Mistakes) -> MediaFile | None:
+    """Return a clip's file; None if it is known to be unusable and is not there, or is empty."""
+    if clip_id in KNOWN_BAD and not find_file(folder, path, number, Mistakes(folder)).num_bytes:
+        return None
+    return find_file(folder, path, number, mistakes)
+
+
+CORPUS = _Meld("meld", (0.0, 2.0), "classes", ((9989, 1109, 2610),), (_Tables(),))
+
+label_range, conventions = CORPUS.label_range, CORPUS.conventions
+fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
+human_row = CORPUS.human_row

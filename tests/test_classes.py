@@ -1,0 +1,318 @@
+"""Labels that are classes: their metrics, the question, every readout, and what is refused."""
+
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_trials
+import torch
+from made_corpora import write_meld
+from rich.console import Console
+
+from omni_msa import plugins, preflight
+from omni_msa.adapter import attached
+from omni_msa.aggregate import CellResults, aggregate
+from omni_msa.answers import class_tree, parse_class
+from omni_msa.clip import Clip
+from omni_msa.config import AdapterConfig, check_metric, parse_trial
+from omni_msa.datasets import meld
+from omni_msa.errors import InputError
+from omni_msa.forward import Forward
+from omni_msa.identity import fit_id, trial_id
+from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.metrics import compute, metrics_of
+from omni_msa.prepared import Prepared
+from omni_msa.prompt import build_prompt
+from omni_msa.readout import NO_CLASS
+from omni_msa.report import draw_probe
+from omni_msa.resident import Resident
+from omni_msa.splits import Splits
+from omni_msa.tables import build_grid, terminal_table
+from omni_msa.train import train
+
+CLASSES = ("negative", "neutral", "positive")
+LABELS = torch.tensor([2.0, 0.0, 1.0, 0.0, 2.0, 0.0])
+READOUTS = [name for name in plugins.names("readouts") if name != "expected_value"]
+TRAINED = [name for name in READOUTS if plugins.load("readouts", name).trained]
+WORDS = {
+    "negative": ("bad awful", "ugly bad", "awful ugly", "bad bad", "ugly awful"),
+    "positive": ("great love", "lovely great", "love lovely", "great great", "lovely love"),
+}
+
+
+@pytest.fixture(scope="module")
+def backbone():
+    return tiny_trials.tiny_backbone()
+
+
+@pytest.fixture(scope="module")
+def task(backbone):
+    return dataclasses.replace(
+        tiny_trials.tiny_task(backbone), label_range=(0.0, 2.0), classes=CLASSES, label_mode=1.0
+    )
+
+
+@pytest.fixture(scope="module")
+def prompts(backbone):
+    return tiny_trials.make_prompts(backbone, num=6)
+
+
+def ready(name, task, prompts, **options):
+    """Build a readout for classes and fit it, where that is done in closed form."""
+    plugin = plugins.load("readouts", name)
+    torch.manual_seed(0)
+    readout = plugin.build(plugin.Options(**options), task).eval()
+    if readout.closed_form:
+        readout.fit(Forward(tiny_trials.tiny_backbone()), (prompts[:4], LABELS[:4]), (prompts[4:], LABELS[4:]), 2)
+    return readout
+
+
+def trial_of(root: Path, **sections):
+    dataset = {"name": "meld", "root": str(root), "allow_other_counts": True}
+    training = {"select_metric": "f1_weighted", **sections.pop("training", {})}
+    return tiny_trials.config(dataset=dataset, training=training, **sections)
+
+
+def corpus(root: Path) -> Path:
+    """Write a corpus in which sentiment is plain from the words: 16 train, 4 valid, 4 test."""
+    rows = []
+    for nth, split in enumerate(["train"] * 8 + ["dev"] * 2 + ["test"] * 2):
+        for utterance, (sentiment, emotion) in enumerate((("negative", "anger"), ("positive", "joy"))):
+            rows.append((split, str(nth), str(utterance), WORDS[sentiment][nth % 5], emotion, sentiment))
+    return write_meld(root, rows)
+
+
+def run(root: Path, ledger: Path, trial) -> TrialFolder:
+    folder = Ledger(ledger).trial(trial_id(trial, meld.fingerprint(root, trial.dataset)))
+    folder.begin(trial, {})
+    train(trial, folder, ledger / "fit" / fit_id(trial, ""), Resident(), lambda: False)
+    return folder
+
+
+def test_metrics_by_hand():
+    # class 0: 2 there, 1 hit, 1 named; class 1: 1 there, 1 hit, 2 named; class 2: 1 there, none named; one without class
+    values = compute([0, 0, 1, 2], [0, 1, 1, NO_CLASS], [True, True, True, False], [True] * 4, "classes")
+    assert values == {
+        "accuracy": 0.5,
+        "f1_weighted": pytest.approx(2 / 4 * 2 / 3 + 1 / 4 * 2 / 3),
+        "unparsable_rate": 0.25,
+    }
+    assert compute([1, 1], [1, 1], conventions="classes") == {"accuracy": 1.0, "f1_weighted": 1.0}
+    assert compute([1, 1], [0, 2], conventions="classes") == {"accuracy": 0.0, "f1_weighted": 0.0}
+
+
+def test_weighted_f1_takes_true_labels_first():
+    three, one = [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]  # F1 is 1/2 for class 1, 2/3 for class 0 either way
+    assert compute(three, one, conventions="classes")["f1_weighted"] == pytest.approx(3 / 5 * 1 / 2 + 2 / 5 * 2 / 3)
+    assert compute(one, three, conventions="classes")["f1_weighted"] == pytest.approx(1 / 5 * 1 / 2 + 4 / 5 * 2 / 3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weighted_f1_against_precision_and_recall_item_by_item(seed):
+    generator = np.random.default_rng(seed)
+    true, named = generator.integers(0, 7, 41).tolist(), generator.integers(-1, 7, 41).tolist()
+    total = 0.0
+    for each in range(7):
+        hits = sum(a == b == each for a, b in zip(true, named, strict=True))
+        precision = hits / named.count(each) if each in named else 0.0
+        recall = hits / true.count(each) if each in true else 0.0
+        total += true.count(each) / 41 * (2 * precision * recall / (precision + recall) if hits else 0.0)
+    assert compute(true, named, conventions="classes")["f1_weighted"] == pytest.approx(total)
+
+
+def test_tables_show_accuracy_f1_and_unparsable_answers():
+    values = {1: compute([0, 1], [0, NO_CLASS], [True, False], [True, True], "classes")}
+    summary = aggregate("s", [CellResults({"readout": "generative"}, "generative", False, (1,), values)])
+    titles = ["Accuracy (%) ↑", "F1 weighted (%) ↑", "Unparsable (%) ↓"]
+    assert build_grid(summary).headings == ["readout", "seeds", *titles]
+    console = Console(width=200, file=io.StringIO())
+    console.print(terminal_table(summary))
+    assert "F1 weighted" in console.file.getvalue() and "Corr" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("positive", 2),
+        (" Neutral.", 1),
+        ("The speaker is NEGATIVE, not positive", 0),
+        ("non-neutral", 1),
+        ("positively", None),
+        ("2", None),
+        ("", None),
+    ],
+)
+def test_the_first_name_in_a_text_counts(text, number):
+    found = parse_class(text, CLASSES)
+    assert (found.score, found.parsed, found.text) == (NO_CLASS if number is None else number, number is not None, text)
+
+
+def test_of_names_that_begin_alike_the_whole_word_counts():
+    assert parse_class("very sad", ("very", "very sad")).score == 1
+    assert parse_class("sadness", ("sad", "sadness")).score == 1
+    assert parse_class("C++", ("C", "C++")).score == 1
+
+
+def test_the_question_names_the_classes_and_no_range(backbone):
+    clip = Clip("a", "a", 0, "train", 1.0, "so good", None, None)
+    args = clip, ("text",), Prepared(), "", backbone.tokenizer, (0.0, 2.0)
+    text = backbone.tokenizer.decode(build_prompt(*args, CLASSES).token_ids)
+    assert "Answer with exactly one of these words: negative, neutral, positive.<|im_end|>" in text
+    assert "number" not in text and "most negative" not in text
+    assert "number" in backbone.tokenizer.decode(build_prompt(*args).token_ids)
+
+
+def test_the_most_frequent_class_is_the_lowest_of_equals():
+    def splits(*labels):
+        clips = [Clip(f"{n}", f"{n}", 0, "train", label, "", None, None) for n, label in enumerate(labels)]
+        others = [Clip(name, name, 0, name, 2.0, "", None, None) for name in ("valid", "test")]
+        return Splits(clips + others)
+
+    assert splits(2.0, 1.0, 1.0).label_mode() == 1.0
+    assert splits(2.0, 2.0, 1.0, 1.0, 0.0).label_mode() == 1.0
+
+
+@pytest.mark.parametrize("name", READOUTS)
+def test_every_readout_predicts_classes_one_clip_like_many(name, backbone, task, prompts):
+    readout, forward = ready(name, task, prompts), Forward(backbone)
+    together = readout.predict(forward, prompts)
+    assert [type(each.score) for each in together] == [float] * 6
+    for each in together:
+        assert each.in_range and each.score in ((0.0, 1.0, 2.0) if each.parsed else (NO_CLASS,))
+    assert together == [readout.predict(forward, [prompt])[0] for prompt in prompts]
+    assert name != "constant" or {each.score for each in together} == {1.0}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_losses_and_gradients(name, backbone, task, prompts):
+    readout, forward = ready(name, task, prompts), Forward(backbone)
+    together = readout.losses(forward, prompts[:3], LABELS[:3])
+    alone = [readout.losses(forward, prompts[n : n + 1], LABELS[n : n + 1]) for n in range(3)]
+    assert (together.shape, together.dtype) == ((3,), torch.float32) and together.min() > 0
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
+    with attached(backbone, AdapterConfig(rank=2, dropout=0.0), seed=1) as adapter:
+        tiny_trials.move(adapter)
+        readout.losses(forward, prompts[:3], LABELS[:3]).sum().backward()
+        trained = [*adapter.parameters(), *readout.parameters()]
+        assert all(tensor.grad is not None and tensor.grad.abs().max() > 0 for tensor in trained)
+
+
+def test_the_heads_loss_is_cross_entropy_by_hand(backbone, task, prompts):
+    readout = ready("discriminative", task, prompts, width=0)
+    torch.nn.init.zeros_(readout.head.layers[-1].weight)
+    with torch.no_grad():
+        readout.head.layers[-1].bias.copy_(torch.log(torch.tensor([0.5, 0.25, 0.25])))
+    losses = readout.losses(Forward(backbone), prompts[:3], LABELS[:3])
+    assert losses.tolist() == pytest.approx([np.log(4), np.log(2), np.log(4)])
+    assert [each.score for each in readout.predict(Forward(backbone), prompts)] == [0.0] * 6
+
+
+def test_the_answer_is_the_classs_name_and_constrained_ones_are_always_one(backbone, task, prompts):
+    readout = ready("generative", task, prompts)
+    assert backbone.tokenizer.decode(readout.answer(0.0)) == "negative<|im_end|>"
+    free = readout.predict(Forward(backbone), prompts)
+    assert {each.parsed for each in free} == {False}  # random weights write no word
+    for name in ("generative", "generative_zero_shot"):
+        chosen = ready(name, task, prompts, constrained=True, num_tokens_max=1)
+        for each in chosen.predict(Forward(backbone), prompts):
+            assert each.parsed and each.text == CLASSES[int(each.score)]
+
+
+def test_the_tree_of_names_writes_whole_names(backbone):
+    names = ("sad", "sadness", "joy")
+    tree = class_tree(backbone.tokenizer, names)
+    assert tree.values == (0.0, 1.0, 2.0)
+    written = [backbone.tokenizer.decode([token for _, token in path]) for path in tree.paths]
+    assert [text.removesuffix("<|im_end|>") for text in written] == list(names)
+    assert written[0] == "sad<|im_end|>"  # or "sadness" could never be told from it
+
+
+def test_the_probe_is_ridge_on_one_column_for_each_class(backbone, task, prompts):
+    features = torch.cat([Forward(backbone).states([prompt])[:, -1] for prompt in prompts]).double().numpy()
+    readout = ready("frozen_probe", task, prompts, strengths=(3.0,))
+    mean, std = features[:4].mean(0), features[:4].std(0)
+    x = np.hstack([(features - mean) / std, np.ones((6, 1))])
+    penalty = 3.0 * np.diag([1.0] * features.shape[1] + [0.0])
+    columns = [(LABELS[:4].numpy() == number).astype(float) for number in range(3)]
+    scores = [x @ np.linalg.solve(x[:4].T @ x[:4] + penalty, x[:4].T @ column) for column in columns]
+    found = readout.predict(Forward(backbone), prompts)
+    assert [each.score for each in found] == np.argmax(scores, axis=0).tolist()
+    [row] = readout.tables()["probe"]
+    valid = compute(LABELS[4:], [each.score for each in found[4:]], conventions="classes")
+    assert (row["valid_accuracy"], row["valid_f1_weighted"]) == (valid["accuracy"], valid["f1_weighted"])
+
+
+def test_the_probes_figure_shows_the_metrics_of_classes(tmp_path):
+    rows = [
+        {"layer": "0", "pooling": "last", "valid_accuracy": "0.5", "valid_f1_weighted": "0.25", "chosen": "True"},
+        {"layer": "1", "pooling": "last", "valid_accuracy": "0.4", "valid_f1_weighted": "0.3", "chosen": "False"},
+    ]
+    text = draw_probe(rows, "a probe", tmp_path / "probe")[0].read_text()
+    assert "Accuracy on valid" in text and "F1 weighted on valid" in text and "MAE" not in text
+
+
+LEARNS = {"epochs": 6, "learning_rate": 1e-2, "learning_rate_readout": 1e-2}
+
+
+@pytest.mark.parametrize(
+    "readout",
+    [
+        {"name": "discriminative", "dropout": 0.0},
+        {"name": "frozen_probe"},
+        {"name": "generative", "constrained": True},
+        {"name": "generative_zero_shot"},
+        {"name": "constant"},
+    ],
+    ids=lambda readout: readout["name"],
+)
+def test_a_trial_of_each_readout_on_a_task_that_can_be_learnt(readout, own_cache, tmp_path):
+    root = corpus(tmp_path / "meld")
+    folder = run(root, tmp_path / "mlruns", trial_of(root, readout=readout, training=LEARNS))
+    tested = folder.test_metrics()
+    assert {"accuracy", "f1_weighted", "unparsable_rate"} <= set(tested) and not {"mae", "zero_rate"} & set(tested)
+    if readout["name"] in ("discriminative", "frozen_probe", "generative"):
+        assert tested["accuracy"] == tested["f1_weighted"] == 1.0
+        assert tested["unparsable_rate"] == 0.0
+    elif readout["name"] == "constant":  # of two classes alike in number the first
+        assert (tested["accuracy"], tested["f1_weighted"]) == (0.5, pytest.approx(0.5 * 2 / 3))
+    else:
+        assert (tested["accuracy"], tested["unparsable_rate"]) == (0.0, 1.0)
+
+
+def test_metrics_of_scores_are_refused_with_those_of_classes():
+    trial = {"dataset": {"name": "meld"}, "backbone": {"name": "tiny"}, "readout": {"name": "constant"}}
+    with pytest.raises(InputError) as caught:
+        parse_trial(trial, "a.yaml")
+    [problem] = caught.value.problems
+    assert (problem.what, problem.where) == ("this metric is not defined for meld", "a.yaml training.select_metric")
+    assert (problem.got, problem.allowed) == ("mae", "accuracy, f1_weighted")
+    assert metrics_of("classes") == ("accuracy", "f1_weighted")
+    dataset = parse_trial({**trial, "training": {"select_metric": "accuracy"}}).dataset
+    for name in ("corr", "mae_parsable", "out_of_range_rate", "zero_rate"):
+        assert check_metric(name, dataset, "compare.metric"), name
+    for name in ("accuracy", "unparsable_rate", "latency_s"):
+        assert not check_metric(name, dataset, "compare.metric"), name
+
+
+def test_what_has_no_meaning_for_classes_is_refused_before_anything_runs(own_cache, tmp_path):
+    root = corpus(tmp_path / "meld")
+
+    def problems(readout, **dataset):
+        return preflight.check([trial_of(root, readout=readout)], tmp_path)
+
+    [problem] = problems({"name": "expected_value"})
+    assert problem.where == "readout.name" and problem.what.startswith("this readout has no meaning for classes")
+    for name, changed, value in (
+        ("discriminative", "loss", "mse"),
+        ("discriminative", "huber_delta", 2.0),
+        ("generative", "decimals", 2),
+        ("generative_zero_shot", "sign", "negative"),
+    ):
+        [problem] = problems({"name": name, changed: value})
+        assert (problem.where, problem.got) == (f"readout.{changed}", str(value))
+        assert problem.what == "this option has no meaning for the classes of meld"
+        assert problems({"name": name}) == []
+        assert plugins.load("readouts", name).check(tiny_trials.config(readout={"name": name, changed: value}), 4) == []
+    assert plugins.load("readouts", "expected_value").check(tiny_trials.config(), 4) == []
