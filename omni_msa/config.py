@@ -10,7 +10,7 @@ from omni_msa import plugins
 from omni_msa.clip import MODALITIES, Modality
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import explain, shorten
-from omni_msa.metrics import HEADLINES, METRICS, metrics_of
+from omni_msa.metrics import HEADLINES, METRICS, metrics_of, rates_of
 from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later, is_as_introduced
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -209,21 +209,25 @@ def check_unused(config: TrialConfig, *names: str) -> list[Problem]:
     """
     if not classes_of(config.dataset):
         return []
-    what, defaults = f"this option has no meaning for the classes of {config.dataset.name}", type(config.readout)(name=config.readout.name)
+    what, defaults = (
+        f"this option has no meaning for the classes of {config.dataset.name}",
+        type(config.readout)(name=config.readout.name),
+    )
     found = [(name, *(str(getattr(each, name)) for each in (config.readout, defaults))) for name in names]
     return [Problem(what, f"readout.{name}", got, usual, "leave it out") for name, got, usual in found if got != usual]
 
 
 def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem]:
-    """Return a problem if a metric of quality is not among those that a dataset is scored by.
+    """Return a problem if a metric is not among those that a dataset is scored by.
 
     Args:
         name: of any metric.
         dataset: options of the dataset.
         where: what names the metric.
     """
-    allowed = metrics_of(conventions_of(dataset))
-    if name in allowed or METRICS[name].kind != "quality":
+    conventions = conventions_of(dataset)
+    allowed = metrics_of(conventions)
+    if name in (*allowed, *rates_of(conventions)) or METRICS[name].kind == "cost":
         return []
     return [Problem(f"this metric is not defined for {dataset.name}", where, name, ", ".join(allowed))]
 

@@ -174,6 +174,11 @@ def metrics_of(conventions: str) -> tuple[str, ...]:
     return tuple(compute([0.0], [0.0], conventions=conventions))
 
 
+def rates_of(conventions: str) -> tuple[str, ...]:
+    """Return the names of the rates of decoded answers by some conventions (one of `HEADLINES`)."""
+    return tuple(name for name in compute([0], [0], [True], [True], conventions) if METRICS[name].kind == "rate")
+
+
 def headline(computed: Collection[str]) -> list[str]:
     """Return the metrics of quality that a table shows, given which are there: those of every complete convention."""
     shown = [names for names in HEADLINES.values() if set(names) <= set(computed)] or [HEADLINES["mosi"]]

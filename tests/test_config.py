@@ -4,7 +4,7 @@ import json
 from typing import Any, get_args
 
 import pytest
-from least_options import least
+from least_options import least_sections
 
 from omni_msa import plugins
 from omni_msa.clip import MODALITIES, Modality
@@ -50,7 +50,7 @@ def test_the_protocol_is_the_default() -> None:
 @pytest.mark.parametrize("kind", PLUGIN_SECTIONS)
 def test_every_plug_in_comes_back_from_json(kind: str) -> None:
     for name in plugins.names(PLUGIN_SECTIONS[kind]):
-        config = parse_trial({**PLAIN, kind: least(PLUGIN_SECTIONS[kind], name), "seed": 1})
+        config = parse_trial({**PLAIN, **least_sections(kind, name), "seed": 1})
         assert parse_trial(json.loads(config.model_dump_json())) == config
         assert isinstance(getattr(config, kind), plugins.load(PLUGIN_SECTIONS[kind], name).Options)
 

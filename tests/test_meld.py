@@ -9,7 +9,7 @@ from omni_msa.errors import InputError
 from omni_msa.splits import Splits
 
 ROWS = [
-    ("train", "0", "0", "Hey, what’s up?", "neutral", "neutral"),
+    ("train", "0", "0", "Hey, ¿qué tal?", "neutral", "neutral"),
     ("train", "0", "10", "What?!", "surprise", "negative"),
     ("train", "0", "9", "Oh no, no, no!", "sadness", "negative"),
     ("train", "1", "0", "Hi roomie!", "joy", "positive"),
@@ -34,7 +34,7 @@ def test_clips_of_both_tasks(tmp_path):
     names = {"train": "train", "dev": "valid", "test": "test"}
     assert named == {f"{names[row[0]]}_dia{row[1]}_utt{row[2]}": (row[4].lower(), row[5]) for row in ROWS}
     clip = clips["train_dia0_utt0"]
-    assert (clip.split, clip.transcript, clip.audio) == ("train", "Hey, what’s up?", clip.video)
+    assert (clip.split, clip.transcript, clip.audio) == ("train", "Hey, ¿qué tal?", clip.video)
     assert clip.video == root / "train_splits" / "dia0_utt0.mp4"
     assert clips["test_dia0_utt3"].video == root / "output_repeated_splits_test" / "dia0_utt3.mp4"
     assert clips["valid_dia0_utt0"].video == root / "dev_splits_complete" / "dia0_utt0.mp4"
