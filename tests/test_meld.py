@@ -66,14 +66,14 @@ def test_the_task_changes_the_fingerprint_and_other_columns_do_not(tmp_path):
 
 def test_clips_that_the_archive_lacks_are_used_with_their_text_and_named(tmp_path):
     root = write_meld(tmp_path, [*ROWS, ("train", "125", "3", "Yeah.", "joy", "positive")])
-    broken = "meld: the published file of train_dia125_utt3 is broken; where it cannot be decoded, the clip is left out"
-    assert [note for note in meld.notes(root, ANY_COUNTS) if "dia1" in note] == [f"{broken} and listed"]
+    step = "where sound or picture are used, on_bad_clip=drop leaves a clip without them out"
+    broken = f"meld: the video file of train_dia125_utt3 is broken as published; {step}"
+    assert [note for note in meld.notes(root, ANY_COUNTS) if "dia1" in note] == [broken]
     (root / "dev_splits_complete" / "dia110_utt7.mp4").unlink()
     put(root / "train_splits" / "dia125_utt3.mp4", "")
     clips = {clip.id: clip for clip in meld.load(root, ANY_COUNTS)}
     for clip_id in meld.KNOWN_BAD:
-        note = f"meld: {clip_id} has no usable video file here; only its transcript is used"
-        assert note in meld.notes(root, ANY_COUNTS)
+        assert f"meld: {clip_id} has no video file here; {step}" in meld.notes(root, ANY_COUNTS)
         assert (clips[clip_id].audio, clips[clip_id].video) == (None, None)
     assert (clips["valid_dia110_utt7"].transcript, len(clips)) == ("Ew.", 9)
 

@@ -26,8 +26,9 @@ CLASSES = {
     "emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
 }
 KNOWN_BAD = {"train_dia125_utt3": "broken", "valid_dia110_utt7": "missing"}
-"""Clips whose files the corpus as handed out has broken, or does not have. If the file is missing or empty, the clip is
-used with its transcript alone; if it is there but cannot be decoded, it is a bad clip like any other."""
+"""Clips whose files the corpus as handed out has broken, or does not have. A file that is missing or empty is accepted
+there: the clip has its transcript alone, and counts as bad where sound or picture are used. Notes name both clips."""
+_STEP = "where sound or picture are used, on_bad_clip=drop leaves a clip without them out"
 _COLUMNS = {"sentiment": "Sentiment", "emotion": "Emotion"}
 _IDS = ("Dialogue_ID", "Utterance_ID")
 
@@ -68,10 +69,9 @@ class _Meld(Corpus):
         notes = []
         for row in self.read(root, options)[1]:
             if row.id in KNOWN_BAD and row.video is None:
-                notes.append(f"{self.name}: {row.id} has no usable video file here; only its transcript is used")
+                notes.append(f"{self.name}: {row.id} has no video file here; {_STEP}")
             elif KNOWN_BAD.get(row.id) == "broken":
-                named = f"the published file of {row.id} is broken"
-                notes.append(f"{self.name}: {named}; where it cannot be decoded, the clip is left out and listed")
+                notes.append(f"{self.name}: the video file of {row.id} is broken as published; {_STEP}")
         return [*super().notes(root, options), *notes]
 
 
