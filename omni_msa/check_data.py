@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from omni_msa import plugins
 from omni_msa.clip import SPLITS, Clip
-from omni_msa.config import MEDIA_OPTIONS, MediaConfig, TrialConfig
+from omni_msa.config import MEDIA_OPTIONS, MediaConfig, TrialConfig, classes_of
 from omni_msa.estimate import uses
 from omni_msa.examine import TOO_LONG, Examined
 from omni_msa.examine_all import Work, examine_all
@@ -171,15 +171,18 @@ def _elsewhere(clip: Clip, owners: Iterable[Clip]) -> str:
 
 
 def _about(dataset: DatasetOptions, clips: Sequence[Clip]) -> list[str]:
-    """Return the sizes of the splits and the histogram of their labels: values as they are, or whole numbers."""
+    """Return the sizes of the splits and the histogram of their labels: as they are, whole numbers, or classes."""
     counts = Counter(clip.split for clip in clips)
     sizes = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     values = sorted({clip.label for clip in clips})
     is_rounded = len(values) > _NUM_COLUMNS_MAX
     binned = [(clip.split, floor(clip.label + 0.5) if is_rounded else clip.label) for clip in clips]
     columns, table = sorted({label for _, label in binned}), Counter(binned)
-    head = f"{'labels, rounded' if is_rounded else 'labels':16}" + "".join(f"{label:>7g}" for label in columns)
-    lines = [f"  {split:14}" + "".join(f"{table[split, label]:>7}" for label in columns) for split in SPLITS]
+    names = classes_of(dataset)
+    titles = [names[int(label)] if names else f"{label:g}" for label in columns]
+    width = max(7, *(len(title) + 2 for title in titles))
+    head = f"{'labels, rounded' if is_rounded else 'labels':16}" + "".join(f"{title:>{width}}" for title in titles)
+    lines = [f"  {split:14}" + "".join(f"{table[split, label]:>{width}}" for label in columns) for split in SPLITS]
     return [f"{dataset.name}: {len(clips)} clips ({sizes})", head, *lines]
 
 

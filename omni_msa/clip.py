@@ -18,7 +18,7 @@ class Clip:
         source: the source video; clips of one source never cross splits.
         index: place of the clip within its source, from 0.
         split: one of `SPLITS`.
-        label: sentiment, within the dataset's label range.
+        label: sentiment, within the dataset's label range; the number of a class, where labels are classes.
         transcript: what is said.
         audio: file with the sound (may be the video file itself), or None.
         video: file with the picture, or None.
