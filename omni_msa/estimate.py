@@ -46,7 +46,8 @@ def inputs_gb(configs: Sequence[TrialConfig]) -> float:
     """
     wanted = {(config.dataset, config.media if uses(config, "media") else None) for config in configs}
     prepared = sum(num_clips(dataset) * _prepared_gb(media) for dataset, media in wanted if media is not None)
-    return sum(num_clips(dataset) for dataset, _ in wanted) * _CLIP_GB + min(prepared, limit_gb())
+    files = sum(num_clips(dataset) for dataset in {dataset for dataset, _ in wanted}) * _CLIP_GB
+    return files + min(prepared, limit_gb())
 
 
 def _prepared_gb(media: MediaConfig) -> float:
