@@ -1,6 +1,5 @@
 """One attempt at one trial, wherever it runs: opened, trained, and closed in the ledger whatever happens."""
 
-import gc
 import sys
 import time
 import traceback
@@ -14,6 +13,7 @@ from omni_msa import denoiser, reactions
 from omni_msa.config import TrialConfig, parse_trial
 from omni_msa.errors import Interrupted
 from omni_msa.files import read_json, write_json
+from omni_msa.guard import release_memory
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.process import now
 from omni_msa.provenance import provenance
@@ -51,11 +51,6 @@ class Job:
         """Return the trial's configuration."""
         return parse_trial(self.config, str(self.folder().path / "config.json"))
 
-    @property
-    def stacks(self) -> Path:
-        """Where the stacks of a hanging attempt are written."""
-        return self.folder().path / "stacks.txt"
-
 
 def run_attempt(
     job: Job,
@@ -90,7 +85,7 @@ def run_attempt(
         raise
     except Exception as error:
         record_failure(job, error)
-        _free_memory()
+        release_memory()  # what the failed trial held, or the next one in this process fails for it
     with suppress(OSError):
         _record_end(folder, time.monotonic() - started)
     return folder.status().state
@@ -109,7 +104,7 @@ def _run(
     if prepare is not None:
         prepare(config)
     ledger = Ledger(Path(job.ledger))
-    watch = watched(job.stacks, config.runtime.hang_s, folder.path / "status.json") if is_watched else nullcontext()
+    watch = watched(folder.stacks, config.runtime.hang_s, folder.path / "status.json") if is_watched else nullcontext()
     with watch:
         (train or _own_train())(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
     if folder.result() is None:
@@ -145,10 +140,11 @@ def record_loss(job: Job, detail: str, num_oom_kills: int = 0) -> None:
         detail: what is known, for `error.txt`.
         num_oom_kills: processes that this machine's kernel killed for want of memory since the attempt began.
     """
-    if job.folder().written_status().state != "running":
+    folder = job.folder()
+    if folder.written_status().state != "running":
         return
-    stacks = job.stacks.read_text(encoding="utf-8", errors="replace") if job.stacks.is_file() else ""
-    job.stacks.unlink(missing_ok=True)
+    stacks = folder.stacks.read_text(encoding="utf-8", errors="replace") if folder.stacks.is_file() else ""
+    folder.stacks.unlink(missing_ok=True)
     if stacks:
         limit_s = job.parsed().runtime.hang_s
         _close(job, reactions.HANG, f"no sign of life for {limit_s:g} s (runtime.hang_s)", f"{stacks}\n{detail}", {})
@@ -167,14 +163,6 @@ def _close(job: Job, kind: str, message: str, trace: str, facts: dict[str, str])
     except Exception:  # the configuration itself is at fault
         reaction = ""
     folder.fail(kind, message, trace, facts, reaction)
-
-
-def _free_memory() -> None:
-    """Let go of what the failed trial held, or the next one in this process fails for it."""
-    gc.collect()
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
 
 
 def _record_end(folder: TrialFolder, seconds: float) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.errors import InputError, Problem
+from omni_msa.ledger import Ledger
 from omni_msa.pool import THREAD_VARIABLES
 
 # Ray reads these when it is imported or started.
@@ -173,20 +174,20 @@ def _check_nodes(ledger: Path) -> None:
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    token = f"{uuid.uuid4().hex}.hello"
-    (ledger / "driver" / token).write_text(token)
+    token = Ledger(ledger).driver / f"{uuid.uuid4().hex}.hello"
+    token.write_text(token.name)
     remote_look = ray.remote(num_cpus=0, max_retries=0)(look)
     try:
         asked = {
             remote_look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
-                str(ledger / "driver" / token)
+                str(token)
             ): node
             for node in ray.nodes()
             if node["Alive"]
         }
         problems = [problem for task, node in asked.items() for problem in judge(_answer(task), _name(node), ledger)]
     finally:
-        (ledger / "driver" / token).unlink(missing_ok=True)
+        token.unlink(missing_ok=True)
     if problems:
         raise InputError(*problems)
 

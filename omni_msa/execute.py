@@ -11,7 +11,7 @@ from omni_msa.cache import cache_folder
 from omni_msa.dispatch import JobQueue, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
 from omni_msa.guard import left_behind
-from omni_msa.hazards import Hazards
+from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.progress import Progress
@@ -63,6 +63,7 @@ def execute(
         hazards = Hazards(missing, ledger, seat.lease, reserve_gb, (ledger.root, cache_folder()), stop.request)
         for look in (hazards.look, watch.look, watch.follow):
             stack.enter_context(repeatedly(look))
+        stack.enter_context(repeatedly(hazards.end_frozen, FROZEN_EVERY_S))
         queue = JobQueue([_job(trial, ledger) for trial in missing], stop.is_requested, stop.request)
         if is_local:
             from omni_msa.resident import Resident

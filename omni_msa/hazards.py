@@ -13,6 +13,7 @@ from omni_msa.ledger import Ledger, Status
 from omni_msa.plan import PlannedTrial
 from omni_msa.process import read_process
 
+FROZEN_EVERY_S = 10.0
 _FROZEN_FACTOR = 1.5  # a process has its own watchdog; one that is past even that cannot run at all
 
 
@@ -42,7 +43,7 @@ class Hazards:
         self._seen: dict[str, tuple[str, float]] = {}
 
     def look(self) -> None:
-        """Look at everything once."""
+        """Look at the ledger and the disks."""
         if self._lease.is_lost:
             self._request_stop("another run has taken over the ledger, as this one showed no life")
         for folder in self._folders:
@@ -50,6 +51,9 @@ class Hazards:
             if free_gb < self._reserve_gb:
                 room = f"{free_gb:.2f} GB free, {self._reserve_gb:.2f} GB are kept for checkpoints"
                 self._request_stop(f"the disk of {folder} is nearly full ({room})")
+
+    def end_frozen(self) -> None:
+        """End the processes of trials that are frozen; it reads a file for each trial, so it is for now and then."""
         for trial in self._trials:
             self._end_if_frozen(trial)
 
@@ -65,6 +69,6 @@ class Hazards:
         elif time.monotonic() - since_s > _FROZEN_FACTOR * trial.config.runtime.hang_s:
             process = read_process(vars(status))
             if process.is_here and not process.is_gone:
-                (folder.path / "stacks.txt").write_text("the process did not even answer its own watchdog\n")
+                folder.stacks.write_text("the process did not even answer its own watchdog\n")
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)

@@ -60,6 +60,11 @@ class TrialFolder:
         """The trial this folder belongs to: its name."""
         return self.path.name
 
+    @property
+    def stacks(self) -> Path:
+        """Where the stacks of an attempt that hangs are written."""
+        return self.path / "stacks.txt"
+
     def result(self) -> dict[str, Any] | None:
         """Return `result.json`, or None if the trial is not complete (missing, torn or foreign file)."""
         result = read_json(self.path / "result.json")

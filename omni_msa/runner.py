@@ -17,6 +17,7 @@ from omni_msa.cluster import Workers
 from omni_msa.config import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
 from omni_msa.guard import CardBusy, Guard
+from omni_msa.ledger import Ledger
 from omni_msa.preflight import root_of
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def run(
     """
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))))
-        storage = stack.enter_context(_storage(ledger / "driver" if workers.address else scratch))
+        storage = stack.enter_context(_storage(Ledger(ledger).driver if workers.address else scratch))
         with cluster.started(workers, scratch, ledger) as found:
             trainable = _attempts(make_resident, train, bool(workers.address))
             tuning = _Tuning(_tuner(_feeder(queue, found), queue, found, storage, trainable))

@@ -142,7 +142,7 @@ run_attempt(make_job(Path(sys.argv[1]), runtime={"hang_s": 0.3}), None, train_th
     (entry,) = job.folder().status().history
     assert entry["kind"] == "hang" and "0.3 s" in entry["message"]
     trace = (job.folder().path / "error.txt").read_text()
-    assert "in hang_here" in trace and not job.stacks.exists()
+    assert "in hang_here" in trace and not job.folder().stacks.exists()
 
 
 def test_a_trial_that_shows_life_is_left_alone_and_leaves_no_stacks(tmp_path):
@@ -153,7 +153,7 @@ def test_a_trial_that_shows_life_is_left_alone_and_leaves_no_stacks(tmp_path):
 
     job = make_job(tmp_path, runtime={"hang_s": 1.2})  # a pulse is passed on once a second
     assert run_attempt(job, None, train_that(work), is_watched=True) == "complete"
-    assert not job.stacks.exists()
+    assert not job.folder().stacks.exists()
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,10 @@ def test_a_frozen_process_is_killed_and_its_trial_tried_again(ledger):
         process.send_signal(signal.SIGSTOP)
         trial = planned(hang_s=0.4)
         hazards = Hazards([trial], ledger, lease, 0.0, (), lambda reason: None)
-        hazards.look()
+        hazards.end_frozen()
         assert process.poll() is None
         time.sleep(0.7)
-        hazards.look()
+        hazards.end_frozen()
         assert process.wait(timeout=10) == -signal.SIGKILL
     job = make_job(ledger.root)
     record_loss(job, "exit code -9")
@@ -91,6 +91,6 @@ def test_a_process_that_shows_life_is_left_alone(ledger):
         hazards = Hazards([planned(hang_s=0.2)], ledger, lease, 0.0, (), lambda reason: None)
         for second in range(4):
             os.utime(folder.path / "status.json", (second, second))
-            hazards.look()
+            hazards.end_frozen()
             time.sleep(0.2)
     assert json.loads((folder.path / "status.json").read_text())["pid"] == os.getpid()  # which is alive
