@@ -1,0 +1,134 @@
+"""What the ledger holds of a sweep's trials, read once for tables, figures and the report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa.files import read_json
+from omni_msa.ledger import TrialFolder
+from omni_msa.plan import Plan, PlannedTrial
+
+_NUMBERS, _FLAGS = ("label", "score"), ("parsed", "in_range")
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of one split, in the order of the file.
+
+    Args:
+        clip_ids: str (N,), each once.
+        labels, scores: float64 (N,), finite; of classes their numbers.
+        parsed, in_range: bool (N,).
+    """
+
+    clip_ids: NDArray[np.str_]
+    labels: NDArray[np.float64]
+    scores: NDArray[np.float64]
+    parsed: NDArray[np.bool_]
+    in_range: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial of the plan, as its folder in the ledger has it.
+
+    Args:
+        trial: of the plan: ids, cells, configuration, status.
+        folder: its folder.
+        result: `result.json`, empty unless the trial is complete.
+        test: metrics on test, empty unless the trial is complete.
+        provenance: `provenance.json`, empty if there is none.
+    """
+
+    trial: PlannedTrial
+    folder: TrialFolder
+    result: Mapping[str, Any]
+    test: Mapping[str, float | None]
+    provenance: Mapping[str, Any]
+
+    @property
+    def trial_id(self) -> str:
+        """The trial's identity."""
+        return self.trial.trial_id
+
+    @property
+    def seed(self) -> int | None:
+        """The trial's seed, None where its cell has no randomness."""
+        return self.trial.config.seed
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the trial is done."""
+        return bool(self.result)
+
+    @property
+    def cost(self) -> Mapping[str, float | None]:
+        """What the trial cost."""
+        return self.result.get("cost", {})
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Metrics on test, and costs."""
+        return {**self.test, **self.cost}
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """What the trial recorded of initial weights, data order and inputs."""
+        found = self.result.get("hashes")
+        return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+    @cached_property
+    def curve(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`."""
+        return self.folder.metrics()
+
+    @cached_property
+    def test_predictions(self) -> Predictions | None:
+        """Predictions on test, None unless the trial is complete and its file can be read."""
+        return read_predictions(self.folder, "test") if self.is_complete else None
+
+
+def read_records(plan: Plan) -> list[TrialRecord]:
+    """Return a record of every trial of a plan, in its order."""
+    return [_read(plan.ledger.trial(trial.trial_id), trial) for trial in plan.trials]
+
+
+def _read(folder: TrialFolder, trial: PlannedTrial) -> TrialRecord:
+    result = folder.result() or {}
+    test = (folder.test_metrics() or {}) if result else {}
+    return TrialRecord(trial, folder, result, test, read_json(folder.path / "provenance.json") or {})
+
+
+def read_predictions(folder: TrialFolder, split: str) -> Predictions | None:
+    """Return the predictions of a split without their texts, or None if the file is missing, torn or foreign."""
+    frame = _columns(folder, split, ["clip_id", *_NUMBERS, *_FLAGS])
+    if frame is None:
+        return None
+    try:
+        ids, labels, scores = np.asarray(frame["clip_id"], str), *(np.asarray(frame[name], float) for name in _NUMBERS)
+        parsed, in_range = (np.asarray(frame[name], bool) for name in _FLAGS)
+    except (TypeError, ValueError):
+        return None
+    if not (len(ids) == len(set(ids.tolist())) > 0 and np.isfinite(labels).all() and np.isfinite(scores).all()):
+        return None
+    return Predictions(ids, labels, scores, parsed, in_range)
+
+
+def read_texts(folder: TrialFolder, split: str) -> dict[str, str]:
+    """Return what was decoded for each clip of a split, by its id; empty if there is no such file."""
+    frame = _columns(folder, split, ["clip_id", "text"])
+    return {} if frame is None else {str(key): str(text) for key, text in zip(*frame.values(), strict=True)}
+
+
+def _columns(folder: TrialFolder, split: str, columns: list[str]) -> dict[str, list[Any]] | None:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        table = parquet.read_table(folder.path / f"predictions.{split}.parquet", columns=columns)
+    except (OSError, ArrowException):
+        return None
+    return {name: table[name].to_pylist() for name in columns} if table.column_names == columns else None
