@@ -27,6 +27,7 @@ from omni_msa.resident import Resident
 from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
 from omni_msa.splits import Splits
+from omni_msa.states import Collector, States
 from omni_msa.thinker import Backbone
 from omni_msa.watchdog import alive
 
@@ -154,6 +155,16 @@ class Assembly:
         batch = self.config.runtime.eval_batch
         predictions = evaluate.predict(readout, self.forward, prompts, batch)
         return evaluate.as_frame(clips, predictions)
+
+    def predict_test(self) -> tuple[pd.DataFrame, States | None]:
+        """Return the predictions file of the unlocked test split, and the states that were read on the way."""
+        clips = self.splits.test
+        if self.forward is None:
+            return self.predict(clips), None
+        self.forward.collect = collector = Collector(clips)
+        frame = self.predict(clips)
+        self.forward.collect = None
+        return frame, collector.states()
 
     def score(self, frame: pd.DataFrame) -> dict[str, float]:
         """Return all metrics of a predictions file, by the conventions of the trial's dataset."""

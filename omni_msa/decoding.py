@@ -1,20 +1,44 @@
 """What can follow a prompt: greedy decoding of a batch, if wished only along a tree of answers; the shape of trees."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from omni_msa.forward import Answers, Forward, Opened
+    from transformers import DynamicCache
+
+    from omni_msa.forward import Answers, Forward
 
 Followers = list[dict[int, int]]
 """What may come next in each place of a tree of answers; see `AnswerTree.followers`."""
 
 
+@dataclass
+class Opened:
+    """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
+
+    Args:
+        cache: keys and values of every layer.
+        visible: (B, P) True where a token is a prompt's and not padding.
+        next_position: (B,) the rope position of the first answer token.
+        last_state: (B, D) normed state of the last prompt token.
+    """
+
+    cache: "DynamicCache"
+    visible: Tensor
+    next_position: Tensor
+    last_state: Tensor
+
+    def rewind(self) -> None:
+        """Forget what has followed the prompts."""
+        self.cache.crop(-(self.cache.get_seq_length() - self.visible.shape[1]))
+
+
 @torch.no_grad()
 def greedy(
-    forward: "Forward", opened: "Opened", num_tokens_max: int, stop: int, followers: Followers | None = None
+    forward: "Forward", opened: Opened, num_tokens_max: int, stop: int, followers: Followers | None = None
 ) -> "Answers":
     """Return the most probable next tokens after each prompt, one by one, the stop token left out.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.ledger import TrialFolder
+from omni_msa.system_metrics import PREFIX
 
 _TEXT_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
 
@@ -19,6 +20,11 @@ def final_metrics(folder: TrialFolder) -> dict[str, float]:
     result = folder.result() or {}
     groups = (("best_valid_", result.get("valid")), ("test_", folder.test_metrics()), ("", result.get("cost")))
     return {prefix + name: as_number(value) for prefix, values in groups for name, value in (values or {}).items()}
+
+
+def shown_name(name: str) -> str:
+    """Return what MLflow is to call a value of `metrics.jsonl`: it shows `system/...` on a page of its own."""
+    return f"system/{name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else name
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -5,8 +5,7 @@ states below the first adapted layer can come from disk (`prefix.py`), and nothi
 batches (`generate` leaves its rope offsets there).
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
-from omni_msa.decoding import greedy, tree_shape
+from omni_msa.decoding import Opened, greedy, tree_shape
 from omni_msa.loader import Loader
 from omni_msa.padding import align, causal
 from omni_msa.prefix import Kept, PrefixStore
@@ -24,27 +23,6 @@ from omni_msa.savings import output_layer, recomputing
 from omni_msa.thinker import Backbone
 
 Answers = list[tuple[int, ...]]
-
-
-@dataclass
-class Opened:
-    """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
-
-    Args:
-        cache: keys and values of every layer.
-        visible: (B, P) True where a token is a prompt's and not padding.
-        next_position: (B,) the rope position of the first answer token.
-        last_state: (B, D) normed state of the last prompt token.
-    """
-
-    cache: DynamicCache
-    visible: Tensor
-    next_position: Tensor
-    last_state: Tensor
-
-    def rewind(self) -> None:
-        """Forget what has followed the prompts."""
-        self.cache.crop(-(self.cache.get_seq_length() - self.visible.shape[1]))
 
 
 class Forward:
@@ -77,6 +55,8 @@ class Forward:
         self.seconds_per_grid = seconds_per_grid
         self.checkpointing = checkpointing
         self.loader = loader
+        self.collect: Callable[[list[Prompt], Tensor], None] | None = None
+        """Is given the prompts and the (B, D) normed states of their last tokens whenever these are read to predict."""
 
     def states(self, prompts: list[Prompt], answers: Answers | None = None) -> Tensor:
         """Return final states from each prompt's last token on, answer tokens included.
@@ -91,7 +71,8 @@ class Forward:
         answers = answers or [()] * len(prompts)
         hidden, positions, visible = self._lower(prompts, answers, None)
         hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, None)
-        return self.text.norm(hidden[:, hidden.shape[1] - 1 - max(map(len, answers)) :])
+        states = self.text.norm(hidden[:, hidden.shape[1] - 1 - max(map(len, answers)) :])
+        return self._collected(prompts, states, 0)
 
     def logits(self, states: Tensor) -> Tensor:
         """Return next-token scores in float32: (..., D) to (..., V)."""
@@ -104,7 +85,8 @@ class Forward:
         hidden, positions, visible = self._lower(prompts, [()] * len(prompts), cache)
         hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, cache)
         last = positions.max(0).values.masked_fill(~visible, -1).max(-1).values  # (B,)
-        return Opened(cache, visible, last + 1, self.text.norm(hidden[:, -1]))
+        states = self._collected(prompts, self.text.norm(hidden[:, -1:]), 0)
+        return Opened(cache, visible, last + 1, states[:, 0])
 
     @torch.no_grad()
     def answer_states(self, opened: Opened, answers: Answers) -> Tensor:
@@ -151,7 +133,14 @@ class Forward:
         yield hidden
         for layer in range(num_layers):
             hidden = self._run(hidden, grid, mask, layer, layer + 1, None)
-            yield self.text.norm(hidden) if layer + 1 == num_layers else hidden
+            is_last = layer + 1 == num_layers
+            yield self._collected(prompts, self.text.norm(hidden), -1) if is_last else hidden
+
+    def _collected(self, prompts: list[Prompt], states: Tensor, place: int) -> Tensor:
+        """Hand on, of final states (B, T, D), those at the place of the prompts' last tokens; returns all of them."""
+        if self.collect is not None:
+            self.collect(prompts, states[:, place])
+        return states
 
     def expect(self, batches: Iterable[list[Prompt]], past_store: bool = False) -> None:
         """Say which batches of prompts come next, in order: their arrays are read ahead, if they are needed.

@@ -1,8 +1,8 @@
 """What the cards are doing, through NVML: memory and processes; how many trials fit on one. Only here is pynvml."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +123,30 @@ def _processes(nvml: Any, handle: Any) -> tuple[Process, ...]:
         return ()
     used = ((each.pid, each.usedGpuMemory) for each in found)
     return tuple(Process(pid, None if size is None else size / 1e9) for pid, size in used)
+
+
+@contextmanager
+def first_card() -> Iterator[Callable[[], dict[str, float]]]:
+    """Keep NVML open; yields a function that says how the first card this process may use is used now.
+
+    It returns `gpu_percent` (of the time it was busy of late) and `gpu_memory_gb` (1e9 bytes, of all processes), less
+    what the card does not tell: nothing without a driver or a card, no `gpu_percent` of a MIG slice.
+    """
+    with _nvml() as nvml:
+        handles = [] if nvml is None else _visible(nvml)[:1]
+        yield lambda: _use(nvml, handles[0]) if handles and handles[0] is not None else {}
+
+
+def _use(nvml: Any, handle: Any) -> dict[str, float]:
+    readings: dict[str, Callable[[], float]] = {
+        "gpu_percent": lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
+        "gpu_memory_gb": lambda: float(nvml.nvmlDeviceGetMemoryInfo(handle).used) / 1e9,
+    }
+    found = {}
+    for name, read in readings.items():
+        with suppress(nvml.NVMLError):
+            found[name] = read()
+    return found
 
 
 def packing(total_gb: float, peak_gb: float) -> int:

@@ -12,6 +12,7 @@ from omni_msa.config import TrialConfig
 from omni_msa.files import csv_text, is_number, read_json, write_atomic, write_json, write_text
 from omni_msa.lease import is_held
 from omni_msa.process import now, read_process, this_process
+from omni_msa.states import States, read_states
 
 if TYPE_CHECKING:
     import pandas
@@ -195,6 +196,15 @@ class TrialFolder:
         """Write `predictions.<split>.parquet`; columns clip_id, label, score, text, parsed, in_range."""
         path = self.path / f"predictions.{split}.parquet"
         write_atomic(path, lambda temporary: predictions.to_parquet(temporary, index=False))
+
+    def write_states(self, found: States | None) -> None:
+        """Write `states.test.npz`: hidden states of test clips; nothing where the readout reads none."""
+        if found is not None:
+            write_atomic(self.path / "states.test.npz", found.write)
+
+    def states(self) -> States | None:
+        """Return what `states.test.npz` holds, or None: no backbone, an older version, or a damaged file."""
+        return read_states(self.path / "states.test.npz")
 
     def write_table(self, name: str, rows: list[dict[str, Any]]) -> None:
         """Write `<name>.csv`, such as `probe.csv`: what a readout found while it was fitted."""

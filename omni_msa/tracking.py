@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.flatten import as_number, as_text, digest, final_metrics, flatten, milliseconds
+from omni_msa.flatten import as_number, as_text, digest, final_metrics, flatten, milliseconds, shown_name
 from omni_msa.ledger import TrialFolder
 
 if TYPE_CHECKING:
@@ -173,9 +173,10 @@ class Tracker:
         points: list[Point] = []
         for row in rows:
             for name in row.keys() - {"step", "epoch", "time"}:
-                if row["step"] > self._last_step(run, name):
-                    run.last_steps[name] = row["step"]
-                    points.append((name, as_number(row[name]), milliseconds(row.get("time")), row["step"]))
+                shown = shown_name(name)
+                if row["step"] > self._last_step(run, shown):
+                    run.last_steps[shown] = row["step"]
+                    points.append((shown, as_number(row[name]), milliseconds(row.get("time")), row["step"]))
         self._log(run, points=points)
 
     def _last_step(self, run: _Run, name: str) -> int:

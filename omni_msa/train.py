@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from omni_msa import evaluate, plugins
+from omni_msa import evaluate, plugins, system_metrics
 from omni_msa.assembly import Assembly, assemble, choose_device
 from omni_msa.config import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite
@@ -62,6 +63,7 @@ def train(
 
         if is_trained:
             assert forward is not None and built.adapter is not None
+            usage = stack.enter_context(system_metrics.watched(device))
             lease = stack.enter_context(Lease(fit_path / "lease", lambda: _wait(should_stop)))
 
             # 3. Resume: a finished fit is read; one that was begun goes on from its checkpoint.
@@ -118,16 +120,14 @@ def train(
 
                 epoch_ends = record.step % steps_per_epoch == 0
                 if epoch_ends or record.num_losses * ROWS_PER_EPOCH >= steps_per_epoch:
-                    row = {"step": record.step, "epoch": epoch + 1, "time": now()}
-                    row["train_loss"] = record.loss_sum / record.num_losses
-                    record.loss_sum, record.num_losses = 0.0, 0
+                    row = _row(record, epoch + 1)
                     if epoch_ends:
                         valid = built.valid_metrics()
                         row |= {f"valid_{name}": value for name, value in valid.items()}
                         if _is_better(valid[plan.select_metric], record, plan.select_metric):
                             record.best_epoch, record.best_metric = epoch + 1, valid[plan.select_metric]
                             fit.save_best(trainable, epoch + 1)
-                    record.rows.append(row)
+                    record.rows.append(row | usage())
                     trial.write_metrics(record.rows)
                 if epoch_ends or time.monotonic() - beat_at > HEARTBEAT_S:
                     trial.heartbeat(epoch + 1, record.step)
@@ -162,8 +162,9 @@ def train(
 
         # 6. Test: opened here and nowhere else, now that everything has been chosen.
         splits.unlock_test()
-        test_frame = built.predict(splits.test)
+        test_frame, states = built.predict_test()
         trial.write_predictions("test", test_frame)
+        trial.write_states(states)
         trial.write_test_metrics(built.score(test_frame))
 
         # 7. Cost.
@@ -184,6 +185,13 @@ def _wait(should_stop: Callable[[], bool]) -> None:
     alive()
     if should_stop():
         raise Interrupted("stopped while another process trained the fit")
+
+
+def _row(record: FitRecord, epoch: int) -> dict[str, Any]:
+    """Begin a line of `metrics.jsonl`: the mean loss since the last one, whose sum starts anew."""
+    loss = record.loss_sum / record.num_losses
+    record.loss_sum, record.num_losses = 0.0, 0
+    return {"step": record.step, "epoch": epoch, "time": now(), "train_loss": loss}
 
 
 def schedule(step: int, num_steps: int, warmup_fraction: float) -> float:

@@ -12,14 +12,16 @@ class NVMLError(Exception):
 class FakeCard:
     """A card: its total and free memory in GB, and the memory of each process on it (None: not told).
 
+    `busy`: per cent of the time (None: not told).
+
     `without` names what it does not support: "processes", "memory" or "handle".
     """
 
-    def __init__(self, total=24.0, free=None, processes=None, uuid="", without=()):
+    def __init__(self, total=24.0, free=None, processes=None, uuid="", without=(), busy=None):
         self.total, self.processes = total, dict(processes or {})
         used = sum(size or 0 for size in self.processes.values())
         self.free = total - used if free is None else free
-        self.uuid, self.without = uuid, without
+        self.uuid, self.without, self.busy = uuid, without, busy
 
 
 class FakeNvml:
@@ -63,7 +65,13 @@ class FakeNvml:
     def nvmlDeviceGetMemoryInfo(self, handle):
         if "memory" in handle.without:
             raise NVMLError("Not Supported")
-        return SimpleNamespace(total=int(handle.total * GB), free=int(handle.free * GB))
+        total, free = int(handle.total * GB), int(handle.free * GB)
+        return SimpleNamespace(total=total, free=free, used=total - free)
+
+    def nvmlDeviceGetUtilizationRates(self, handle):
+        if handle.busy is None:
+            raise NVMLError("Not Supported")
+        return SimpleNamespace(gpu=handle.busy)
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):
         if "processes" in handle.without:

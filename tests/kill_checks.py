@@ -34,6 +34,8 @@ def check_trial(folder: Path, reference: Path) -> None:
         pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
     for file in ("test.json", "config.json"):
         assert (folder / file).read_bytes() == (reference / file).read_bytes()
+    ours, theirs = ([file.read_bytes() for file in each.glob("states.test.npz")] for each in (folder, reference))
+    assert ours == theirs
     ours, theirs = (json.loads((each / "result.json").read_text()) for each in (folder, reference))
     for result in (ours, theirs):
         result["cost"] = {name: value for name, value in result["cost"].items() if not name.startswith(MEASURED)}
@@ -90,7 +92,10 @@ def check_mlflow(place: KillPlace) -> None:
         assert len(tags) == len(folders) + len(cells) + 1
         for name, run in trials.items():
             query = "select key, step, value, is_nan from metrics where run_uuid = ?"
-            stored = [(key, step, None if nan else value) for key, step, value, nan in base.execute(query, [run])]
+            found = base.execute(query, [run]).fetchall()
+            stored = [(key, step, None if nan else value) for key, step, value, nan in found if "/" not in key]
+            machine = {key for key, _, _, _ in found if "/" in key}
+            assert machine == ({"system/cpu_percent", "system/memory_gb"} if rows(folders[name]) else set())
             assert sorted(stored, key=repr) == sorted(_points(folders[name]), key=repr)
 
 

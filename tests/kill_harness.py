@@ -197,10 +197,11 @@ def _files(folder: Path) -> dict[str, tuple[int, str]]:
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:
-    """Return the lines of a trial's `metrics.jsonl` without the time of day."""
+    """Return the lines of a trial's `metrics.jsonl` without what tells of the machine: time of day, memory and such."""
     file = folder / "metrics.jsonl"
     lines = file.read_text().splitlines() if file.exists() else []
-    return [{key: value for key, value in json.loads(line).items() if key != "time"} for line in lines]
+    kept = [json.loads(line).items() for line in lines]
+    return [{key: value for key, value in items if not key.startswith(("time", "system_"))} for items in kept]
 
 
 def disturb(place: KillPlace, generator: random.Random, duration_s: float, names: Sequence[tuple[str, str]]) -> int:

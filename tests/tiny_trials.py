@@ -156,8 +156,11 @@ def scores(folder: TrialFolder) -> dict[str, list[float]]:
 
 
 def rows(folder: TrialFolder) -> list[dict]:
-    """Return the lines of metrics.jsonl without the time of day."""
-    return [{key: value for key, value in row.items() if key != "time"} for row in folder.metrics()]
+    """Return the lines of metrics.jsonl without what tells of the machine: time of day, memory and the like."""
+    return [
+        {key: value for key, value in row.items() if not key.startswith(("time", "system_"))}
+        for row in folder.metrics()
+    ]
 
 
 def outcome(folder: TrialFolder) -> dict[str, Any]:
@@ -165,6 +168,7 @@ def outcome(folder: TrialFolder) -> dict[str, Any]:
     result = folder.result()
     kept = ("valid", "best_epoch", "hashes", "fit_id", "trial_id")
     found = {"scores": scores(folder), "rows": rows(folder), "test": folder.test_metrics()}
+    found["states"] = (folder.path / "states.test.npz").read_bytes()
     return found | {name: result[name] for name in kept}
 
 
