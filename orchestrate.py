@@ -5,9 +5,10 @@ import errno
 import io
 import json
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ from omni_msa.progress import Progress
 from omni_msa.sweep import Sweep, load_sweep
 
 if TYPE_CHECKING:
-    from omni_msa.finish import Record
+    from rich.console import Console
+
+    from omni_msa.finish import Record, Report
 
 COMPLETE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 75
 EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started; 75 interrupted, run it again
@@ -48,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sweep = load_sweep(options.sweep, options.settings)
         if options.check_data:
             return _check_data(sweep, ledger)
+        if options.diff:
+            return _diff(sweep, ledger, options)
         if options.plan or options.status:
             return _describe(_planned(sweep, ledger, options), options)
         return _report(sweep, ledger, options) if options.report else _run(sweep, ledger, options)
@@ -87,6 +92,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     instead.add_argument("--status", action="store_true", help="show what is done, running, failed and why")
     instead.add_argument("--check-data", action="store_true", help="decode every clip once and list what is wrong")
     instead.add_argument("--report", action="store_true", help="rebuild tables and the MLflow view from the ledger")
+    instead.add_argument(
+        "--diff", type=Path, metavar="OTHER.yaml", help="compare two sweeps by the ledger; settings are laid over both"
+    )
     add("--measure", action="store_true", help="with --plan: measure a few steps of each kind of trial first")
     add("--retry", action="store_true", help="also run trials that failed before")
     add("--local", action="store_true", help="in this process, no Ray (for a debugger)")
@@ -188,20 +196,43 @@ def _report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         return _finish(plan, record, options)
 
 
+def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
+    """Compare two sweeps by what the ledger has of them; nothing is run."""
+    plans = [make_plan(one, ledger) for one in (sweep, load_sweep(options.diff, options.settings))]
+    refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
+    if refusals:
+        raise InputError(*dict.fromkeys(refusals))
+    from omni_msa.diff_tables import TerminalDiff, write_diff
+    from omni_msa.sweep_diff import diff
+
+    found = diff(*plans)
+    paths = write_diff(found, _report_folder(plans[0]))
+    if options.json:
+        print(json.dumps({**found.as_json(), "files": list(map(str, paths))}, indent=1))
+    else:
+        _console().print(TerminalDiff(found))
+        print(f"written: {', '.join(str(_short(path)) for path in paths)}")
+    return COMPLETE
+
+
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
-    """Write tables and MLflow, and say where they are."""
+    """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
 
-    summary, human = write_report(plan)
+    command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
+    report = write_report(plan, shlex.join(command))
+    if report.problem:
+        print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if record is not None:
-        record.close(plan, summary)
+        record.close(plan, report.evidence.summary)
         if record.error is not None:
             what = f"MLflow could not be written ({type(record.error).__name__}: {record.error})"
             print(f"{what}; nothing is lost, --report writes it again", file=sys.stderr)
     if options.json:
-        print(json.dumps({**as_json(plan), "aggregate": summary, "report": str(_report_folder(plan))}, indent=1))
+        values = {"aggregate": report.evidence.summary, "report": str(report.folder)}
+        print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_report(plan, summary, human, record)
+        _print_report(report, record)
     counts = plan.counts()
     is_complete = counts["complete"] == counts["trials"] or (options.report and not counts["failed"])
     return COMPLETE if is_complete else SOME_FAILED
@@ -211,26 +242,29 @@ def _report_folder(plan: Plan) -> Path:
     return plan.ledger.report_folder(plan.sweep.name)
 
 
-def _print_report(
-    plan: Plan, summary: dict[str, Any], human: Mapping[str, float] | None, record: "Record | None"
-) -> None:
-    from rich.console import Console
-
+def _print_report(report: "Report", record: "Record | None") -> None:
     from omni_msa.tables import terminal_table
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    console.print(plan.sweep.file.question, terminal_table(summary, human), sep="\n", markup=False)
+    evidence, plan = report.evidence, report.evidence.plan
+    table = terminal_table(evidence.summary, evidence.human)
+    _console().print(plan.sweep.file.question, table, sep="\n", markup=False)
     for line in failures_text(plan):
         print(line, file=sys.stderr)
     counts = plan.counts()
     print(f"\n{counts['complete']} of {counts['trials']} trials complete, {counts['failed']} failed")
-    print(f"tables: {_short(_report_folder(plan))}")
+    print(f"report: {_short(report.folder / ('table.md' if report.problem else 'report.html'))}")
     if record is None:
         print("MLflow: left to the run that is going on")
     elif record.error is None:
         print(f"MLflow: mlflow ui --backend-store-uri {_short_uri(record.uri)}")
+
+
+def _console() -> "Console":
+    """Return what prints tables; where nobody reads at a terminal, there is room."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
 
 
 def _short(path: Path) -> Path:

@@ -1,34 +1,190 @@
-"""From the numbers of trials to the statistics of cells, and to paired differences between cells."""
+"""From the numbers of trials to the statistics of cells."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-CONFIDENCE = 0.95
-NUM_PAIRS_MAX = 16  # 2 ** 16 sign patterns are enumerated in milliseconds
+from omni_msa.config import conventions_of
+from omni_msa.metrics import METRICS
+from omni_msa.plan import Plan
+from omni_msa.records import TrialRecord
+from omni_msa.statistics.intervals import moments, two_level_interval
+from omni_msa.sweep import Cell
+from omni_msa.tested import Resampler, ClipScores, tested_of
+
 Seed = int | None
 
 
 @dataclass(frozen=True)
-class CellResults:
-    """What is known of one cell.
+class CellTrials:
+    """One cell and what its trials left.
 
     Args:
-        axes: axis name to value.
-        label: the cell's name.
-        deterministic: the cell has no randomness and is run once, with seed None.
-        seeds: the seeds expected.
-        values: seed of each finished trial to its metrics; None and NaN both mean undefined.
+        cell: of the sweep.
+        records: its complete trials by seed, in the order of the seeds; a deterministic cell has one, with seed None.
+        failed: seeds of its trials that failed.
+        tested: the test predictions of those trials that have them, None without any.
+        notes: what is wrong with predictions that are left out.
     """
 
-    axes: dict[str, Any]
-    label: str
-    deterministic: bool
-    seeds: Sequence[Seed]
-    values: Mapping[Seed, Mapping[str, float | None]]
+    cell: Cell
+    records: Mapping[Seed, TrialRecord]
+    failed: tuple[Seed, ...] = ()
+    tested: ClipScores | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The cell's name."""
+        return self.cell.label
+
+    @property
+    def seeds(self) -> list[Seed]:
+        """The seeds of its complete trials, in order."""
+        return list(self.records)
+
+    def at(self, seed: Seed, metric: str) -> float | None:
+        """Return a metric of the trial with a seed (of the only trial, if the cell is deterministic).
+
+        Returns:
+            None if there is no such trial, or its metric is undefined.
+        """
+        record = self.records.get(None if self.cell.deterministic else seed)
+        value = record.metrics.get(metric) if record else None
+        return value if value is not None and math.isfinite(value) else None
+
+
+def cell_trials(plan: Plan, records: Sequence[TrialRecord]) -> list[CellTrials]:
+    """Sort the trials of a plan by cell and seed, and read their test predictions.
+
+    Args:
+        plan: with the states as they are now.
+        records: of all its trials.
+    """
+    by_cell: dict[str, dict[Seed, TrialRecord]] = {cell.label: {} for cell in plan.sweep.cells}
+    for record in records:
+        for label in record.trial.cells:
+            by_cell[label][record.seed] = record
+    return [_cell_trials(cell, by_cell[cell.label]) for cell in plan.sweep.cells]
+
+
+def _cell_trials(cell: Cell, found: Mapping[Seed, TrialRecord]) -> CellTrials:
+    done = {seed: found[seed] for seed in cell.seeds if seed in found and found[seed].is_complete}
+    failed = tuple(seed for seed in cell.seeds if seed in found and found[seed].trial.status.state == "failed")
+    tested, notes = tested_of(done, conventions_of(cell.config.dataset))
+    return CellTrials(cell, done, failed, tested, tuple(notes))
+
+
+def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
+    """Summarise a cell: one of the `cells` of `aggregate.json`, plain values, strict JSON.
+
+    Args:
+        trials: of the cell.
+        resampler: of the clips.
+    """
+    cell, tested = trials.cell, trials.tested
+    names = dict.fromkeys(name for record in trials.records.values() for name in record.metrics)
+    alone = tested is not None and len(trials.records) == len(tested.seeds) == 1
+    over_clips = resampler.intervals(tested) if tested is not None and alone else {}
+    metrics = {}
+    for name in names:
+        summary = summarise([trials.at(seed, name) for seed in trials.records], trials.seeds, METRICS[name].better)
+        interval = two_level_interval(*both) if (both := _at_both_levels(trials, name)) else None
+        summary["interval_clips_95"] = list(over_clips[name]) if name in over_clips else None
+        summary["interval_two_level_95"] = list(interval) if interval else None
+        metrics[name] = summary
+    return {
+        "label": cell.label,
+        "axes": _plain(cell.axes),
+        "deterministic": cell.deterministic,
+        "seeds": list(cell.seeds),
+        "missing": [seed for seed in cell.seeds if seed not in trials.records],
+        "failed": list(trials.failed),
+        "metrics": metrics,
+    }
+
+
+def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
+    """Return a metric of each seed and the clips' influences on it, None where some seed lacks one of them."""
+    tested = trials.tested
+    if tested is None or metric not in tested.metrics or list(tested.seeds) != trials.seeds:
+        return None
+    values = [trials.at(seed, metric) for seed in trials.seeds]
+    return None if None in values else (values, tested.influences(metric))
+
+
+def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better: str = "none") -> dict[str, Any]:
+    """Describe one metric over seeds.
+
+    Args:
+        values: one a finished trial, unrounded; None, NaN and infinities count as collapsed.
+        seeds: of the trials, in the same order.
+        better: which direction is an improvement, as in `metrics.Metric`.
+
+    Returns:
+        `mean`, `std` (ddof 1), `n` (values averaged), `num_collapsed`, `median`, `min`, `max`, `interval_95`
+        (Student t), `best` and `best_seed`, `values` (collapsed ones as None). What n does not allow is None.
+    """
+    plain = [None if value is None or not math.isfinite(value) else float(value) for value in values]
+    kept = [value for value in plain if value is not None]
+    mean, std, interval = moments(kept)
+    best = {"lower": min(kept, default=None), "higher": max(kept, default=None)}.get(better)
+    return {
+        "mean": mean,
+        "std": std,
+        "n": len(kept),
+        "num_collapsed": len(plain) - len(kept),
+        "median": float(np.median(kept)) if kept else None,
+        "min": min(kept, default=None),
+        "max": max(kept, default=None),
+        "interval_95": list(interval) if interval else None,
+        "best": best,
+        "best_seed": seeds[plain.index(best)] if best is not None and seeds else None,
+        "values": plain,
+    }
+
+
+def floor_of(cells: Sequence[CellTrials], cell: CellTrials) -> CellTrials | None:
+    """Return the constant readout's cell that a cell is to be measured by, None if the sweep has none.
+
+    Args:
+        cells: of the sweep.
+        cell: one of them; of several constants, the one that agrees with it in most of the other axes counts.
+    """
+
+    def agreement(other: CellTrials) -> int:
+        return sum(value == cell.cell.axes[axis] for axis, value in other.cell.axes.items())
+
+    constants = [each for each in cells if each.cell.config.readout.name == "constant"]
+    return max(constants, key=agreement, default=None)
+
+
+def gap_shares(
+    metrics: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Mapping[str, Any]], human: Mapping[str, float]
+) -> dict[str, float | None]:
+    """Return how much of the way from the constant row to the human row a cell has gone, on each metric.
+
+    Args:
+        metrics: of the cell, as `cell_summary` has them.
+        floor: those of the constant row, empty if there is none.
+        human: metrics of a human rater, empty if there is none.
+
+    Returns:
+        0 at the floor, 1 at the ceiling; None where one of the three is missing, or people are no better than a
+        constant.
+    """
+    shares: dict[str, float | None] = {}
+    for name in (name for name in metrics if METRICS[name].kind == "quality"):
+        mean, low, high = metrics[name]["mean"], floor.get(name, {}).get("mean"), human.get(name)
+        shares[name] = None
+        if mean is None or low is None or high is None:
+            continue
+        if high < low if METRICS[name].better == "lower" else high > low:
+            shares[name] = (mean - low) / (high - low) + 0.0  # not -0.0
+    return shares
 
 
 @dataclass(frozen=True)
@@ -42,193 +198,16 @@ class TrialRow:
     metrics: Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """One cell minus another on one metric, over the seeds that both have.
-
-    Args:
-        label: the cell; `against`: the label of the cell subtracted ("" if the sweep has none).
-        metric: what is compared.
-        seeds: the seeds of the pairs used; `values`: their differences.
-        num_collapsed: pairs left out because a value is undefined.
-        mean, std: of the differences (ddof 1), None without (two) pairs.
-        interval: 95 % Student-t interval of the mean, None with fewer than two pairs.
-        p: two-sided exact sign-flip p-value, None without pairs or with more than 16.
-        p_floor: the smallest p that so many pairs can give.
-        note: what the reader must know, "" if nothing.
-    """
-
-    label: str
-    against: str
-    metric: str
-    seeds: list[Seed] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    num_collapsed: int = 0
-    mean: float | None = None
-    std: float | None = None
-    interval: tuple[float, float] | None = None
-    p: float | None = None
-    p_floor: float | None = None
-    note: str = ""
-
-    @property
-    def n(self) -> int:
-        """The number of pairs used."""
-        return len(self.values)
-
-
-def aggregate(sweep: str, cells: Sequence[CellResults], question: str = "") -> dict[str, Any]:
-    """Summarise all cells of a sweep: the content of `aggregate.json`, plain values, strict JSON.
-
-    Args:
-        sweep: its name.
-        cells: in table order.
-        question: what the sweep asks.
-
-    Returns:
-        `{"sweep", "question", "cells": [{"label", "axes", "deterministic", "seeds", "missing", "metrics"}]}`;
-        `metrics` maps a name to what `summarise` returns, its `values` in the order of the seeds not missing.
-    """
-    return {"sweep": sweep, "question": question, "cells": [_cell(cell) for cell in cells]}
-
-
-def _cell(cell: CellResults) -> dict[str, Any]:
-    done = [seed for seed in cell.seeds if seed in cell.values]
-    names = dict.fromkeys(name for seed in done for name in cell.values[seed])
-    return {
-        "label": cell.label,
-        "axes": _plain(cell.axes),
-        "deterministic": cell.deterministic,
-        "seeds": list(cell.seeds),
-        "missing": [seed for seed in cell.seeds if seed not in cell.values],
-        "metrics": {name: summarise([cell.values[seed].get(name) for seed in done]) for name in names},
-    }
-
-
-def summarise(values: Sequence[float | None]) -> dict[str, Any]:
-    """Describe one metric over seeds.
-
-    Args:
-        values: one a finished trial, unrounded; None, NaN and infinities count as collapsed.
-
-    Returns:
-        `mean`, `std` (ddof 1), `n` (values averaged), `num_collapsed`, `median`, `min`, `max`, `interval_95`
-        (Student t), `values` (collapsed ones as None). What n does not allow is None.
-    """
-    plain = [None if value is None or not math.isfinite(value) else float(value) for value in values]
-    kept = [value for value in plain if value is not None]
-    mean, std, interval = _moments(kept)
-    return {
-        "mean": mean,
-        "std": std,
-        "n": len(kept),
-        "num_collapsed": len(plain) - len(kept),
-        "median": float(np.median(kept)) if kept else None,
-        "min": min(kept, default=None),
-        "max": max(kept, default=None),
-        "interval_95": list(interval) if interval else None,
-        "values": plain,
-    }
-
-
-def _moments(values: list[float]) -> tuple[float | None, float | None, tuple[float, float] | None]:
-    if not values:
-        return None, None, None
-    mean = math.fsum(values) / len(values)
-    if len(values) < 2:
-        return mean, None, None
-    from scipy.special import stdtrit  # quantile of Student's t; far lighter to import than scipy.stats
-
-    std = float(np.std(values, ddof=1)) if min(values) < max(values) else 0.0
-    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * std / math.sqrt(len(values))
-    return mean, std, (mean - half, mean + half)
-
-
-def compare(cells: Sequence[CellResults], against: Mapping[str, Any], metric: str = "mae") -> list[PairedDifference]:
-    """Subtract from every cell the one it is compared with, seed by seed.
-
-    Args:
-        cells: all cells of the sweep.
-        against: axis values of the cell compared with; axes it does not name are those of each cell.
-        metric: a metric's name.
-
-    Returns:
-        One difference a cell, the cells compared with left out. A deterministic cell pairs with every seed.
-    """
-    target = _plain(dict(against))
-    differences = []
-    for cell in cells:
-        axes = _plain(cell.axes)
-        other = next((one for one in cells if _plain(one.axes) == axes | target), None)
-        if other is not cell:
-            differences.append(_difference(cell, other, metric))
-    return differences
-
-
-def _difference(cell: CellResults, other: CellResults | None, metric: str) -> PairedDifference:
-    if other is None:
-        return PairedDifference(cell.label, "", metric, note="the sweep has no such cell to compare with")
-    pairs = [(seed, _at(cell, seed, metric), _at(other, seed, metric)) for seed in _common_seeds(cell, other)]
-    whole = [(seed, a - b) for seed, a, b in pairs if a is not None and b is not None]
-    seeds, values = [seed for seed, _ in whole], [value for _, value in whole]
-    mean, std, interval = _moments(values)
-    note = f"not testable at 0.05 with n = {len(values)} < 6 pairs" if len(values) < 6 else ""
-    if len(values) > NUM_PAIRS_MAX:
-        note = f"sign patterns are enumerated up to n = {NUM_PAIRS_MAX} pairs: read the interval"
-    return PairedDifference(
-        label=cell.label,
-        against=other.label,
-        metric=metric,
-        seeds=seeds,
-        values=values,
-        num_collapsed=len(pairs) - len(whole),
-        mean=mean,
-        std=std,
-        interval=interval,
-        p=sign_flip_p(values) if 0 < len(values) <= NUM_PAIRS_MAX else None,
-        p_floor=2 / 2 ** len(values) if values else None,
-        note=note,
-    )
-
-
-def sign_flip_p(differences: Sequence[float]) -> float:
-    """Return the exact two-sided sign-flip p-value of a mean difference (Fisher's randomisation test).
-
-    Args:
-        differences: float (n,), 1 <= n <= 16.
-
-    Returns:
-        The share of all 2^n sign patterns whose absolute sum is at least the one observed; at least 2 / 2^n.
-    """
-    values = np.abs(np.asarray(differences, dtype=np.float64))
-    patterns = np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1  # (2^n, n)
-    sums = np.abs((1 - 2 * patterns) @ values)  # (2^n,)
-    observed = abs(math.fsum(differences))
-    return float(np.mean(sums >= observed - 1e-9 * values.sum()))  # ties are equal but for rounding
-
-
-def _common_seeds(cell: CellResults, other: CellResults) -> list[Seed]:
-    if cell.deterministic and None in cell.values:
-        return [seed for seed in other.seeds if seed in other.values]
-    shared = [seed for seed in cell.seeds if seed in cell.values]
-    return shared if other.deterministic and None in other.values else [seed for seed in shared if seed in other.values]
-
-
-def _at(cell: CellResults, seed: Seed, metric: str) -> float | None:
-    value = cell.values[None if cell.deterministic else seed].get(metric)
-    return None if value is None or not math.isfinite(value) else value
-
-
-def cell_rows(aggregate: dict[str, Any]) -> list[dict[str, Any]]:
-    """Flatten what `aggregate` returned: one row a cell, mean, std, counts and interval in columns of their own."""
+def cell_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Flatten the content of `aggregate.json`: one row a cell, each number in a column of its own."""
     rows = []
-    for cell in aggregate["cells"]:
+    for cell in summary["cells"]:
         row: dict[str, Any] = {axis: axis_text(value) for axis, value in cell["axes"].items()}
         row |= {"label": cell["label"], "deterministic": cell["deterministic"], "num_seeds": len(cell["seeds"])}
         row |= {"missing_seeds": " ".join(map(str, cell["missing"]))}
-        for name, summary in cell["metrics"].items():
-            low, high = summary["interval_95"] or (None, None)
-            row |= {f"{name}_{part}": summary[part] for part in ("mean", "std", "n", "num_collapsed")}
+        for name, numbers in cell["metrics"].items():
+            low, high = numbers["interval_95"] or (None, None)
+            row |= {f"{name}_{part}": numbers[part] for part in ("mean", "std", "n", "num_collapsed")}
             row |= {f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return rows

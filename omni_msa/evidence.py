@@ -1,11 +1,25 @@
 """Everything a sweep's report is made from, gathered once from the plan and the ledger; nothing is written here."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from omni_msa import plugins
+from omni_msa.aggregate import CellTrials, cell_summary, cell_trials, floor_of, gap_shares
+from omni_msa.comparison import Comparison, compare, pairs_of
+from omni_msa.errors import InputError
+from omni_msa.findings import Progress
+from omni_msa.ledger import finite
+from omni_msa.metrics import headline
 from omni_msa.plan import Plan
-from omni_msa.records import TrialRecord
+from omni_msa.preflight import root_of
+from omni_msa.proof import Control, prove
+from omni_msa.records import TrialRecord, read_records
+from omni_msa.seeding import derive
+from omni_msa.selection import selection_of
+from omni_msa.tested import Resampler, common_seeds
+from omni_msa.verdict import Verdict, decide, leading
 
 
 @dataclass(frozen=True)
@@ -29,3 +43,120 @@ class Evidence:
     def of_cell(self, label: str) -> list[TrialRecord]:
         """Return the complete trials of a cell, in the order of its seeds."""
         return [record for record in self.records if record.is_complete and label in record.trial.cells]
+
+
+def gather(plan: Plan) -> Evidence:
+    """Read a sweep's trials and work out all that its report says; repeated, it gives the same numbers.
+
+    Args:
+        plan: with the states as they are now.
+    """
+    records = read_records(plan)
+    cells = cell_trials(plan, records)
+    dataset, human = _dataset(plan)
+    dropped = dropped_clips(plan)
+    if any(clip["split"] == "test" for clip in dropped):
+        human = None  # it is over other clips
+    summary = _summary(plan, cells, human, dropped)
+    return Evidence(plan, records, finite(summary | {"dataset": dataset}), dataset, human)
+
+
+def _summary(
+    plan: Plan, cells: Sequence[CellTrials], human: Mapping[str, float] | None, dropped: list[dict[str, Any]]
+) -> dict[str, Any]:
+    file = plan.sweep.file
+    resampler = Resampler(derive(0, "report", plan.sweep.name))
+    rows = [cell_summary(trials, resampler) for trials in cells]
+    floors = [floor_of(cells, trials) for trials in cells]
+    by_label = {row["label"]: row for row in rows}
+    for row, floor in zip(rows, floors, strict=True):
+        row["gap_share"] = gap_shares(row["metrics"], by_label[floor.label]["metrics"] if floor else {}, human or {})
+    metric = file.compare.metric if file.compare else file.select.metric
+    differences, exploratory, controls = _compared(plan, cells, metric, resampler)
+    return {
+        "sweep": plan.sweep.name,
+        "question": file.question,
+        "style": file.style,
+        "metric": metric,
+        "cells": rows,
+        "differences": [asdict(one) for one in differences],
+        "exploratory": [asdict(one) for one in exploratory],
+        "controls": [asdict(one) for one in controls],
+        "selection": selection_of(plan, len(differences), metric),
+        "verdict": asdict(_verdict(plan, rows, metric, differences, controls, len(dropped))),
+        "floor": next((floor.label for floor in floors if floor), None),
+        "human": None if human is None else dict(human),
+        "notes": [*data_notes(plan), *(note for trials in cells for note in trials.notes)],
+        "dropped_clips": dropped,
+    }
+
+
+def _compared(
+    plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler
+) -> tuple[list[Comparison], list[Comparison], list[Control]]:
+    """Return the comparisons on the primary metric, those on other headline metrics, and how controlled they are."""
+    compared = plan.sweep.file.compare
+    if compared is None:
+        return [], [], []
+    pairs = pairs_of(cells, compared.against)
+    names = {name for trials in cells for record in trials.records.values() for name in record.test}
+    others = [name for name in headline(names) if name != metric and name in names]
+    primary = compare(pairs, [metric], resampler, compared.smallest_difference)
+    exploratory = compare(pairs, others, resampler)
+    controls = [prove_pair(cell, other) for cell, other in pairs if other]
+    known = {(one.label, one.against): one.controlled for one in controls}
+
+    def with_control(one: Comparison) -> Comparison:
+        return replace(one, controlled=known.get((one.label, one.against)) if one.n else None)
+
+    return [*map(with_control, primary)], [*map(with_control, exploratory)], controls
+
+
+def prove_pair(cell: CellTrials, other: CellTrials) -> Control:
+    """Return how far the comparison of two cells is controlled, by their settings and all trials that pair."""
+    seeds = common_seeds(cell.seeds, other.seeds)
+    sides = [[each.records[None if each.cell.deterministic else seed] for seed in seeds] for each in (cell, other)]
+    return prove(cell.cell, other.cell, list(zip(*sides, strict=True)))
+
+
+def _verdict(
+    plan: Plan,
+    rows: Sequence[Mapping[str, Any]],
+    metric: str,
+    differences: Sequence[Comparison],
+    controls: Sequence[Control],
+    num_dropped: int,
+) -> Verdict:
+    counts, failed = plan.counts(), {row["label"]: row["failed"] for row in rows if row["failed"]}
+    num_seeds = len(plan.sweep.file.seeds)
+    progress = Progress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
+    if plan.sweep.file.compare is not None:
+        return decide(metric, differences, controls, progress)
+    means = {row["label"]: row["metrics"].get(metric, {}).get("mean") for row in rows}
+    return leading(metric, {label: mean for label, mean in means.items() if mean is not None}, progress)
+
+
+def dropped_clips(plan: Plan) -> list[dict[str, Any]]:
+    """Return one row for each clip that every trial leaves out."""
+    found = [store.found for store in plan.stores.values() if store.found is not None]
+    return [{"dataset": one.dataset, **vars(fault)} for one in found for fault in one.clips.values()]
+
+
+def data_notes(plan: Plan) -> list[str]:
+    """Return what a reader must know of the data: of these copies of the corpora, and of clips left out."""
+    found = [store.found for store in plan.stores.values() if store.found is not None]
+    return [*plan.data_notes, *(text for one in found if (text := one.text()))]
+
+
+def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:
+    """Return name and human row of the dataset, if the whole sweep has the same one."""
+    first, *others = {cell.config.dataset: None for cell in plan.sweep.cells}
+    if others:
+        return "", None
+    try:
+        human: Mapping[str, float] | None = plugins.load("datasets", first.name).human_row(root_of(first), first)
+    except InputError:  # a report is possible without the data
+        human = None
+    if human is not None:  # with a handful of clips a correlation can be undefined
+        human = {name: value for name, value in human.items() if math.isfinite(value)}
+    return first.name, human

@@ -1,134 +1,75 @@
-"""From the ledger to what people read: aggregate, tables, MLflow. Repeating it changes nothing."""
+"""From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
 
-import math
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa import plugins
-from omni_msa.aggregate import CellResults, PairedDifference, TrialRow, aggregate, compare
-from omni_msa.errors import InputError
-from omni_msa.files import csv_text, write_text
+from omni_msa.aggregate import TrialRow
+from omni_msa.evidence import Evidence, gather
+from omni_msa.folders import new_folder
 from omni_msa.plan import Plan, PlannedTrial
-from omni_msa.preflight import root_of
 from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
     from omni_msa.tracking import Tracker
 
 RECORDED = ("complete", "failed", "pruned")
+_OURS = "table.* pivot.* trials.csv aggregate.json dropped_clips.csv probe.csv neighbours.csv report.html figures .*"
 
 
-def cell_results(plan: Plan) -> list[CellResults]:
-    """Return the test metrics and costs of every complete trial, by cell and seed."""
-    measured = {trial.trial_id: metrics(plan, trial) for trial in plan.trials}
-    return [
-        CellResults(
-            axes=cell.axes,
-            label=cell.label,
-            deterministic=cell.deterministic,
-            seeds=cell.seeds,
-            values={
-                trial.config.seed: found
-                for trial in plan.trials
-                if cell.label in trial.cells and (found := measured[trial.trial_id])
-            },
-        )
-        for cell in plan.sweep.cells
-    ]
+@dataclass(frozen=True)
+class Report:
+    """What has been written.
+
+    Args:
+        evidence: that it was made from.
+        folder: where it lies.
+        problem: why there are no figures and no page, "" if there are.
+    """
+
+    evidence: Evidence
+    folder: Path
+    problem: str = ""
 
 
-def metrics(plan: Plan, trial: PlannedTrial) -> dict[str, float | None]:
-    """Return a trial's test metrics and costs, empty unless it is complete."""
-    folder = plan.ledger.trial(trial.trial_id)
-    result = folder.result()
-    return {} if result is None else {**(folder.test_metrics() or {}), **result.get("cost", {})}
-
-
-def write_report(plan: Plan) -> tuple[dict[str, Any], Mapping[str, float] | None]:
-    """Write the sweep's tables into its report folder.
+def write_report(plan: Plan, command: str = "") -> Report:
+    """Write tables, figures and `report.html` of a sweep; its old report stays until the new one is whole.
 
     Args:
         plan: with the states as they are now.
-
-    Returns:
-        the aggregate, as in `aggregate.json`, and the metrics of a human rater, if there are any.
+        command: that ran the sweep, for the page.
     """
-    cells, file = cell_results(plan), plan.sweep.file
-    summary = aggregate(plan.sweep.name, cells, file.question)
-    differences: list[PairedDifference] = []
-    if file.compare is not None:
-        differences = compare(cells, file.compare.against, file.compare.metric)
-    summary |= dropped_clips(plan)
-    summary["notes"] += probe_figures(plan)
-    dataset, human = _dataset(plan)
-    if any(clip["split"] == "test" for clip in summary["dropped_clips"]):
-        human = None  # it is over other clips
-    folder = plan.ledger.report_folder(plan.sweep.name)
-    write_tables(folder, summary, trial_rows(plan), differences, human, dataset)
-    return summary, human
+    evidence, folder = gather(plan), plan.ledger.report_folder(plan.sweep.name)
+    with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
+        pivot = plan.sweep.file.pivot
+        write_tables(draft, evidence.summary, trial_rows(evidence), (), evidence.human, evidence.dataset, pivot)
+        problem = _illustrate(evidence, draft, command)
+    return Report(evidence, folder, problem)
 
 
-def trial_rows(plan: Plan) -> list[TrialRow]:
+def _illustrate(evidence: Evidence, folder: Path, command: str) -> str:
+    """Draw the figures and write the page; return what went wrong: numbers must not be lost for want of a picture."""
+    try:
+        from omni_msa.figures.draw import draw_all
+        from omni_msa.page.page import write_page
+
+        write_page(evidence, draw_all(evidence, folder), folder, command)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def trial_rows(evidence: Evidence) -> list[TrialRow]:
     """Return one row for each trial of each cell."""
-    axes = {cell.label: cell.axes for cell in plan.sweep.cells}
+    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
     return [
-        TrialRow(axes[label], trial.config.seed, trial.trial_id, trial.status.state, metrics(plan, trial))
-        for trial in plan.trials
-        for label in trial.cells
+        TrialRow(axes[label], record.seed, record.trial_id, record.trial.status.state, record.metrics)
+        for record in evidence.records
+        for label in record.trial.cells
     ]
-
-
-def dropped_clips(plan: Plan) -> dict[str, Any]:
-    """Return `dropped_clips`, one row for each clip that every trial leaves out, and `notes` on the data."""
-    found = [store.found for store in plan.stores.values() if store.found is not None]
-    rows = [{"dataset": one.dataset, **vars(fault)} for one in found for fault in one.clips.values()]
-    return {"dropped_clips": rows, "notes": [*plan.data_notes, *(text for one in found if (text := one.text()))]}
-
-
-def probe_figures(plan: Plan) -> list[str]:
-    """Draw the trials that read every layer or pooling, with `probe.csv` of all of them; return the notes that say so.
-
-    Args:
-        plan: with the states as they are now.
-    """
-    folder = plan.ledger.report_folder(plan.sweep.name)
-    for old in (folder / "probe.csv", *(folder / "figures").glob("probe_*")):
-        old.unlink(missing_ok=True)
-    joined: list[dict[str, Any]] = []
-    for trial in (trial for trial in plan.trials if trial.status.state == "complete"):
-        rows, name, cell = plan.ledger.trial(trial.trial_id).table("probe"), trial.trial_id, trial.cells[0]
-        if rows and _is_drawn(rows, cell, folder / "figures" / f"probe_{name}"):
-            joined += [{"cell": cell, "trial_id": name, **row} for row in rows]
-    if not joined:
-        return []
-    write_text(folder / "probe.csv", csv_text(joined))
-    return ["Layer by layer (on valid): probe.csv and figures/."]
-
-
-def _is_drawn(rows: list[dict[str, str]], title: str, path: Path) -> bool:
-    from omni_msa.report import draw_probe
-
-    try:
-        draw_probe(rows, title, path)
-    except (KeyError, TypeError, ValueError):  # somebody changed the file
-        return False
-    return True
-
-
-def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:
-    """Return name and human row of the dataset, if the whole sweep has the same one."""
-    first, *others = {cell.config.dataset: None for cell in plan.sweep.cells}
-    if others:
-        return "", None
-    try:
-        human: Mapping[str, float] | None = plugins.load("datasets", first.name).human_row(root_of(first), first)
-    except InputError:  # a report is possible without the data
-        human = None
-    if human is not None:  # with a handful of clips a correlation can be undefined
-        human = {name: value for name, value in human.items() if math.isfinite(value)}
-    return first.name, human
 
 
 class Record:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from omni_msa.files import is_number, read_json, write_atomic, write_json
-from omni_msa.ledger import finite
+from omni_msa.ledger import finite, weights_file
 
 Tensors = dict[str, torch.Tensor]
 
@@ -94,7 +94,7 @@ class FitFolder:
         return None if loaded is None else loaded[1]
 
     def _best(self, epoch: int) -> Path:
-        return self._checkpoint / f"best.{epoch}.safetensors"
+        return weights_file(self.path, epoch)
 
     def _forget_all_but(self, epoch: int) -> None:
         for file in self._checkpoint.glob("best.*.safetensors"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.ledger import TrialFolder
+from omni_msa.metrics import METRICS
 from omni_msa.system_metrics import PREFIX
 
 _TEXT_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
@@ -20,6 +21,23 @@ def final_metrics(folder: TrialFolder) -> dict[str, float]:
     result = folder.result() or {}
     groups = (("best_valid_", result.get("valid")), ("test_", folder.test_metrics()), ("", result.get("cost")))
     return {prefix + name: as_number(value) for prefix, values in groups for name, value in (values or {}).items()}
+
+
+def cell_numbers(cell: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of a cell: `*_mean`, `*_std`, `*_n`, and each mean again under the trials' own name for it.
+
+    So `test_mae` is a column of MLflow's table, and an axis of its charts, that cells and trials share.
+
+    Args:
+        cell: an element of `cells` in `aggregate.json`.
+    """
+    found: dict[str, float] = {}
+    for name, summary in cell["metrics"].items():
+        is_cost = name in METRICS and METRICS[name].kind == "cost"
+        parts = {f"{name}_{part}": summary[part] for part in ("mean", "std", "n")}
+        parts[name if is_cost else f"test_{name}"] = summary["mean"]
+        found |= {key: float(value) for key, value in parts.items() if value is not None}
+    return found
 
 
 def shown_name(name: str) -> str:

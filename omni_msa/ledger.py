@@ -251,6 +251,11 @@ class Ledger:
         return self.root / "reports" / sweep
 
 
+def weights_file(fit: Path, epoch: int) -> Path:
+    """Return where a fit, by its folder, keeps the weights of an epoch."""
+    return fit / "checkpoint" / f"best.{epoch}.safetensors"
+
+
 def finite(value: Any) -> Any:
     """Return plain data with every number that is not finite replaced by None, for JSON."""
     if isinstance(value, dict):

@@ -82,6 +82,11 @@ class TrialRecord:
         return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
     @cached_property
+    def config(self) -> Mapping[str, Any]:
+        """`config.json`: the configuration of the last attempt, empty if there is none."""
+        return read_json(self.folder.path / "config.json") or {}
+
+    @cached_property
     def curve(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`."""
         return self.folder.metrics()

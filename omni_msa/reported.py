@@ -91,3 +91,63 @@ def lookup(dataset: str, axes: Mapping[str, Any]) -> Reported | None:
 
 def _key(row: Reported) -> tuple[Any, ...]:
     return row.dataset, row.readout, row.modalities, row.setting, row.denoise
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """One method's numbers on one corpus, as somebody reported them.
+
+    Args:
+        dataset: the plug-in's name.
+        method: as its authors call it.
+        source: authors, venue, and arXiv id where there is one.
+        metrics: metric name to (mean, standard deviation or None), in stored units.
+        note: what the reader must know, "" if nothing.
+    """
+
+    dataset: str
+    method: str
+    source: str
+    metrics: dict[str, Value]
+    note: str = ""
+
+
+_PAPER = f"the paper, {CITATION}"
+_RERUN = "TFN, LMF, MulT and MISA: re-runs of the MMSA framework (github.com/thuiar/MMSA), not their authors' numbers."
+_BEST = "Best of four: the seed with the lowest error of the four whose mean stands above it."
+_LOGS = "MSE-Adapter: mean and standard deviation over the seeds of its published logs, a trained generative readout."
+_MSE = "Yang et al., AAAI 2025, arXiv 2502.12478"
+
+
+def _mosi(method: str, source: str, *values: float, note: str = "") -> Elsewhere:
+    return Elsewhere("mosi", method, source, _row(*values), note)
+
+
+ELSEWHERE = (
+    _mosi("TFN", "Zadeh et al., EMNLP 2017, arXiv 1707.07250", 0.947, 0.673, 34.5, 79.1, 79.1, note=_RERUN),
+    _mosi("LMF", "Liu et al., ACL 2018, arXiv 1806.00064", 0.950, 0.651, 33.8, 79.2, 79.2, note=_RERUN),
+    _mosi("MulT", "Tsai et al., ACL 2019, arXiv 1906.00295", 0.880, 0.702, 36.9, 81.0, 81.0, note=_RERUN),
+    _mosi("MISA", "Hazarika et al., ACM MM 2020, arXiv 2005.03545", 0.777, 0.778, 41.4, 83.5, 83.6, note=_RERUN),
+    _mosi("MAG-BERT", "Rahman et al., ACL 2020, arXiv 1908.05787", 0.731, 0.789, 43.6, 84.3, 84.3),
+    _mosi("Self-MM", "Yu et al., AAAI 2021, arXiv 2102.04830", 0.713, 0.798, 46.7, 85.0, 84.9),
+    _mosi("MMIM", "Han et al., EMNLP 2021, arXiv 2109.00412", 0.700, 0.800, 46.7, 85.1, 85.0),
+    _mosi("ConFEDE", "Yang et al., ACL 2023, doi 10.18653/v1/2023.acl-long.421", 0.742, 0.784, 42.3, 85.5, 85.5),
+    _mosi("DMD", "Li et al., CVPR 2023, arXiv 2303.13802", 0.723, 0.794, 45.6, 85.7, 85.6),
+    _mosi("ALMT", "Zhang et al., EMNLP 2023, arXiv 2310.05804", 0.683, 0.805, 47.9, 85.6, 85.6),
+    _mosi("MSAmba", "He et al., AAAI 2025, doi 10.1609/aaai.v39i2.32120", 0.681, 0.806, 47.0, 86.0, 86.0),
+    _mosi("MMML, 3 seeds", "Wu et al., NAACL 2024, arXiv 2308.00264", 0.557, 0.882, 52.7, 90.4, 90.4),
+    Elsewhere("mosi", "MSE-Adapter, frozen 6B", _MSE, {"mae": (0.646, 0.090)}, _LOGS),
+    Elsewhere("mosi", "hidden-state readout, 4 seeds", _PAPER, _FOUR_SEEDS),
+    _mosi("hidden-state readout, best of four", _PAPER, 0.551, 0.888, 52.9, 89.5, 89.5, note=_BEST),
+    Elsewhere("mosei", "MSE-Adapter, frozen 6B", _MSE, {"mae": (0.515, None)}, _LOGS),
+    Elsewhere("mosei", "hidden-state readout", _PAPER, _row(0.506, 0.790, 55.0, 87.1, 87.0)),
+)
+
+
+def elsewhere(dataset: str) -> list[Elsewhere]:
+    """Return what other people reported on a corpus, empty for any but mosi and mosei.
+
+    Args:
+        dataset: the plug-in's name.
+    """
+    return [row for row in ELSEWHERE if row.dataset == dataset]

@@ -16,6 +16,7 @@ from omni_msa import plugins
 from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, explain, shorten
+from omni_msa.metrics import METRICS
 from omni_msa.options import Section
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 
@@ -36,6 +37,9 @@ class Compare(Section):
 
     against: dict[str, Any]
     metric: AnyMetric = "mae"
+    smallest_difference: float | None = Field(
+        None, gt=0, description="that would matter, in the stored unit (shares: 0.01 is one point); for counts of seeds"
+    )
 
 
 class SweepFile(Section):
@@ -50,6 +54,18 @@ class SweepFile(Section):
     on_bad_clip: Literal["fail", "drop"] = Field(
         "fail", description="a clip that cannot be used stops the run before training, or is left out of every trial"
     )
+    style: Literal["standard", "mmsa"] = Field("standard", description="of the headline table; mmsa for old tables")
+    pivot: tuple[str, ...] | None = Field(
+        None, strict=False, description="two axes, of the rows and of the columns of one more table"
+    )
+    embed_media: bool = Field(True, description="put the worst clips themselves into report.html")
+
+    @field_validator("pivot")
+    @classmethod
+    def _two(cls, pivot: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if pivot is not None and not len(pivot) == len(set(pivot)) == 2:
+            raise ValueError("pivot needs two different axes: of the rows and of the columns")
+        return pivot
 
     @field_validator("seeds")
     @classmethod
@@ -121,6 +137,8 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     problems += _set_select_metric(settings, file)
     cells, found = _expand(settings, file.seeds if file else ())
     problems += found
+    if file:
+        problems += _check_report_keys(file)
     if file and not problems:
         problems += _check_cells(file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
@@ -227,6 +245,22 @@ def _name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
         if axis.startswith(f"{problem.where}."):  # the axis made keys where none can be
             return replace(problem, where=f"axes.{axis}")
     return problem
+
+
+def _check_report_keys(file: SweepFile) -> list[Problem]:
+    """Check what the report alone reads: the axes of `pivot`, and the unit of `compare.smallest_difference`."""
+    axes = list(file.axes)
+    problems = [
+        Problem("not an axis of this sweep", "pivot", axis, ", ".join(axes), did_you_mean(axis, axes))
+        for axis in file.pivot or ()
+        if axis not in axes
+    ]
+    smallest = file.compare and file.compare.smallest_difference
+    if file.compare and smallest and METRICS[file.compare.metric].percent and smallest >= 1:
+        where, step = "compare.smallest_difference", f"write {smallest / 100:g} for {smallest:g} points"
+        allowed = f"less than 1: {file.compare.metric} is stored as a share"
+        problems.append(Problem("too large a difference", where, f"{smallest:g}", allowed, step))
+    return problems
 
 
 def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:

@@ -1,292 +1,199 @@
-"""The tables of a sweep: Markdown, CSV, LaTeX, and the terminal. Numbers in, text out."""
+"""The tables of a sweep as files, and the one that a terminal shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omni_msa import reported
-from omni_msa.aggregate import PairedDifference, TrialRow, axis_text, cell_rows, trial_rows
+from omni_msa.aggregate import TrialRow, cell_rows, trial_rows
 from omni_msa.files import csv_text, write_json, write_text
-from omni_msa.metrics import METRICS, headline
+from omni_msa.formats import STYLE, html_table, latex, markdown_section
+from omni_msa.grid import MMSA, STANDARD, Grid, build_grid, default_columns
+from omni_msa.metrics import METRICS
+from omni_msa.mmsa_style import mmsa_summary
+from omni_msa.pair_grids import controls_grid, differences_grid, exploratory_grid, strength_grid
+from omni_msa.panels import detail_grid, elsewhere_grid, selection_grid
+from omni_msa.pivot import pivot_axes, pivot_grid, pivot_rows
+from omni_msa.terminal import TerminalTable
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-RATES = ("unparsable_rate", "zero_rate")
-COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")
-DASH = "\N{EN DASH}"
-_ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
-_TEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": "$<$", ">": "$>$"}
-    | {"±": r"$\pm$", "↓": r"$\downarrow$", "↑": r"$\uparrow$", DASH: "--"}
-)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One place of a table: text, and whether it is the best of its column."""
-
-    text: str
-    bold: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table before it takes a format. `num_axes` columns on the left are words, the others numbers."""
-
-    headings: list[str]
-    rows: list[list[Entry]]
-    notes: list[str]
-    num_axes: int
+_OPTIONAL = ("dropped_clips.csv", "pivot.md", "pivot.csv", "pivot.tex", "pivot.html")
 
 
 def write_tables(
     folder: Path,
-    aggregate: dict[str, Any],
+    summary: Mapping[str, Any],
     trials: Sequence[TrialRow] = (),
-    differences: Sequence[PairedDifference] = (),
+    differences: Sequence[Any] = (),
     human: Mapping[str, float] | None = None,
     dataset: str = "",
+    pivot: Sequence[str] | None = None,
 ) -> list[Path]:
-    """Write `table.md`, `.csv`, `.tex`, `aggregate.json`, `trials.csv` and, if any are, `dropped_clips.csv`.
+    """Write `table.md`, `.csv`, `.tex`, `.html`, `aggregate.json`, `trials.csv`; where there are any, `pivot.*` too.
 
     Args:
         folder: `mlruns/reports/<sweep>/`, made if missing.
-        aggregate: what `aggregate.aggregate` returned, of test and costs; may have `notes` and `dropped_clips`.
+        summary: the content of `aggregate.json`; clips that were left out go to `dropped_clips.csv`.
         trials: every trial of the plan.
-        differences: what `aggregate.compare` returned.
-        human: metrics of a human rater, or None.
-        dataset: the plug-in's name where it is no axis; for mosi and mosei the paper's numbers stand beside.
+        differences: paired differences, where the summary has none yet.
+        human: metrics of a human rater, by default the summary's.
+        dataset: the plug-in's name where it is no axis, by default the summary's; for mosi and mosei numbers of papers
+            stand beside.
+        pivot: the axes that the sweep names, down and across.
 
     Returns:
         The files written.
     """
-    grid = build_grid(aggregate, human, dataset)
-    texts = {
-        "table.md": markdown(aggregate, grid, differences),
-        "table.csv": csv_text(_flat_rows(aggregate, human, dataset)),
-        "table.tex": latex(grid),
-        "trials.csv": csv_text(trial_rows(trials)),
-    }
-    (folder / "dropped_clips.csv").unlink(missing_ok=True)
-    if aggregate.get("dropped_clips"):
-        texts["dropped_clips.csv"] = csv_text(aggregate["dropped_clips"])
+    human, dataset = human or summary.get("human"), dataset or summary.get("dataset", "")
+    whole = _completed(summary, differences, human)
+    texts = _texts(whole, human, dataset, pivot) | {"trials.csv": csv_text(trial_rows(trials))}
+    for name in _OPTIONAL:
+        if name not in texts:
+            (folder / name).unlink(missing_ok=True)
     for name, text in texts.items():
         write_text(folder / name, text)
-    paired = [{**asdict(difference), "n": difference.n} for difference in differences]
-    people = None if human is None else dict(human)
-    write_json(folder / "aggregate.json", {**aggregate, "differences": paired, "human": people})
+    write_json(folder / "aggregate.json", whole)
     return [folder / name for name in (*texts, "aggregate.json")]
 
 
-def build_grid(
-    aggregate: dict[str, Any],
-    human: Mapping[str, float] | None = None,
-    dataset: str = "",
-    columns: Sequence[str] | None = None,
-) -> Grid:
-    """Lay out the headline table.
+def _completed(
+    summary: Mapping[str, Any], differences: Sequence[Any], human: Mapping[str, float] | None
+) -> dict[str, Any]:
+    """Return the summary with its differences as plain values, and the human row."""
+    pairs = [asdict(one) if is_dataclass(one) and not isinstance(one, type) else one for one in differences]
+    pairs = pairs or list(summary.get("differences", ()))
+    rows = [{**one, "n": len(one["values"])} for one in pairs]
+    return {**summary, "differences": rows, "human": None if human is None else dict(human)}
+
+
+def _texts(
+    summary: dict[str, Any], human: Mapping[str, float] | None, dataset: str, pivot: Sequence[str] | None
+) -> dict[str, str]:
+    grid = build_grid(summary, human, dataset)
+    texts = {
+        "table.md": markdown(summary, grid, dataset, pivot),
+        "table.csv": csv_text(_flat_rows(summary, human, dataset)),
+        "table.tex": _latex_headline(summary, human, dataset),
+        "table.html": STYLE + html_table(grid),
+    }
+    if axes := pivot_axes(summary["cells"], pivot):
+        laid = pivot_grid(summary, *axes)
+        texts |= {
+            "pivot.md": "\n".join(markdown_section(laid)) + "\n",
+            "pivot.csv": csv_text(pivot_rows(summary, *axes)),
+            "pivot.tex": latex(laid),
+            "pivot.html": STYLE + html_table(laid, "pivot"),
+        }
+    if summary.get("dropped_clips"):
+        texts["dropped_clips.csv"] = csv_text(summary["dropped_clips"])
+    return texts
+
+
+def _side_grids(summary: Mapping[str, Any], dataset: str, pivot: Sequence[str] | None) -> Iterator[Grid]:
+    """Yield the tables that stand below the headline table; what is not known is left out."""
+    if axes := pivot_axes(summary["cells"], pivot):
+        yield pivot_grid(summary, *axes)
+    if any(cell["metrics"] for cell in summary["cells"]):
+        yield detail_grid(summary)
+    if differences := summary.get("differences"):
+        yield differences_grid(differences)
+        if strength := strength_grid(differences):
+            yield strength
+    if controls := summary.get("controls"):
+        yield controls_grid(controls)
+    if exploratory := summary.get("exploratory"):
+        yield exploratory_grid(exploratory)
+    if best := selection_grid(summary):
+        yield best
+    if rows := reported.elsewhere(dataset):
+        yield elsewhere_grid(rows, summary.get("style", STANDARD))
+
+
+def markdown(summary: Mapping[str, Any], grid: Grid, dataset: str = "", pivot: Sequence[str] | None = None) -> str:
+    """Return `table.md`: question, answer, headline table, and the tables below it.
 
     Args:
-        aggregate, human, dataset: as in `write_tables`.
-        columns: metrics to show; by default quality, and rates and costs that any cell has.
+        summary, dataset, pivot: as in `write_tables`.
+        grid: the headline table.
     """
-    cells = aggregate["cells"]
-    names = columns or default_columns(cells)
-    axes = _axes(cells)
-    rows = [
-        [*(Entry(axis_text(cell["axes"].get(axis, DASH))) for axis in axes), Entry(_seeds(cell))]
-        + [Entry(_summary(cell, name)) for name in names]
-        for cell in cells
-    ]
-    for place, name in enumerate(names, start=len(axes) + 1):
-        for row in _best(cells, name):
-            rows[row][place] = replace(rows[row][place], bold=True)
-    if human is not None:
-        rows.append([Entry("human rater"), *[Entry("")] * (len(axes) - 1), Entry(DASH)])
-        rows[-1] += [Entry(METRICS[name].show(human.get(name))) for name in names]
-    headings = [*axes, "seeds", *(METRICS[name].heading + _ARROWS[METRICS[name].better] for name in names)]
-    grid = Grid(headings, rows, _notes(cells, names, human is not None) + aggregate.get("notes", []), len(axes))
-    return _with_reported(grid, cells, dataset, [name for name in names if METRICS[name].kind == "quality"])
-
-
-def default_columns(cells: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the metrics of the headline table: quality, and rates and costs that any cell has."""
-    there = {name for cell in cells for name in cell["metrics"]}
-    return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
-
-
-def _axes(cells: Sequence[dict[str, Any]]) -> list[str]:
-    return list(dict.fromkeys(axis for cell in cells for axis in cell["axes"])) or ["cell"]
-
-
-def _seeds(cell: dict[str, Any]) -> str:
-    num, num_missing = len(cell["seeds"]), len(cell["missing"])
-    count = f"{num - num_missing}/{num}" if num_missing else str(num)
-    return f"{count} (det.)" if cell["deterministic"] else count
-
-
-def _summary(cell: dict[str, Any], name: str) -> str:
-    """A mean, its ±, and how many seeds counted where some collapsed."""
-    summary = cell["metrics"].get(name)
-    if summary is None:
-        return DASH
-    metric, num_seeds = METRICS[name], len(cell["seeds"])
-    counted = f" ({summary['n']}/{num_seeds})" if summary["num_collapsed"] else ""
-    if summary["mean"] is None:
-        return "NaN" + counted
-    spread = "" if summary["std"] is None or metric.count else f" ± {metric.show(summary['std'])}"
-    return metric.show(summary["mean"]) + spread + counted
-
-
-def _best(cells: Sequence[dict[str, Any]], name: str) -> list[int]:
-    """Return the rows with the best mean; only cells where every seed counted compete, and one alone is no best."""
-    better = METRICS[name].better
-    means = {
-        row: cell["metrics"][name]["mean"]
-        for row, cell in enumerate(cells)
-        if name in cell["metrics"] and cell["metrics"][name]["n"] == len(cell["seeds"]) > 0
-    }
-    if better == "none" or len(means) < 2:
-        return []
-    best = min(means.values()) if better == "lower" else max(means.values())
-    return [row for row, mean in means.items() if abs(mean - best) <= 1e-12 * max(1.0, abs(best))]
-
-
-def _notes(cells: Sequence[dict[str, Any]], names: Sequence[str], human: bool) -> list[str]:
-    summaries = [summary for cell in cells for name, summary in cell["metrics"].items() if name in names]
-    collapsed = any(summary["num_collapsed"] for summary in summaries)
-    notes = {
-        "Test split. ±: sample standard deviation (ddof 1) over seeds, of unrounded values; one seed has none.": True,
-        "Bold: best mean of a column, among cells with every seed.": True,
-        "(det.): the cell has no randomness and is run once.": any(cell["deterministic"] for cell in cells),
-        "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
-        "(2/3) after a number: undefined (NaN) for the other seeds; a constant has no correlation.": collapsed,
-        "Exact zeros: scores that are 0; non0 metrics count them as negative, has0 as positive.": "zero_rate" in names,
-        "Latency: one clip alone, from files to score; model: from prompt to score. p95: 95th percentile.": "latency_s"
-        in names,
-        "Human rater: how well people's own ratings agree; it does not compete for bold.": human,
-    }
-    return [note for note, applies in notes.items() if applies]
-
-
-def _with_reported(grid: Grid, cells: Sequence[dict[str, Any]], dataset: str, names: Sequence[str]) -> Grid:
-    """Add the paper's numbers on the right, where it has any for these cells."""
-    rows = [reported.lookup(dataset, cell["axes"]) for cell in cells]
-    found = [row for row in rows if row]
-    shown = [name for name in names if any(name in row.metrics for row in found)]
-    extra = [[Entry(_reported_text(row, name)) for name in shown] for row in rows]
-    extra += [[Entry("")] * len(shown)] * (len(grid.rows) - len(rows))
-    if not shown:
-        return grid
-    settings = " and ".join(dict.fromkeys(row.setting for row in found))
-    note = f"(paper): as reported in {reported.CITATION} ({settings}); other code and machines: context, no threshold."
-    return Grid(
-        [*grid.headings, *(f"{METRICS[name].heading} (paper)" for name in shown)],
-        [[*left, *right] for left, right in zip(grid.rows, extra, strict=True)],
-        [*grid.notes, note],
-        grid.num_axes,
-    )
-
-
-def _reported_text(row: reported.Reported | None, name: str) -> str:
-    mean, std = row.metrics.get(name, (None, None)) if row else (None, None)
-    return METRICS[name].show(mean) + (f" ± {METRICS[name].show(std)}" if std is not None else "")
-
-
-def markdown(aggregate: dict[str, Any], grid: Grid, differences: Sequence[PairedDifference] = ()) -> str:
-    """Return `table.md`: the headline table, its notes, and the paired differences."""
-    lines = [f"# {aggregate['sweep']}", "", aggregate.get("question", ""), "", *_pipe_table(grid), ""]
-    lines += [f"- {note}" for note in grid.notes]
-    if differences:
-        title, table = differences_grid(differences)
-        lines += ["", f"## {title}", "", *_pipe_table(table), "", *(f"- {note}" for note in table.notes)]
+    lines = [f"# {summary['sweep']}", "", summary.get("question", ""), ""]
+    if answer := answer_of(summary):
+        lines += [f"**Answer:** {answer}", ""]
+    lines += markdown_section(grid)
+    for side in _side_grids(summary, dataset, pivot):
+        lines += ["", *markdown_section(side)]
+    if said := selection_text(summary):
+        lines += ["", "## What was tried and what selected", "", *(f"- {sentence}" for sentence in said)]
     return "\n".join(lines) + "\n"
 
 
-def _pipe_table(grid: Grid) -> list[str]:
-    def line(texts: Iterable[str]) -> str:
-        return f"| {' | '.join(text.replace('|', '&#124;') for text in texts)} |"
-
-    rule = ["---" if place < grid.num_axes else "---:" for place in range(len(grid.headings))]
-    bodies = ([f"**{entry.text}**" if entry.bold else entry.text for entry in row] for row in grid.rows)
-    return [line(grid.headings), line(rule), *map(line, bodies)]
+def answer_of(summary: Mapping[str, Any]) -> str:
+    """Return the sentence that the statistics support, "" if the summary has none."""
+    return str((summary.get("verdict") or {}).get("text", ""))
 
 
-def differences_grid(differences: Sequence[PairedDifference]) -> tuple[str, Grid]:
-    """Return the title and the table of paired differences (at least one, all on one metric)."""
-    metric = METRICS[differences[0].metric]
-    targets = " and ".join(dict.fromkeys(f'"{one.against}"' for one in differences if one.against))
-    title = f"Paired differences in {metric.heading} against {targets or 'a cell that is missing'}"
-    rows = []
-    for one in differences:
-        spread = "" if one.std is None else f" ± {metric.show(one.std)}"
-        interval = DASH if one.interval is None else f"[{', '.join(metric.show(end, True) for end in one.interval)}]"
-        odds = [DASH if value is None else f"{value:.3g}" for value in (one.p, one.p_floor)]
-        texts = [one.label, metric.show(one.mean, True) + spread, str(one.n), interval, *odds, one.note]
-        rows.append([Entry(text) for text in texts])
-    headings = ["cell", "difference", "pairs", "95 % t interval", "sign-flip p", "floor of p", "note"]
-    better = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
-    notes = [f"{better[metric.better]} Pairs share a seed; a deterministic cell pairs with every seed.".strip()]
-    notes.append(
-        "Sign-flip p: exact, two-sided, over all sign patterns; no result of so many pairs can go below its floor."
-    )
-    if any(one.num_collapsed for one in differences):
-        notes.append(f"Pairs with an undefined value are left out: {sum(one.num_collapsed for one in differences)}.")
-    return title, Grid(headings, rows, notes, num_axes=1)
+def selection_text(summary: Mapping[str, Any]) -> list[str]:
+    """Return the sentences on what was tried and what selected."""
+    return list((summary.get("selection") or {}).get("text", ()))
 
 
-def latex(grid: Grid) -> str:
-    """Return the headline table as a LaTeX `tabular` (needs the package booktabs)."""
+def terminal_table(summary: Mapping[str, Any], human: Mapping[str, float] | None = None) -> TerminalTable:
+    """Return the headline table and the answer for `rich` to print.
 
-    def line(texts: Iterable[str]) -> str:
-        return " & ".join(texts) + r" \\"
-
-    width = len(grid.headings)
-    bodies = [
-        [rf"\textbf{{{entry.text.translate(_TEX)}}}" if entry.bold else entry.text.translate(_TEX) for entry in row]
-        for row in grid.rows
-    ]
-    notes = [rf"\multicolumn{{{width}}}{{l}}{{\footnotesize {note.translate(_TEX)}}} \\" for note in grid.notes]
-    head = [
-        "% needs \\usepackage{booktabs}",
-        rf"\begin{{tabular}}{{{'l' * grid.num_axes}{'r' * (width - grid.num_axes)}}}",
-    ]
-    rows = [r"\toprule", line(text.translate(_TEX) for text in grid.headings), r"\midrule", *map(line, bodies)]
-    return "\n".join([*head, *rows, r"\bottomrule", *notes, r"\end{tabular}"]) + "\n"
+    Args:
+        summary: the content of `aggregate.json`.
+        human: metrics of a human rater, or None.
+    """
+    return TerminalTable(summary, human)
 
 
-def terminal_table(aggregate: dict[str, Any], human: Mapping[str, float] | None = None) -> "Table":
-    """Return the headline table for `rich` to print, its quality columns only; shares in percent."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    names = headline({name for cell in aggregate["cells"] for name in cell["metrics"]})
-    grid = build_grid(aggregate, human, columns=names)
-    notes = Text("\n".join(grid.notes), "table.caption")  # plain text: a note may have brackets
-    table = Table(
-        title=aggregate["sweep"], caption=notes, caption_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for heading in grid.headings[: grid.num_axes]:
-        table.add_column(heading, overflow="fold")
-    for heading in ("seeds", *(METRICS[name].title for name in names)):  # units take too much room here
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in grid.rows:
-        texts = (entry.text.replace(" ± ", "±") for entry in row)
-        table.add_row(*(Text(text, "bold" if entry.bold else "") for text, entry in zip(texts, row, strict=True)))
-    return table
+def _latex_headline(summary: Mapping[str, Any], human: Mapping[str, float] | None, dataset: str) -> str:
+    """Return the headline table in two parts that fit a page: quality; rates and costs."""
+    names = default_columns(summary["cells"])
+    quality = [name for name in names if METRICS[name].kind == "quality"]
+    rest = [name for name in names if name not in quality]
+    parts = [latex(build_grid(summary, human, dataset, quality))]
+    if rest:
+        parts.append(latex(build_grid({**summary, "notes": []}, columns=rest)))
+    return "\n\\bigskip\n\n".join(parts)
 
 
-def _flat_rows(aggregate: dict[str, Any], human: Mapping[str, float] | None, dataset: str) -> list[dict[str, Any]]:
-    """One row a cell, full precision; then the human row."""
-    rows = [{"kind": "cell", **row} for row in cell_rows(aggregate)]
-    for row, cell in zip(rows, aggregate["cells"], strict=True):
+def _flat_rows(summary: Mapping[str, Any], human: Mapping[str, float] | None, dataset: str) -> list[dict[str, Any]]:
+    """One row a cell, full precision; then the human row and what others reported."""
+    rows = [{"kind": "cell", **row} for row in cell_rows(dict(summary))]
+    for row, cell in zip(rows, summary["cells"], strict=True):
+        row |= _more_columns(cell) | (_mmsa_columns(cell) if summary.get("style") == MMSA else {})
         paper = reported.lookup(dataset, cell["axes"])
         for name, (mean, std) in (paper.metrics if paper else {}).items():
             row |= {f"{name}_paper_mean": mean, f"{name}_paper_std": std}
     if human is not None:
         rows.append({"kind": "human", "label": "human rater", **{f"{name}_mean": human[name] for name in human}})
+    for other in reported.elsewhere(dataset):
+        row = {"kind": "reported elsewhere", "label": other.method, "source": other.source}
+        for name, (mean, std) in other.metrics.items():
+            row |= {f"{name}_mean": mean, f"{name}_std": std}
+        rows.append(row)
     return rows
+
+
+def _more_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """What `aggregate.cell_rows` leaves out: the middle, the ends, best of n, the other intervals, the gap closed."""
+    row: dict[str, Any] = {}
+    for name, summary in cell["metrics"].items():
+        row |= {f"{name}_{part}": summary.get(part) for part in ("median", "min", "max")}
+        if summary.get("best") is not None:
+            row |= {f"{name}_best_of_n": summary["best"], f"{name}_best_seed": summary.get("best_seed")}
+        for over in ("clips", "two_level"):
+            if interval := summary.get(f"interval_{over}_95"):
+                row |= {f"{name}_{over}_low": interval[0], f"{name}_{over}_high": interval[1]}
+    for name, share in (cell.get("gap_share") or {}).items():
+        row[f"{name}_gap_share"] = share
+    return row
+
+
+def _mmsa_columns(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean and ± of the metrics of quality in the convention of the MMSA framework, beside the standard ones."""
+    row: dict[str, Any] = {}
+    for name in (name for name in cell["metrics"] if METRICS[name].kind == "quality"):
+        row[f"{name}_mmsa_mean"], row[f"{name}_mmsa_std"] = mmsa_summary(cell["metrics"][name]["values"])
+    return row

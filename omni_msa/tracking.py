@@ -8,12 +8,15 @@ written through `MlflowClient` with explicit run ids, never through the fluent g
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.flatten import as_number, as_text, digest, final_metrics, flatten, milliseconds, shown_name
+from omni_msa.attach import link, prune
+from omni_msa.flatten import as_number, as_text, cell_numbers, digest, final_metrics, flatten, milliseconds, shown_name
 from omni_msa.ledger import TrialFolder
+from omni_msa.model_card import ADAPTER, model_card, weights_of
+from omni_msa.runs import Point, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -21,11 +24,12 @@ if TYPE_CHECKING:
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _DIGESTED = ("config.json", "metrics.jsonl", "result.json", "test.json", "error.txt")
+_ATTACHED = ("predictions.*.parquet", "config.json", "error.txt")
+_VERSION = 2  # of what is recorded of a trial: a higher one has it recorded anew
 _PAGE = 200  # runs asked for at once: each comes with all it holds
 _NOTE = "mlflow.note.content"  # what the browser shows as description
 _PARENT = "mlflow.parentRunId"  # what the browser nests by
 Texts = Mapping[str, str] | None
-Point = tuple[str, float, int, int]  # metric, value, time in ms, step
 
 
 @dataclass(frozen=True)
@@ -47,23 +51,6 @@ class TrialView:
     config: Mapping[str, Any]
 
 
-@dataclass
-class _Run:
-    """What MLflow holds of one run, kept up to date as we write; of a trial that has ended only status and tags."""
-
-    run_id: str
-    status: str
-    tags: dict[str, str]
-    params: dict[str, str] = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    last_steps: dict[str, int] = field(default_factory=dict)
-    is_whole: bool = True
-
-    def forget(self) -> None:
-        """Give back the memory of what is not needed again unless the trial changes."""
-        self.params, self.metrics, self.last_steps, self.is_whole = {}, {}, {}, False
-
-
 class Tracker:
     """Writes one sweep into MLflow.
 
@@ -81,6 +68,7 @@ class Tracker:
         location = None if given else (artifact_root.absolute() / sweep_name).as_uri()
         self.experiment_id = self._experiment(location)
         self._runs = self._find_runs()
+        self._axes: dict[str, dict[str, str]] = {}  # of each cell, as parameters
         self._cell_of: dict[str, str] = {}  # a trial that two cells share belongs to the first
 
     def _experiment(self, location: str | None) -> str:
@@ -93,9 +81,9 @@ class Tracker:
             self._client.set_experiment_tag(found.experiment_id, _NOTE, self.question)
         return found.experiment_id
 
-    def _find_runs(self) -> dict[tuple[str, str], _Run]:
+    def _find_runs(self) -> dict[tuple[str, str], Run]:
         """Know all runs of the sweep by kind and key; of two alike the later is deleted."""
-        runs: dict[tuple[str, str], _Run] = {}
+        runs: dict[tuple[str, str], Run] = {}
         twice = []
         for run in self._all_runs():
             key = (run.tags.get("kind", ""), run.tags.get("trial_id") or run.tags.get("cell", ""))
@@ -109,7 +97,7 @@ class Tracker:
             self._client.delete_run(run_id)
         return runs
 
-    def _all_runs(self) -> Iterator[_Run]:
+    def _all_runs(self) -> Iterator[Run]:
         """Yield the runs of the experiment, the earliest first, page by page: memory is bounded by one page."""
         token: str | None = ""
         while token is not None:
@@ -117,10 +105,11 @@ class Tracker:
             page = self._client.search_runs([self.experiment_id], "", 1, _PAGE, order, token or None)
             for run in page:
                 info, data = run.info, run.data
-                yield _Run(info.run_id, info.status, dict(data.tags), dict(data.params), dict(data.metrics))
+                held = dict(data.params), dict(data.metrics)
+                yield Run(info.run_id, info.status, dict(data.tags), info.artifact_uri, *held)
             token = page.token or None
 
-    def _load(self, run: _Run) -> None:
+    def _load(self, run: Run) -> None:
         """Ask again for what was forgotten."""
         if not run.is_whole:
             data = self._client.get_run(run.run_id).data
@@ -134,29 +123,29 @@ class Tracker:
         """
         self._parent()
         for label, axes in plan_cells.items():
-            run = self._cell(label)
-            self._log(run, params={name: as_text(value) for name, value in axes.items()})
+            self._axes[label] = {name: as_text(value) for name, value in axes.items()}
+            self._log(self._cell(label), params=self._axes[label])
 
-    def _parent(self) -> _Run:
+    def _parent(self) -> Run:
         return self._run("sweep", "", self.sweep, {_NOTE: self.question})
 
-    def _cell(self, label: str) -> _Run:
+    def _cell(self, label: str) -> Run:
         return self._run("cell", label, label or self.sweep, {"cell": label, _PARENT: self._parent().run_id})
 
-    def _trial(self, trial: TrialView) -> _Run:
+    def _trial(self, trial: TrialView) -> Run:
         label = self._cell_of.setdefault(trial.trial_id, trial.cell)
         tags = {"trial_id": trial.trial_id, "cell": label, _PARENT: self._cell(label).run_id}
         name = label if trial.seed is None else f"{label}, seed {trial.seed}"
         return self._run("trial", trial.trial_id, name, tags, trial.folder)
 
-    def _run(self, kind: str, key: str, name: str, tags: dict[str, str], folder: Path | None = None) -> _Run:
+    def _run(self, kind: str, key: str, name: str, tags: dict[str, str], folder: Path | None = None) -> Run:
         """Return the one run with this key, made if missing; its tags may have changed with the sweep file."""
         if (kind, key) not in self._runs:
             tags = {"kind": kind, "sweep": self.sweep, **tags}
             rows = TrialFolder(folder).metrics() if folder else []
             start_ms = milliseconds(rows[0].get("time")) if rows else None
             run = self._client.create_run(self.experiment_id, start_ms, tags, name)
-            self._runs[kind, key] = _Run(run.info.run_id, "RUNNING", {**tags})
+            self._runs[kind, key] = Run(run.info.run_id, "RUNNING", {**tags}, run.info.artifact_uri)
         self._log(self._runs[kind, key], tags=tags)
         return self._runs[kind, key]
 
@@ -164,12 +153,13 @@ class Tracker:
         """Send the steps of a trial's `metrics.jsonl` that MLflow lacks; show a running trial as running."""
         run = self._trial(trial)
         self._load(run)
+        self._log(run, params=self._axes.get(run.tags["cell"]))
         if trial.state == "running":
             for above in (self._parent(), self._cell(self._cell_of[trial.trial_id]), run):
                 self._set_status(above, "RUNNING")
         self._send_steps(run, TrialFolder(trial.folder).metrics())
 
-    def _send_steps(self, run: _Run, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _send_steps(self, run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
         points: list[Point] = []
         for row in rows:
             for name in row.keys() - {"step", "epoch", "time"}:
@@ -179,7 +169,7 @@ class Tracker:
                     points.append((shown, as_number(row[name]), milliseconds(row.get("time")), row["step"]))
         self._log(run, points=points)
 
-    def _last_step(self, run: _Run, name: str) -> int:
+    def _last_step(self, run: Run, name: str) -> int:
         """Ask MLflow once a run and metric: from then on we are the only writer."""
         if name not in run.last_steps:
             history = self._client.get_metric_history(run.run_id, name) if name in run.metrics else ()
@@ -189,47 +179,62 @@ class Tracker:
     def finish(self, trial: TrialView) -> None:
         """Record a trial that is complete, pruned or failed: parameters, curves, final metrics, artifacts, status.
 
-        Final metrics are `test_*`, the costs, and `best_valid_*` (of the epoch kept; `valid_*` is the curve).
+        Parameters are the settings by dotted path and, under their own names, the axes of its cell, so that charts of
+        trials have them as axes. Final metrics are `test_*`, the costs, and `best_valid_*` (of the epoch kept;
+        `valid_*` is the curve).
         """
         run, folder = self._trial(trial), TrialFolder(trial.folder)
-        content = digest(trial.state, [trial.folder / name for name in _DIGESTED])
+        content = digest(f"{trial.state} {_VERSION}", [trial.folder / name for name in _DIGESTED])
         if run.tags.get("ledger") == content and run.status == _STATUS[trial.state]:
             return
         self._load(run)
         self._send_steps(run, folder.metrics())
         status = folder.status()
         ended = milliseconds(status.since or None)
-        for path in (*sorted(trial.folder.glob("predictions.*.parquet")), trial.folder / "error.txt"):
-            if path.is_file():
-                self._client.log_artifact(run.run_id, str(path))
+        self._attach(run, trial, folder)
         config = {name: value for name, value in trial.config.items() if name != "runtime"}
-        points = _news(run, final_metrics(folder), ended)
+        points = run.news(final_metrics(folder), ended)
         failure = ": ".join((status.failure or {}).values()) if trial.state == "failed" else ""
         tags = {"state": trial.state, "seed": str(trial.seed), "failure": failure, "ledger": content}
-        self._log(run, flatten(config), points, tags)
+        self._log(run, flatten(config) | self._axes.get(run.tags["cell"], {}), points, tags)
         self._set_status(run, _STATUS[trial.state], ended)
         run.forget()
 
+    def _attach(self, run: Run, trial: TrialView, folder: TrialFolder) -> None:
+        for name in _ATTACHED:
+            for path in sorted(trial.folder.glob(name)):
+                self._client.log_artifact(run.run_id, str(path))
+        if trial.state == "complete":
+            weights, place, is_linked = weights_of(folder), run.folder(self._client.tracking_uri), False
+            if weights is not None and weights.is_file() and place is not None:
+                is_linked = link(weights, place / ADAPTER)
+            card = model_card(folder, run.tags["cell"], trial.config, is_linked)
+            self._client.log_text(run.run_id, card, "model_card.md")
+
     def cell_metrics(self, cell: Mapping[str, Any]) -> None:
-        """Write mean, std and n of every metric of one cell.
+        """Write the statistics of every metric of one cell; see `cell_numbers`.
 
         Args:
             cell: an element of `cells` in `aggregate.json`.
         """
-        run = self._cell(cell["label"])
-        values: dict[str, float] = {}
-        for name, summary in cell["metrics"].items():
-            parts = {f"{name}_{part}": summary[part] for part in ("mean", "std", "n")}
-            values |= {key: float(value) for key, value in parts.items() if value is not None}
-        missing = " ".join(map(str, cell["missing"]))
-        self._log(run, points=_news(run, values, milliseconds(None)), tags={"missing_seeds": missing})
+        run, seeds = self._cell(cell["label"]), cell["seeds"]
+        tags = {"missing_seeds": " ".join(map(str, cell["missing"]))}
+        if not cell["deterministic"]:
+            tags[_NOTE] = (
+                f"Means over the seeds {', '.join(map(str, seeds))}; each seed's own numbers are in the runs below."
+            )
+        self._log(run, points=run.news(cell_numbers(cell), milliseconds(None)), tags=tags)
 
     def reports(self, folder: Path) -> None:
-        """Attach the files of a report folder to the parent run."""
-        run, content = self._parent(), digest("", sorted(path for path in folder.rglob("*") if path.is_file()))
-        if run.tags.get("reports") != content:
-            self._client.log_artifacts(run.run_id, str(folder), "reports")
-            self._log(run, tags={"reports": content})
+        """Attach the files of a report folder to the parent run; of former ones only a server of MLflow keeps any."""
+        run, files = self._parent(), sorted(path for path in folder.rglob("*") if path.is_file())
+        content = digest("\n".join(str(path.relative_to(folder)) for path in files), files)
+        if run.tags.get("reports") == content:
+            return
+        self._client.log_artifacts(run.run_id, str(folder), "reports")
+        if (place := run.folder(self._client.tracking_uri)) is not None:
+            prune(place / "reports", folder)
+        self._log(run, tags={"reports": content})
 
     def close(self) -> None:
         """Leave no run running: an unfinished trial is KILLED, a cell and the sweep get the worst status below them."""
@@ -246,7 +251,7 @@ class Tracker:
         states = {self._runs["trial", trial_id].status for trial_id in trials}
         return next((status for status in ("KILLED", "FAILED") if status in states), "FINISHED")
 
-    def _set_status(self, run: _Run, status: str, end_ms: int | None = None) -> None:
+    def _set_status(self, run: Run, status: str, end_ms: int | None = None) -> None:
         if run.status == status:
             return
         if status == "RUNNING":
@@ -255,7 +260,7 @@ class Tracker:
             self._client.set_terminated(run.run_id, status, end_ms)
         run.status = status
 
-    def _log(self, run: _Run, params: Texts = None, points: Sequence[Point] = (), tags: Texts = None) -> None:
+    def _log(self, run: Run, params: Texts = None, points: Sequence[Point] = (), tags: Texts = None) -> None:
         """Send what the run lacks. Parameters cannot change in MLflow: the first value of one stays."""
         from mlflow.entities import Metric, Param, RunTag
 
@@ -291,8 +296,3 @@ def _connect(uri: str) -> "MlflowClient":
     if uri.startswith("sqlite:///"):
         _make_database(Path(uri.removeprefix("sqlite:///")))
     return MlflowClient(uri)
-
-
-def _news(run: _Run, values: Mapping[str, float], time_ms: int) -> list[Point]:
-    """Return the values that the run does not hold already; two NaN are the same."""
-    return [(name, value, time_ms, 0) for name, value in values.items() if repr(run.metrics.get(name)) != repr(value)]

@@ -1,22 +1,30 @@
 """Statistics of cells against the paper's four seeds, hand-worked numbers and independent implementations."""
 
-import itertools
 import json
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_cells import LABELS, cells_of, finish, made_plan, noisy, shifted
 from scipy import stats
 
-from omni_msa.aggregate import CellResults, aggregate, compare, sign_flip_p, summarise
+from omni_msa.aggregate import axis_text, cell_summary, floor_of, gap_shares, summarise
+from omni_msa.ledger import finite
+from omni_msa.statistics.intervals import two_level_interval
+from omni_msa.tested import Resampler
 
 PAPER = json.loads((Path(__file__).parent / "fixtures" / "paper_seeds.json").read_text())
+DATASET = {"seeds": "[1, 2, 3]"}
 
 
-def cell(name, values, seeds=(1, 2, 3), deterministic=False, **axes):
-    metrics = {seed: {"mae": value} for seed, value in values.items()}
-    return CellResults({"readout": name, **axes}, name, deterministic, seeds, metrics)
+@pytest.fixture
+def make(tmp_path, write_sweep, own_cache):
+    return lambda said, **keys: made_plan(tmp_path / "mlruns", write_sweep, said, **{**DATASET, **keys})
+
+
+def summary_of(plan, label):
+    return finite(cell_summary(cells_of(plan)[label], Resampler(1)))
 
 
 def test_the_papers_four_seeds():
@@ -38,8 +46,8 @@ def test_summary_against_scipy():
 def test_one_value_has_no_spread_and_none_no_mean():
     one = summarise([0.5])
     assert (one["mean"], one["std"], one["interval_95"], one["n"]) == (0.5, None, None, 1)
-    nothing = summarise([])
-    assert (nothing["mean"], nothing["median"], nothing["min"], nothing["n"]) == (None, None, None, 0)
+    nothing = summarise([], [], "lower")
+    assert (nothing["mean"], nothing["median"], nothing["best"], nothing["n"]) == (None, None, None, 0)
 
 
 def test_equal_values_have_no_spread_at_all():
@@ -52,96 +60,99 @@ def test_collapsed_values_are_counted_not_averaged():
     assert summary["values"] == [0.5, None, None, 0.7]
 
 
-def test_structure_is_strict_json_with_missing_seeds():
-    cells = [
-        cell("a", {1: 0.5, 3: math.nan}, modalities=("text", "audio")),
-        cell("b", {None: 1.0}, seeds=(None,), deterministic=True),
-        cell("c", {}),
+def test_the_best_seed_is_named():
+    values, seeds = [0.5, None, 0.4, 0.7], [11, 12, 13, 14]
+    assert [
+        summarise(values, seeds, better)[key] for better in ("lower", "higher") for key in ("best", "best_seed")
+    ] == [
+        *(0.4, 13),
+        *(0.7, 14),
     ]
-    data = json.loads(json.dumps(aggregate("s", cells, "why?"), allow_nan=False))
-    first, second, third = data["cells"]
-    assert (data["sweep"], data["question"], first["axes"]) == (
-        "s",
-        "why?",
-        {"readout": "a", "modalities": ["text", "audio"]},
+    assert summarise(values, seeds, "none")["best"] is None
+
+
+def test_a_cell_in_strict_json_with_missing_and_failed_seeds(make):
+    plan = make({"discriminative": {2: {"mae": 0.5, "corr": None}}})
+    (failing,) = [trial for trial in plan.trials if trial.label == "discriminative, seed 3"]
+    folder = plan.ledger.trial(failing.trial_id)
+    folder.begin(failing.config, {})
+    folder.fail("bug", "it broke", "trace")
+    plan = make({})
+    data = json.loads(json.dumps(summary_of(plan, "discriminative"), allow_nan=False))
+    assert (data["axes"], data["deterministic"]) == ({"readout": "discriminative"}, False)
+    assert (data["seeds"], data["missing"], data["failed"]) == ([1, 2, 3], [1, 3], [3])
+    assert data["metrics"]["mae"]["values"] == [0.5]
+    assert (data["metrics"]["corr"]["n"], data["metrics"]["corr"]["num_collapsed"]) == (0, 1)
+    assert data["metrics"]["train_s"]["mean"] == 6.0
+    constant = summary_of(plan, "constant")
+    assert (constant["seeds"], constant["missing"], constant["metrics"]) == ([None], [None], {})
+
+
+def test_several_seeds_have_an_interval_over_seeds_and_clips(make):
+    scores = [noisy(0.5, seed) for seed in (1, 2, 3)]
+    said = {"discriminative": dict(zip((1, 2, 3), scores, strict=True))}
+    metrics = summary_of(make(said), "discriminative")["metrics"]
+    errors = np.abs(np.array(scores) - LABELS).T  # (N, S)
+    order = two_level_interval(errors.mean(0), errors - errors.mean(0))
+    assert metrics["mae"]["interval_two_level_95"] == pytest.approx(order)
+    assert metrics["mae"]["interval_clips_95"] is None
+    assert metrics["train_s"]["interval_two_level_95"] is None  # no metric over clips
+
+
+def test_one_trial_has_an_interval_over_clips(make):
+    scores = noisy(0.8, 5)
+    found = summary_of(make({"constant": {None: scores}}), "constant")["metrics"]["mae"]
+    errors = np.abs(scores - LABELS)
+    rival = stats.bootstrap((errors,), np.mean, n_resamples=4000, method="BCa", random_state=3).confidence_interval
+    half = (rival.high - rival.low) / 2
+    assert found["interval_clips_95"] == pytest.approx(list(rival), abs=0.15 * half)
+    assert (found["interval_95"], found["interval_two_level_95"], found["std"]) == (None, None, None)
+
+
+def test_seeds_without_predictions_leave_no_interval_over_clips(make):
+    said = {"discriminative": {1: noisy(0.5, 1), 2: noisy(0.5, 2), 3: {"mae": 0.4}}}
+    found = summary_of(make(said), "discriminative")
+    assert found["metrics"]["mae"]["n"] == 3 and found["metrics"]["mae"]["interval_two_level_95"] is None
+
+
+def test_a_trial_that_cells_share_counts_in_each(make):
+    axes = "{readout: [constant, frozen_probe], adapter.rank: [2, 4]}"
+    plan = make({"constant, rank 2": {None: shifted(0.25)}}, axes=axes)
+    cells = cells_of(plan)
+    assert cells["constant, rank 4"].at(None, "mae") == pytest.approx(0.25)
+    assert cells["constant, rank 4"].at(3, "mae") == pytest.approx(0.25)  # a deterministic cell is the same at any seed
+    assert cells["frozen_probe, rank 2"].at(None, "mae") is None
+
+
+def test_share_of_the_gap_between_constant_and_people(make):
+    def of(**means):
+        return {name: {"mean": mean} for name, mean in means.items()}
+
+    shares = gap_shares(of(mae=0.8, acc7=0.5, corr=0.9), of(mae=1.2, acc7=0.2, corr=None), {"mae": 0.4, "acc7": 0.8})
+    assert shares["mae"] == pytest.approx(0.5) and shares["acc7"] == pytest.approx(0.5) and shares["corr"] is None
+    assert gap_shares(of(mae=1.6), of(mae=1.2), {"mae": 0.4}) == {"mae": pytest.approx(-0.5)}
+    assert gap_shares(of(mae=0.8), of(mae=0.4), {"mae": 0.4}) == {"mae": None}  # people are no better than a constant
+    assert gap_shares(of(mae=0.8), {}, {"mae": 0.4}) == gap_shares(of(mae=0.8), of(mae=1), {}) == {"mae": None}
+    assert gap_shares(of(mae=0.8, train_s=3.0), of(mae=1.0), {"mae": 0.5}) == {"mae": pytest.approx(0.4)}  # no cost
+
+
+def test_the_floor_is_the_constant_on_the_same_data(make):
+    axes = "{readout: [discriminative, constant], num_train_clips: [4, 8]}"
+    cells = cells_of(make({}, axes=axes))
+    assert (
+        floor_of([*cells.values()], cells["discriminative, num_train_clips 8"]).label == "constant, num_train_clips 8"
     )
-    assert (first["seeds"], first["missing"], first["deterministic"]) == ([1, 2, 3], [2], False)
-    assert first["metrics"]["mae"]["values"] == [0.5, None]
-    assert (second["seeds"], second["missing"], second["metrics"]["mae"]["std"]) == ([None], [], None)
-    assert (third["missing"], third["metrics"]) == ([1, 2, 3], {})
+    alone = cells["discriminative, num_train_clips 4"]
+    assert floor_of([alone], alone) is None
 
 
-def test_a_metric_that_one_trial_lacks_is_counted():
-    results = CellResults({}, "a", False, (1, 2), {1: {"mae": 0.5, "corr": 0.9}, 2: {"mae": 0.6}})
-    assert aggregate("s", [results])["cells"][0]["metrics"]["corr"]["num_collapsed"] == 1
+def test_a_failed_attempt_that_was_made_again_is_no_failed_seed(make):
+    plan = make({})
+    finish(plan, "discriminative", 1, shifted(0.5), history=[{"kind": "lost process", "retried": True}])
+    assert summary_of(make({}), "discriminative")["failed"] == []
 
 
-def test_pairs_go_by_seed():
-    cells = [cell("base", {1: 1.0, 2: 2.0, 3: 4.0}), cell("new", {3: 3.0, 1: 0.5})]
-    (difference,) = compare(cells, {"readout": "base"})
-    assert (difference.label, difference.against) == ("new", "base")
-    assert (difference.seeds, difference.values, difference.n) == ([1, 3], [-0.5, -1.0], 2)
-    assert (difference.mean, difference.std) == pytest.approx((-0.75, 0.5 / math.sqrt(2)))
-    assert difference.interval == pytest.approx((-0.75 - 12.7062 * 0.25, -0.75 + 12.7062 * 0.25), abs=1e-4)
-    assert (difference.p, difference.p_floor) == (0.5, 0.5)
-    assert "not testable at 0.05 with n = 2 < 6 pairs" in difference.note
-
-
-@pytest.mark.parametrize("reverse", [False, True])
-def test_a_deterministic_cell_pairs_with_every_seed(reverse):
-    fixed = cell("fixed", {None: 1.0}, seeds=(None,), deterministic=True)
-    varied = cell("varied", {1: 1.5, 2: 2.0, 3: 0.5})
-    (difference,) = compare([fixed, varied], {"readout": "varied" if reverse else "fixed"})
-    assert difference.seeds == [1, 2, 3]
-    assert difference.values == [(-1 if reverse else 1) * value for value in (0.5, 1.0, -0.5)]
-
-
-def test_two_deterministic_cells_make_one_pair():
-    cells = [cell(name, {None: value}, (None,), True) for name, value in (("a", 1.0), ("b", 3.0))]
-    (difference,) = compare(cells, {"readout": "a"})
-    assert (difference.values, difference.std, difference.p, difference.p_floor) == ([2.0], None, 1.0, 1.0)
-
-
-def test_axes_not_named_stay_those_of_each_cell():
-    cells = [
-        cell(name, {1: value}, rank=rank)
-        for name, rank, value in (("a", 4, 1), ("b", 4, 3), ("a", 8, 10), ("b", 8, 15))
-    ]
-    assert [difference.values for difference in compare(cells, {"readout": "a"})] == [[2], [5]]
-    assert [difference.values for difference in compare(cells, {"readout": "a", "rank": 4})] == [[2], [9], [14]]
-
-
-def test_collapsed_and_absent_partners():
-    cells = [cell("a", {1: math.nan, 2: 1.0}), cell("b", {1: 0.5, 2: 0.5}), cell("c", {3: 1.0})]
-    collapsed, absent = compare(cells, {"readout": "a"})
-    assert (collapsed.values, collapsed.num_collapsed) == ([-0.5], 1)
-    assert (absent.n, absent.mean, absent.p) == (0, None, None)
-    assert all("no such cell" in difference.note for difference in compare(cells, {"readout": "z"}))
-
-
-@pytest.mark.parametrize("n", range(1, 9))
-def test_sign_flip_against_scipy_and_its_floor(n):
-    values = np.random.default_rng(n).normal(0.5, 1, n)
-    flips = [abs(np.dot(signs, values)) for signs in itertools.product((1, -1), repeat=n)]
-    assert sign_flip_p(values) == pytest.approx(np.mean([flip >= abs(values.sum()) - 1e-12 for flip in flips]))
-    if n > 1:
-        options = {"permutation_type": "samples", "n_resamples": np.inf, "alternative": "two-sided"}
-        assert sign_flip_p(values) == pytest.approx(stats.permutation_test((values,), np.mean, **options).pvalue)
-    assert sign_flip_p(np.arange(1, n + 1)) == 2 / 2**n
-    floors = PAPER["smallest_two_sided_sign_flip_p"]
-    assert floors.get(str(n), 2 / 2**n) == 2 / 2**n
-
-
-def test_no_difference_is_no_evidence():
-    assert sign_flip_p([0.0] * 6) == 1.0
-    assert sign_flip_p([0.1, -0.3, 0.2]) == 1.0  # the sum is 0 but for rounding
-
-
-def test_testable_from_six_pairs_on_and_enumerated_up_to_sixteen():
-    def difference(n):
-        cells = [cell("a", dict.fromkeys(range(n), 1.0), range(n)), cell("b", dict.fromkeys(range(n), 2.0), range(n))]
-        return compare(cells, {"readout": "a"})[0]
-
-    assert (difference(6).note, difference(6).p) == ("", 0.03125)
-    assert difference(16).p == 2 / 2**16
-    assert difference(17).p is None and "interval" in difference(17).note
+def test_axis_values_as_text():
+    assert axis_text(["text", "audio"]) == "text+audio"
+    assert axis_text({"name": "generative", "decimals": 2}) == "generative(decimals=2)"
+    assert axis_text(8) == "8"

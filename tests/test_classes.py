@@ -8,19 +8,19 @@ import pytest
 import tiny_trials
 import torch
 from rich.console import Console
+from summaries import cell, summary
 
 from omni_msa import plugins
 from omni_msa.adapter import attached
-from omni_msa.aggregate import CellResults, aggregate
 from omni_msa.answers import class_tree, parse_class
 from omni_msa.clip import Clip
 from omni_msa.config import AdapterConfig
+from omni_msa.figures.probe import draw_trial
 from omni_msa.forward import Forward
 from omni_msa.metrics import compute
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import build_prompt
 from omni_msa.readout import NO_CLASS
-from omni_msa.report import draw_probe
 from omni_msa.splits import Splits
 from omni_msa.tables import build_grid, terminal_table
 
@@ -88,11 +88,11 @@ def test_weighted_f1_against_precision_and_recall_item_by_item(seed):
 
 def test_tables_show_accuracy_f1_and_unparsable_answers():
     values = {1: compute([0, 1], [0, NO_CLASS], [True, False], [True, True], "classes")}
-    summary = aggregate("s", [CellResults({"readout": "generative"}, "generative", False, (1,), values)])
+    table = summary(cell("generative", values, seeds=[1]))
     titles = ["Accuracy (%) ↑", "F1 weighted (%) ↑", "Unparsable (%) ↓"]
-    assert build_grid(summary).headings == ["readout", "seeds", *titles]
+    assert build_grid(table).headings == ["readout", "seeds", *titles]
     console = Console(width=200, file=io.StringIO())
-    console.print(terminal_table(summary))
+    console.print(terminal_table(table))
     assert "F1 weighted" in console.file.getvalue() and "Corr" not in console.file.getvalue()
 
 
@@ -213,5 +213,6 @@ def test_the_probes_figure_shows_the_metrics_of_classes(tmp_path):
         {"layer": "0", "pooling": "last", "valid_accuracy": "0.5", "valid_f1_weighted": "0.25", "chosen": "True"},
         {"layer": "1", "pooling": "last", "valid_accuracy": "0.4", "valid_f1_weighted": "0.3", "chosen": "False"},
     ]
-    text = draw_probe(rows, "a probe", tmp_path / "probe")[0].read_text()
+    rows = [{"cell": "a probe", "trial_id": "1", **row} for row in rows]
+    text = draw_trial(rows, tmp_path).svg.read_text()
     assert "Accuracy on valid" in text and "F1 weighted on valid" in text and "MAE" not in text

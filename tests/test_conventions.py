@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from made_corpora import write_label_csv
 from rich.console import Console
+from summaries import cell, summary
 from tiny_trials import config
 
 from omni_msa import plugins
-from omni_msa.aggregate import CellResults, aggregate
 from omni_msa.config import conventions_of, parse_trial
 from omni_msa.errors import InputError
 from omni_msa.finish import write_report
@@ -106,11 +106,11 @@ def test_a_trial_is_scored_by_its_datasets_conventions(tmp_path):
 
 def test_tables_show_the_metrics_of_the_dataset():
     values = {1: compute([0.2, -0.4], [0.1, -0.3], conventions="sims") | {"train_s": 2.0}}
-    summary = aggregate("s", [CellResults({"readout": "constant"}, "constant", False, (1,), values)])
+    table = summary(cell("constant", values, seeds=[1]))
     titles = ["MAE ↓", "Corr ↑", "Acc-5 (%) ↑", "Acc-3 (%) ↑", "Acc-2 (%) ↑", "F1 (%) ↑", "Training (s) ↓"]
-    assert build_grid(summary).headings == ["readout", "seeds", *titles]
+    assert build_grid(table).headings == ["readout", "seeds", *titles]
     console = Console(width=200, file=io.StringIO())
-    console.print(terminal_table(summary))
+    console.print(terminal_table(table))
     text = console.file.getvalue()
     assert "Acc-3" in text and "Acc-7" not in text
 

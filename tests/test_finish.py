@@ -6,7 +6,7 @@ import pytest
 from stand_ins import complete
 
 from omni_msa.files import read_json
-from omni_msa.finish import Record, cell_results, write_report
+from omni_msa.finish import Record, write_report
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.sweep import load_sweep
@@ -24,34 +24,18 @@ def finish(plan, label, mae):
     complete(folder, mae)
 
 
-def test_values_go_to_their_cell_and_seed(plan_of):
-    plan = plan_of()
-    finish(plan, "discriminative, seed 2", 0.5)
-    finish(plan, "constant", 1.5)
-    disc, constant = cell_results(plan_of())
-    assert dict(disc.values) == {2: {"mae": 0.5, "corr": 0.5, "train_s": 6.0}}
-    assert constant.deterministic and list(constant.values) == [None]
-
-
-def test_a_trial_that_cells_share_counts_in_each(plan_of):
-    axes = "{readout: [constant, frozen_probe], adapter.rank: [2, 4]}"
-    finish(plan_of(axes=axes), "constant, rank 2", 1.5)
-    values = {cell.label: cell.values for cell in cell_results(plan_of(axes=axes))}
-    assert values["constant, rank 2"] == values["constant, rank 4"] != {}
-    assert values["frozen_probe, rank 2"] == {}
-
-
 def test_the_report_has_means_differences_and_what_is_missing(plan_of):
     keys = {"seeds": "[1, 2, 3]", "compare": "{against: {readout: constant}}"}
     plan = plan_of(**keys)
     finish(plan, "discriminative, seed 1", 0.5)
     finish(plan, "discriminative, seed 2", 0.7)
     finish(plan, "constant", 1.5)
-    summary, human = write_report(plan_of(**keys))
+    report = write_report(plan_of(**keys))
     folder = plan.ledger.report_folder("sweep")
-    disc = summary["cells"][0]
+    assert (report.folder, report.problem) == (folder, "")
+    disc = report.evidence.summary["cells"][0]
     assert disc["missing"] == [3] and disc["metrics"]["mae"]["mean"] == pytest.approx(0.6)
-    assert human is None  # the clips have not been generated
+    assert report.evidence.human is None  # the clips have not been generated
     assert "2/3" in (folder / "table.md").read_text()
     written = read_json(folder / "aggregate.json")
     assert written["differences"][0]["values"] == pytest.approx([-1.0, -0.8])
@@ -67,7 +51,7 @@ def test_runs_are_recorded_once_however_often(plan_of, monkeypatch):
         if mae:
             finish(plan_of(), "discriminative, seed 1", mae)
         record = Record(plan_of())
-        record.close(plan_of(), write_report(plan_of())[0])
+        record.close(plan_of(), write_report(plan_of()).evidence.summary)
         assert record.error is None
     client = MlflowClient(record.uri)
     experiment = client.get_experiment_by_name("sweep")
@@ -82,30 +66,52 @@ def test_an_error_of_mlflow_is_kept_and_ends_nothing(plan_of, monkeypatch):
     record.trial(plan_of().trials[1], "complete")
     first = record.error
     assert first is not None and record.uri == "nonsense://nowhere"
-    record.close(plan_of(), write_report(plan_of())[0])
+    record.close(plan_of(), write_report(plan_of()).evidence.summary)
     assert record.error is first
 
 
-def test_probes_of_every_layer_are_joined_and_drawn(plan_of):
-    axes = "{readout: [constant, frozen_probe, {name: frozen_probe, layer: all}]}"
-    for label in ("frozen_probe", "frozen_probe(layer=all)"):
-        finish(plan_of(axes=axes), label, 0.5)
-    plan = plan_of(axes=axes)
-    (trial,) = [trial for trial in plan.trials if trial.label == "frozen_probe(layer=all)"]
-    rows = [{"layer": n, "pooling": "last", "valid_mae": 0.5, "valid_corr": 0.1, "chosen": n == 1} for n in (0, 1)]
-    plan.ledger.trial(trial.trial_id).write_table("probe", rows)
-    summary, _ = write_report(plan)
-    folder = plan.ledger.report_folder("sweep")
-    assert any("probe.csv" in note for note in summary["notes"])
-    with (folder / "probe.csv").open() as file:
-        joined = list(csv.DictReader(file))
-    assert [(row["cell"], row["layer"], row["chosen"]) for row in joined] == [
-        ("frozen_probe(layer=all)", "0", "False"),
-        ("frozen_probe(layer=all)", "1", "True"),
-    ]
-    drawn = {file.name for file in (folder / "figures").iterdir()}
-    assert drawn == {f"probe_{trial.trial_id}.svg", f"probe_{trial.trial_id}.png"}
-    damaged = plan.ledger.trial(trial.trial_id).path / "probe.csv"
-    damaged.write_text("layer,pooling\nmany,last\n")
-    write_report(plan)  # a file that somebody changed is left out
-    assert not (folder / "probe.csv").exists() and not list((folder / "figures").glob("*"))
+def test_other_peoples_files_stay_in_the_folder_and_old_ones_of_ours_go(plan_of):
+    finish(plan_of(), "constant", 1.5)
+    folder = write_report(plan_of()).folder
+    for name in ("data_check.csv", "diff_other.md", "pivot.md", "dropped_clips.csv"):
+        (folder / name).write_text("from before")
+    write_report(plan_of())
+    assert (folder / "data_check.csv").read_text() == (folder / "diff_other.md").read_text() == "from before"
+    assert not (folder / "pivot.md").exists() and not (folder / "dropped_clips.csv").exists()
+
+
+def test_a_figure_that_fails_costs_no_numbers(plan_of, monkeypatch):
+    from omni_msa.figures import draw
+
+    def fail(evidence, folder):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(draw, "draw_all", fail)
+    finish(plan_of(), "constant", 1.5)
+    report = write_report(plan_of())
+    assert report.problem == "RuntimeError: no ink"
+    assert (report.folder / "table.md").is_file() and not (report.folder / "report.html").exists()
+
+
+def test_a_report_that_is_killed_leaves_the_old_one(tmp_path):
+    from kill_harness import KILLED, KillPlace, Moment
+
+    from omni_msa.sweep import load_sweep
+
+    place = KillPlace(tmp_path)
+    plan = make_plan(load_sweep(place.sweep), Ledger(place.ledger))
+    for trial in plan.trials[:3]:
+        folder = plan.ledger.trial(trial.trial_id)
+        folder.begin(trial.config, {})
+        complete(folder, 1.0)
+    report = write_report(make_plan(plan.sweep, plan.ledger)).folder
+    before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file()}
+    for trial in plan.trials[3:]:
+        folder = plan.ledger.trial(trial.trial_id)
+        folder.begin(trial.config, {})
+        complete(folder, 2.0)
+    for pattern in (r"draft-\d+/trials\.csv$", r"draft-\d+/figures/bars\.svg$", r"draft-\d+/report\.html$"):
+        with place.start("--report", moments=(Moment("rename", pattern),)) as process:
+            process.communicate(timeout=120)
+        assert process.returncode == KILLED, pattern
+        assert {path: path.read_bytes() for path in report.rglob("*") if path.is_file()} == before

@@ -278,7 +278,7 @@ def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.Monk
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{")
     plan = look(place)
     record = Record(plan)
-    record.close(plan, write_report(plan)[0])
+    record.close(plan, write_report(plan).evidence.summary)
     assert record.error is None
     client = MlflowClient(record.uri)
     runs = client.search_runs([client.get_experiment_by_name("sweep").experiment_id], "tags.kind = 'trial'")

@@ -93,6 +93,41 @@ def test_reports_are_rebuilt_from_the_ledger(done):
     assert (place.ledger / "mlflow.db").exists()
 
 
+def test_two_sweeps_are_compared_and_nothing_is_run(done):
+    place, _ = done
+    other = place.folder / "other.yaml"
+    other.write_text(place.sweep.read_text().replace("seeds: [1, 2]", "seeds: [2, 3]") + "training: {epochs: 3}\n")
+    before = place.trial_files()
+    ran = place.run("--diff", str(other))
+    assert ran.returncode == 0 and "small minus other" in ran.stdout, ran.stderr
+    assert "nothing but this setting differs: training.epochs 2 (A), 3 (B)" in ran.stdout
+    assert "constant: the same trials in both sweeps" in ran.stdout
+    assert {"diff_other.md", "diff_other.csv", "diff_other.html"} <= {
+        path.name for path in (place.ledger / "reports" / "small").iterdir()
+    }
+    alike = json.loads(place.run("--diff", str(other), "training.epochs=2", "--json").stdout)  # laid over both
+    assert [cell["same_trials"] for cell in alike["cells"]] == [True] * 4
+    assert alike["cells"][0]["metrics"][0]["seeds"] == [2] and alike["files"]
+    assert place.trial_files() == before
+
+
+def test_a_second_sweep_that_cannot_be_read_or_compared_is_told_in_one_message(place):
+    strange = place.folder / "strange.yaml"
+    strange.write_text(place.sweep.read_text().replace("[discriminative, generative, expected_value, constant]", "[x]"))
+    foreign = place.folder / "foreign.yaml"
+    foreign.write_text("question: Any?\nprofile: small\naxes: {readout: [frozen_probe]}\nseeds: [1]\n")
+    for other, said in (
+        (place.folder / "no.yaml", "cannot read"),
+        (strange, "readout"),
+        (foreign, "no cell in common"),
+    ):
+        ran = place.run("--diff", str(other))
+        assert ran.returncode == 2 and said in ran.stderr and "Traceback" not in ran.stderr and ran.stdout == ""
+    both = place.run("--diff", str(foreign), "--report")
+    assert both.returncode == 2 and "not allowed with" in both.stderr
+    assert not (place.ledger / "trials").exists()
+
+
 def test_plan_and_status_are_quick_and_import_nothing_heavy(place):
     code = """
 import runpy, sys

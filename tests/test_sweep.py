@@ -94,3 +94,17 @@ def test_too_many_cells_are_counted_not_made(write_sweep: WriteSweep) -> None:
         load_sweep(write_sweep(axes=axes))
     (problem,) = info.value.problems
     assert (problem.what, problem.got) == ("too many cells", "1000000")
+
+
+def test_what_the_report_reads_is_no_part_of_a_cell(write_sweep: WriteSweep) -> None:
+    axes = "{readout: [discriminative, constant], adapter.rank: [2, 4]}"
+    against = "against: {readout: discriminative, adapter.rank: 2}"
+    plain = load_sweep(write_sweep(axes=axes, compare=f"{{{against}}}"))
+    assert (plain.file.style, plain.file.pivot, plain.file.embed_media) == ("standard", None, True)
+    assert plain.file.compare is not None and plain.file.compare.smallest_difference is None
+    path = write_sweep(axes=axes, compare=f"{{{against}, smallest_difference: 0.02}}", pivot="[adapter.rank, readout]")
+    other = load_sweep(path, ["style=mmsa", "embed_media=false"])
+    assert (other.file.style, other.file.embed_media) == ("mmsa", False)
+    assert other.file.pivot == ("adapter.rank", "readout")
+    assert other.file.compare is not None and other.file.compare.smallest_difference == 0.02
+    assert other.cells == plain.cells

@@ -163,6 +163,27 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({}, ["seeds=[1, 2"], ("not valid YAML", COMMAND, "seeds", "expected ',' or ']'", "")),
     ({}, ["axes.readout=[nonsense]"], ("unknown readout", COMMAND, "axes.readout", "'nonsense'", READOUTS[0])),
     ({}, ["axes.readout=constant"], ("wrong value", COMMAND, "axes.readout", "'constant'", "a list")),
+    ({"style": "mma"}, [], ("wrong value", FILE, "style", "'mma'", 'did you mean "mmsa"?')),
+    ({}, ["embed_media=perhaps"], ("wrong value", COMMAND, "embed_media", "'perhaps'", "a valid boolean")),
+    ({"pivot": "readout"}, [], ("wrong value", FILE, "pivot", "'readout'", "a list in square brackets")),
+    ({"pivot": "[readout]"}, [], ("two different axes", FILE, "pivot", "['readout']", "")),
+    ({"pivot": "[readout, readout]"}, [], ("two different axes", FILE, "pivot", "['readout', 'readout']", "")),
+    ({"pivot": "[a, b, c]"}, [], ("pivot needs two different axes", FILE, "pivot", "['a', 'b', 'c']", "")),
+    (
+        {"axes": "{readout: [constant], adapter.rank: [2]}"},
+        ["pivot=[readout, rank]"],
+        ("not an axis of this sweep", COMMAND, "pivot", "rank", "readout, adapter.rank"),
+    ),
+    (
+        {"compare": "{against: {readout: constant}, smallest_difference: 0}"},
+        [],
+        ("wrong value", FILE, "compare.smallest_difference", "0", "greater than 0"),
+    ),
+    (
+        {"compare": "{against: {readout: constant}, metric: acc7, smallest_difference: 2}"},
+        [],
+        ("too large a difference", FILE, "compare.smallest_difference", "2", "write 0.02 for 2 points"),
+    ),
     (
         {"readout": "generative"},
         ["readout.width=8", "axes={repeat: [0]}"],

@@ -1,197 +1,146 @@
-"""Tables: what is written, what is bold, what stays visible when seeds are missing."""
+"""The files of a report's tables: which there are, what stands in them, in full precision where it is data."""
 
 import csv
 import io
 import json
-import math
 import subprocess
 import sys
 
 import pytest
-from rich.console import Console
+from summaries import SEEDS, cell, pair, summary
+from test_formats import balanced, tabulars
 
-from omni_msa import reported
-from omni_msa.aggregate import CellResults, TrialRow, aggregate, compare
-from omni_msa.tables import build_grid, latex, terminal_table, write_tables
+from omni_msa.aggregate import TrialRow
+from omni_msa.tables import write_tables
 
-SEEDS = (1, 2, 3)
-
-
-def cell(name, maes, deterministic=False, corr=0.5, **more):
-    values = {seed: {"mae": mae, "corr": corr, **more} for seed, mae in maes.items()}
-    return CellResults({"readout": name}, name, deterministic, (None,) if deterministic else SEEDS, values)
-
-
-def build(*cells, **options):
-    return build_grid(aggregate("s", cells), **options)
-
-
-def column(grid, heading):
-    place = next(place for place, text in enumerate(grid.headings) if text.startswith(heading))
-    return [f"*{row[place].text}*" if row[place].bold else row[place].text for row in grid.rows]
+BASE = {"table.md", "table.csv", "table.tex", "table.html", "aggregate.json", "trials.csv"}
 
 
 @pytest.fixture
-def cells():
-    return [
-        cell("discriminative", {1: 0.5, 2: 0.6, 3: 0.7}, acc7=0.5, trainable_parameters=3_100_000),
-        cell("generative", {1: 0.4, 3: 0.2}, unparsable_rate=0.125, zero_rate=0.25),
-        cell("constant", {None: 0.65}, deterministic=True, corr=None),
+def made():
+    cells = [
+        cell("discriminative", {seed: {"mae": 0.4 + seed / 10, "corr": 0.5, "train_s": 2.0} for seed in SEEDS}),
+        cell("generative", {1: {"mae": 0.4, "corr": 0.5}, 3: {"mae": 0.2, "corr": 0.5}}, gap_share={"mae": 0.75}),
+        cell("constant", {None: {"mae": 0.65, "corr": None}}),
     ]
+    differences = [pair("generative", "discriminative", [-0.1, -0.5]), pair("constant", "discriminative", [0.15])]
+    return summary(*cells, differences=differences, metric="mae")
 
 
-def test_mean_spread_seeds_and_bold(cells):
-    grid = build(*cells)
-    assert column(grid, "MAE") == ["*0.600 ± 0.100*", "0.300 ± 0.141", "0.650"]  # two of three seeds do not compete
-    assert column(grid, "seeds") == ["3", "2/3", "1 (det.)"]
-    assert column(grid, "Corr") == ["0.500 ± 0.000", "0.500 ± 0.000", "NaN (0/1)"]
-    assert column(grid, "Unparsable") == ["–", "12.5 ± 0.0", "–"]  # noqa: RUF001
-    assert column(grid, "Trainable") == ["3.1 M", "–", "–"]  # noqa: RUF001
+def read(folder, made, **more):
+    return {path.name: path.read_text() for path in write_tables(folder, made, **more)}
 
 
-def test_ties_are_both_bold_and_one_cell_alone_is_no_best():
-    same = {1: 0.5, 2: 0.5, 3: 0.5}
-    grid = build(cell("a", same), cell("b", same), cell("c", {1: 0.5, 2: 0.5, 3: 0.6}))
-    assert column(grid, "MAE")[:2] == ["*0.500 ± 0.000*"] * 2
-    assert column(build(cell("a", same)), "MAE") == ["0.500 ± 0.000"]
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
 
 
-def test_a_collapsed_seed_is_counted_and_takes_no_prize():
-    one = CellResults({"readout": "a"}, "a", False, SEEDS, {1: {"corr": 0.9}, 2: {"corr": math.nan}, 3: {"corr": 0.8}})
-    grid = build(one, cell("b", dict.fromkeys(SEEDS, 1.0)), cell("c", dict.fromkeys(SEEDS, 1.0), corr=0.4))
-    assert column(grid, "Corr") == ["0.850 ± 0.071 (2/3)", "*0.500 ± 0.000*", "0.400 ± 0.000"]
-    assert any("undefined" in note for note in grid.notes)
-
-
-def test_human_row_is_labelled_and_not_bold(cells):
-    grid = build(*cells, human={"mae": 0.1})
-    assert [entry.text for entry in grid.rows[-1]][:4] == ["human rater", "–", "0.100", "–"]  # noqa: RUF001
-    assert not any(entry.bold for entry in grid.rows[-1])
-
-
-@pytest.mark.parametrize("dataset", ["vader_av", ""])
-def test_reported_numbers_only_for_the_papers_corpora(cells, dataset):
-    assert not any("paper" in heading for heading in build(*cells, dataset=dataset).headings)
-    grid = build(*cells, dataset="mosi", human={"mae": 0.1})
-    assert column(grid, "MAE (paper)") == ["0.667", "1.521", "–", ""]  # noqa: RUF001
-    assert reported.CITATION in grid.notes[-1]
-
-
-def test_reported_rows_go_by_axes():
-    def mae(axes, dataset="mosi"):
-        row = reported.lookup(dataset, axes)
-        return row and row.metrics["mae"]
-
-    assert mae({"modalities": ["text"]}) == (0.552, None)
-    assert mae({"modalities": ["text"], "readout": "discriminative"}) == (0.552, None)
-    assert mae({"modalities": ["audio"]}) is None
-    assert mae({"modalities": ["text"], "readout": "generative"}) is None
-    assert mae({"adapter.rank": 32}) == (0.570, 0.014)
-    assert mae({"adapter.rank": 4}) is None
-    assert mae({"dataset": {"name": "mosei"}, "readout": "generative_zero_shot"}) == (1.431, None)
-
-
-def test_reported_denoising_stands_beside_its_own_axis_alone():
-    def metrics(axes, dataset="mosi"):
-        row = reported.lookup(dataset, axes)
-        return row and (row.setting, *row.metrics.items())
-
-    as_it_is = ("denoising", ("mae", (0.598, None)), ("corr", (0.878, None)), ("acc2_non0", (0.8963, None)))
-    denoised = ("denoising", ("mae", (0.551, None)), ("corr", (0.888, None)), ("acc2_non0", (0.8952, None)))
-    assert metrics({"media.denoise": "none"}) == as_it_is
-    assert metrics({"media.denoise": "deepfilternet", "readout": "discriminative"}) == denoised
-    assert metrics({"media.denoise": "deepfilternet"}, "mosei") is None
-    assert metrics({"media.denoise": "none", "modalities": ["text"]}) is None
-    assert metrics({"media.denoise": "none", "readout": "generative"}) is None
-    assert metrics({"media.denoise": "none", "adapter.rank": 4}) is None
-    assert metrics({"adapter.rank": 32})[0] == "main result"
-
-
-def test_reported_denoising_is_shown_in_the_table():
-    values = {seed: {"mae": 0.5} for seed in SEEDS}
-    both = [CellResults({"media.denoise": name}, name, False, SEEDS, values) for name in ("none", "deepfilternet")]
-    grid = build(*both, dataset="mosi")
-    assert column(grid, "MAE (paper)") == ["0.598", "0.551"]
-    assert "(denoising)" in grid.notes[-1]
-
-
-def test_reported_main_result_is_the_one_printed(pytestconfig):
-    seeds = json.loads((pytestconfig.rootpath / "tests/fixtures/paper_seeds.json").read_text())
-    metrics = reported.lookup("mosi", {}).metrics
-    for name, printed in zip(seeds["columns"], seeds["printed"], strict=True):
-        scale = 1 if name in ("mae", "corr") else 100
-        assert metrics[name] == pytest.approx([float(number) / scale for number in printed.split("+-")]), name
-
-
-def test_files(tmp_path, cells):
-    data = aggregate("my_sweep", cells, "Which | wins?")
+def test_files_and_what_stands_in_those_that_are_data(tmp_path, made):
     trials = [
         TrialRow({"readout": "a", "modalities": ["text", "audio"]}, 1, "ab12", "complete", {"mae": 0.5, "corr": None}),
         TrialRow({"readout": "a", "modalities": ["text"]}, None, "cd34", "failed", {}),
     ]
-    differences = compare(cells, {"readout": "discriminative"})
-    written = write_tables(tmp_path / "reports", data, trials, differences, {"mae": 0.3})
-    names = {"table.md", "table.csv", "table.tex", "aggregate.json", "trials.csv"}
-    assert {path.name for path in written} == names == {path.name for path in (tmp_path / "reports").iterdir()}
-
-    read = {path.name: path.read_text() for path in written}
-    rows = list(csv.DictReader(io.StringIO(read["table.csv"])))
+    texts = read(tmp_path / "reports", made, trials=trials, human={"mae": 0.3})
+    assert set(texts) == BASE == {path.name for path in (tmp_path / "reports").iterdir()}
+    rows = rows_of(texts["table.csv"])
     assert [(row["kind"], row["label"], row["missing_seeds"]) for row in rows[1:3]] == [
         ("cell", "generative", "2"),
         ("cell", "constant", ""),
     ]
     assert [row["mae_mean"] for row in rows] == ["0.6", "0.30000000000000004", "0.65", "0.3"]
     assert [row["mae_std"][:8] for row in rows] == ["0.099999", "0.141421", "", ""]
-    first, second = csv.DictReader(io.StringIO(read["trials.csv"]))
-    assert first == {
-        "readout": "a",
-        "modalities": "text+audio",
-        "seed": "1",
-        "trial_id": "ab12",
-        "state": "complete",
-        "mae": "0.5",
-        "corr": "NaN",
-    }
+    assert [row["mae_best_of_n"] for row in rows] == ["0.5", "0.2", "0.65", ""]
+    assert [row["mae_best_seed"] for row in rows[:2]] == ["1", "3"] and rows[1]["mae_gap_share"] == "0.75"
+    first, second = rows_of(texts["trials.csv"])
+    assert (first["modalities"], first["seed"], first["mae"], first["corr"]) == ("text+audio", "1", "0.5", "NaN")
     assert (second["seed"], second["mae"], second["state"]) == ("", "", "failed")
+    stored = json.loads(texts["aggregate.json"], parse_constant=pytest.fail)
+    assert stored["cells"] == made["cells"] and stored["human"] == {"mae": 0.3}
+    assert [one["label"] for one in stored["differences"]] == ["generative", "constant"]
 
-    stored = json.loads(read["aggregate.json"], parse_constant=pytest.fail)
-    assert stored["cells"] == data["cells"] and stored["human"] == {"mae": 0.3}
-    assert [difference["label"] for difference in stored["differences"]] == ["generative", "constant"]
 
-
-def test_markdown_is_a_regular_table_with_paired_differences(tmp_path, cells):
-    differences = compare(cells, {"readout": "discriminative"})
-    write_tables(tmp_path, aggregate("my_sweep", cells, "Which?"), (), differences)
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines[0] == "# my_sweep" and "| **0.600 ± 0.100** |" in lines[6]
-    start = lines.index('## Paired differences in MAE against "discriminative"')
-    for part in (lines[:start], lines[start:]):
-        assert len({line.count("|") for line in part if line.startswith("|")}) == 1
-    generative = [text.strip() for text in lines[start + 4].split("|")]
-    assert generative[1:4] == ["generative", "-0.300 ± 0.283", "2"] and generative[5:7] == ["0.5", "0.5"]
-    assert "not testable at 0.05 with n = 2 < 6 pairs" in generative[7]
+def test_markdown_has_the_answer_first_and_every_table_is_regular(tmp_path, made):
+    made |= {"verdict": {"text": "Not decided."}, "selection": {"text": ["3 cells.", "Best of 4 epochs."]}}
+    made |= {"exploratory": [pair("generative", "discriminative", [0.1], "corr")]}
+    lines = read(tmp_path, made)["table.md"].splitlines()
+    assert lines[0] == "# s" and lines.index("Which?") < lines.index("**Answer:** Not decided.") < 7
+    assert "| discriminative | 3 | **0.600 ± 0.100** |" in "\n".join(lines)
+    titles = [line for line in lines if line.startswith("## ")]
+    assert titles == [
+        "## MAE in detail",
+        '## Paired differences in MAE against "discriminative"',
+        "## Exploratory comparisons",
+        "## Best of n beside the mean, MAE",
+        "## What was tried and what selected",
+    ]
+    assert lines[-2:] == ["- 3 cells.", "- Best of 4 epochs."]
+    starts = [0, *(lines.index(title) for title in titles)]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        assert len({line.count("|") for line in lines[start:end] if line.startswith("|")}) <= 1
 
 
 def test_a_bar_in_a_name_does_not_break_the_table(tmp_path):
-    write_tables(tmp_path, aggregate("s", [cell("a|b", {1: 1.0}), cell("c", {1: 1.0})]))
-    lines = [line for line in (tmp_path / "table.md").read_text().splitlines() if line.startswith("|")]
-    assert len({line.count("|") for line in lines}) == 1
+    lines = read(tmp_path, summary(cell("a|b", {1: {"mae": 1.0}})))["table.md"].splitlines()
+    assert all("a|b" not in line for line in lines) and any("a&#124;b" in line for line in lines)
 
 
-def test_latex_is_escaped():
-    text = latex(build(cell("a_b&c%", dict.fromkeys(SEEDS, 0.5)), cell(r"x\y~^{}<", dict.fromkeys(SEEDS, 0.6))))
-    assert r"a\_b\&c\% & 3 & \textbf{0.500 $\pm$ 0.000}" in text
-    assert r"x\textbackslash{}y\textasciitilde{}\textasciicircum{}\{\}$<$" in text
-    assert text.isascii() and text.count(r"\toprule") == text.count(r"\bottomrule") == 1
-    body = [line for line in text.splitlines() if " & " in line]
-    assert len({line.replace(r"\&", "").count("&") for line in body}) == 1
+def test_latex_has_quality_and_costs_in_tables_of_their_own(tmp_path, made):
+    text = read(tmp_path, made, human={"mae": 0.3})["table.tex"]
+    quality, costs = tabulars(text)
+    assert balanced(text) and text.isascii()
+    for columns, rows in (quality, costs):
+        assert {len(row) for row in rows} == {len(columns)}
+    assert "MAE" in quality[1][0][2] and "Training" in costs[1][0][2]
+    assert len(quality[1]) == 5 and len(costs[1]) == 4  # the human row costs nothing
 
 
-def test_terminal_table_fits_eighty_columns(cells):
-    console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(terminal_table(aggregate("my_sweep", cells), {"mae": 0.1}))
-    text = console.export_text()
-    assert "0.600±0.100" in text and "2/3" in text and "0.100" in text
+def test_numbers_of_papers_are_in_every_table_of_their_corpus(tmp_path, made):
+    texts = read(tmp_path, made, dataset="mosi")
+    assert "| TFN | 0.947 | 0.673 |" in texts["table.md"] and "arXiv 2005.03545" in texts["table.md"]
+    rows = rows_of(texts["table.csv"])
+    assert rows[0]["mae_paper_mean"] == "0.667"
+    tfn = next(row for row in rows if row["label"] == "TFN")
+    assert (tfn["kind"], tfn["mae_mean"]) == ("reported elsewhere", "0.947") and "1707.07250" in tfn["source"]
+    assert "TFN" not in read(tmp_path, made, dataset="vader_av")["table.md"]
+
+
+def test_two_axes_make_a_pivot_in_every_format_and_one_axis_removes_it(tmp_path, made):
+    values = {seed: {"mae": seed / 10} for seed in SEEDS}
+    axes = [{"readout": readout, "modalities": [modality]} for readout in "ab" for modality in ("text", "audio")]
+    texts = read(tmp_path, summary(*(cell(str(place), values, axes=each) for place, each in enumerate(axes))))
+    assert set(texts) == BASE | {"pivot.md", "pivot.csv", "pivot.tex", "pivot.html"}
+    assert "| readout | text | audio |" in texts["pivot.md"] and texts["pivot.md"].splitlines()[2] in texts["table.md"]
+    row = rows_of(texts["pivot.csv"])[1]
+    assert list(row) == ["readout", *(f"{name} {part}" for name in ("text", "audio") for part in ("mean", "std", "n"))]
+    assert row["readout"] == "b" and row["audio n"] == "3"
+    assert [float(row[f"audio {part}"]) for part in ("mean", "std")] == pytest.approx([0.2, 0.1])
+    assert tabulars(texts["pivot.tex"])[0][0] == "lrr" and "omni-msa pivot" in texts["pivot.html"]
+    read(tmp_path, made)
+    assert {path.name for path in tmp_path.iterdir()} == BASE
+
+
+def test_the_frameworks_convention_is_named_and_the_data_keep_the_standard_one(tmp_path, made):
+    texts = read(tmp_path, {**made, "style": "mmsa"})
+    assert "60.00 ± 8.16" in texts["table.md"] and "convention of the MMSA framework" in texts["table.md"]
+    assert "60.00" in texts["table.html"] and "MMSA framework" in texts["table.tex"]
+    row = rows_of(texts["table.csv"])[0]
+    assert row["mae_mean"] == "0.6" and (row["mae_mmsa_mean"], row["mae_mmsa_std"]) == ("60.0", "8.16")
+    assert "0.600" in texts["table.md"]  # in detail, as everything that conclusions are drawn from
+
+
+def test_clips_left_out_stand_below_every_table_and_in_a_file_that_goes_with_them(made, tmp_path):
+    clip = {"clip_id": "c1", "split": "test", "modality": "video", "reason": "cut [/off] | black", "file": "/x/c1.mp4"}
+    note = "1 of 9 clips left out: c1: video, cut [/off] | black."
+    texts = read(tmp_path, {**made, "notes": [note], "dropped_clips": [clip]})
+    assert f"- {note}\n" in texts["table.md"] and "cut [/off]" in texts["table.tex"] and note in texts["table.html"]
+    assert rows_of(texts["dropped_clips.csv"]) == [clip]
+    assert "dropped_clips.csv" not in read(tmp_path, made)
+    assert not (tmp_path / "dropped_clips.csv").exists()
+
+
+def test_a_sweep_of_which_nothing_is_done_has_tables_too(tmp_path):
+    texts = read(tmp_path, summary(cell("a", {}), cell("b", {})))
+    assert "| a | 0/3 | – |" in texts["table.md"] and set(texts) == BASE  # noqa: RUF001
 
 
 def test_nothing_heavy_is_imported():
@@ -199,18 +148,3 @@ def test_nothing_heavy_is_imported():
     code = f"import sys, omni_msa.tables; print(set('{heavy}'.split()) & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
-
-
-def test_clips_left_out_stand_below_every_table_and_in_a_file_that_goes_with_them(cells, tmp_path):
-    clip = {"clip_id": "c1", "split": "test", "modality": "video", "reason": "cut [/off] | black", "file": "/x/c1.mp4"}
-    note = "1 of 9 clips left out: c1: video, cut [/off] | black."
-    made = {**aggregate("s", cells), "notes": [note], "dropped_clips": [clip]}
-    written = {path.name: path.read_text() for path in write_tables(tmp_path, made)}
-    assert f"- {note}\n" in written["table.md"] and "cut [/off]" in written["table.tex"]
-    assert list(csv.DictReader(io.StringIO(written["dropped_clips.csv"]))) == [clip]
-    assert json.loads(written["aggregate.json"])["dropped_clips"] == [clip]
-    console = Console(width=200, file=io.StringIO())
-    console.print(terminal_table(made))
-    assert note in console.file.getvalue()
-    assert "dropped_clips.csv" not in {path.name for path in write_tables(tmp_path, aggregate("s", cells))}
-    assert not (tmp_path / "dropped_clips.csv").exists()

@@ -1,58 +1,16 @@
 """The MLflow view against a real database and a recorded ledger."""
 
-import json
 import math
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
+from tracked import CELLS, CONFIG, WEIGHTS, ledger, open_tracker, record, view, weights, write_rows
 
 from omni_msa import tracking
-from omni_msa.aggregate import CellResults, aggregate
 from omni_msa.tracking import Tracker, TrialView
-
-CONFIG = {
-    "readout": {"name": "r"},
-    "adapter": {"rank": 4, "targets": ["q_proj"]},
-    "runtime": {"device": "cpu"},
-    "seed": 1,
-}
-CELLS = {"disc": {"readout": "disc"}, "gen": {"readout": "gen"}}
-
-
-def write_rows(folder, steps, minute=0):
-    rows = [
-        {
-            "step": s,
-            "epoch": s // 3,
-            "time": f"2026-01-01T{s // 60:02}:{minute:02}:{s % 60:02}+00:00",
-            "train_loss": 1 / s,
-        }
-        for s in steps
-    ]
-    for row in rows:
-        if row["step"] % 3 == 0:
-            row |= {"valid_mae": row["train_loss"] + 1, "valid_corr": None}
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-def view(root, trial_id, cell, seed, state="complete", steps=range(1, 7)):
-    folder = root / "trials" / trial_id
-    folder.mkdir(parents=True, exist_ok=True)
-    status = {"state": state, "attempt": 1, "since": "2026-01-01T00:01:00+00:00", "epoch": 2, "step": 6}
-    if state == "failed":
-        status["failure"] = {"kind": "bug", "message": "it broke"}
-        (folder / "error.txt").write_text("Traceback ...")
-    if state == "complete":
-        result = {"trial_id": trial_id, "valid": {"mae": 0.5, "corr": None}, "cost": {"train_s": 12.5}}
-        (folder / "result.json").write_text(json.dumps(result))
-        (folder / "test.json").write_text(json.dumps({"mae": 0.6, "corr": 0.7}))
-        (folder / "predictions.test.parquet").write_bytes(b"stand-in")
-    (folder / "status.json").write_text(json.dumps(status))
-    (folder / "config.json").write_text(json.dumps(CONFIG))
-    write_rows(folder, steps)
-    return TrialView(trial_id, cell, seed, folder, state, CONFIG)
 
 
 @pytest.fixture(scope="session")
@@ -68,33 +26,6 @@ def place(tmp_path, empty_database, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return tmp_path
-
-
-def open_tracker(place, question="Which?"):
-    return Tracker(f"sqlite:///{place}/mlflow.db", place / "artifacts", "my sweep", question)
-
-
-def ledger(place):
-    return [view(place, "a1", "disc", 1), view(place, "a2", "disc", 2), view(place, "f1", "gen", None, "failed")]
-
-
-def record(place, trials):
-    tracker = open_tracker(place)
-    tracker.start(CELLS)
-    for trial in trials:
-        tracker.finish(trial)
-    done = {1: {"mae": 0.6}, 2: {"mae": 0.8}}
-    cells = [
-        CellResults(CELLS["disc"], "disc", False, (1, 2), done),
-        CellResults(CELLS["gen"], "gen", True, (None,), {}),
-    ]
-    for cell in aggregate("my sweep", cells)["cells"]:
-        tracker.cell_metrics(cell)
-    (place / "reports").mkdir(exist_ok=True)
-    (place / "reports" / "table.md").write_text("| a |\n")
-    tracker.reports(place / "reports")
-    tracker.close()
-    return tracker
 
 
 def content(place):
@@ -128,12 +59,14 @@ def test_a_trial_is_recorded_whole(place):
     }
     status, name, parent, tags, params, curves, artifacts = runs["trial", "a1"]
     assert (status, name, parent, tags["sweep"]) == ("FINISHED", "disc, seed 1", ("cell", "disc"), "my sweep")
-    assert params == {"readout.name": "r", "adapter.rank": "4", "adapter.targets": '["q_proj"]', "seed": "1"}
+    settings = {"readout.name": "r", "adapter.rank": "4", "adapter.targets": '["q_proj"]', "seed": "1"}
+    assert params == {**settings, "readout": "disc"}  # the axis of its cell, by its own name
     assert curves["train_loss"] == [(step, str(1 / step)) for step in range(1, 7)]
     assert curves["valid_corr"] == [(3, "nan"), (6, "nan")]
     finals = ("test_mae", "test_corr", "best_valid_mae", "best_valid_corr", "train_s")
     assert [curves[final] for final in finals] == [[(0, text)] for text in ("0.6", "0.7", "0.5", "nan", "12.5")]
-    assert artifacts == ["predictions.test.parquet"]
+    assert curves["system/cpu_percent"] == [(step, str(float(90 + step % 7))) for step in range(1, 7)]
+    assert artifacts == ["adapter.safetensors", "config.json", "model_card.md", "predictions.test.parquet"]
 
 
 def test_cells_sweep_and_failures(place):
@@ -142,9 +75,16 @@ def test_cells_sweep_and_failures(place):
     _, _, parent, _, params, curves, _ = runs["cell", "disc"]
     assert (parent, params["readout"]) == (("sweep", None), "disc")
     assert [float(curves[f"mae_{part}"][0][1]) for part in ("mean", "std", "n")] == pytest.approx([0.7, 0.02**0.5, 2])
+    assert float(curves["test_mae"][0][1]) == pytest.approx(0.7)  # the trials' own name for it
+    assert "seeds 1, 2;" in runs["cell", "disc"][3]["mlflow.note.content"]
     assert runs["cell", "gen"][3]["missing_seeds"] == "None"
     status, name, _, tags, _, _, artifacts = runs["trial", "f1"]
-    assert (status, name, tags["failure"], artifacts) == ("FAILED", "gen", "bug: it broke", ["error.txt"])
+    assert (status, name, tags["failure"], artifacts) == (
+        "FAILED",
+        "gen",
+        "bug: it broke",
+        ["config.json", "error.txt"],
+    )
     assert (runs["cell", "disc"][0], runs["cell", "gen"][0], runs["sweep", None][0]) == ("FINISHED", "FAILED", "FAILED")
     assert runs["sweep", None][6] == ["reports"]
 
@@ -245,6 +185,65 @@ def test_one_trial_of_two_cells_is_one_run(place):
     record(place, [trial, TrialView("c1", "gen", None, trial.folder, "complete", CONFIG)])
     runs = content(place)
     assert runs["trial", "c1"][2] == ("cell", "disc") and len(runs) == 4
+
+
+def attached(place, kind, key):
+    tracker = open_tracker(place)
+    return tracker._runs[kind, key].folder(tracker._client.tracking_uri)
+
+
+def test_the_weights_are_linked_in_each_trial_and_not_copied(place):
+    record(place, ledger(place))
+    linked = [attached(place, "trial", name) / "adapter.safetensors" for name in ("a1", "a2")]
+    assert all(each.samefile(weights(place)) and not each.is_symlink() for each in linked)
+    assert weights(place).stat().st_nlink == 3
+    card = (linked[0].parent / "model_card.md").read_text()
+    assert card.startswith("# disc, seed 1\n") and "is linked to" in card
+
+
+def test_on_another_disk_they_are_linked_by_name(place, monkeypatch):
+    monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError("another disk")))
+    record(place, ledger(place))
+    link = attached(place, "trial", "a1") / "adapter.safetensors"
+    assert link.is_symlink() and link.read_bytes() == WEIGHTS
+
+
+def test_without_the_file_only_the_link_is_missing(place):
+    trials = ledger(place)
+    weights(place).unlink()
+    record(place, trials)
+    assert content(place)["trial", "a1"][6] == ["config.json", "model_card.md", "predictions.test.parquet"]
+    assert "is not there" in (attached(place, "trial", "a1") / "model_card.md").read_text()
+
+
+def test_a_server_gets_the_card_with_the_path(place, monkeypatch):
+    """What a server keeps its files in is its own matter: a run's files then have an address, not a folder."""
+    record(place, [])
+    tracker = open_tracker(place)
+    tracker.start({"disc": {"readout": "disc"}})
+    monkeypatch.setattr(type(tracker._client), "tracking_uri", "http://localhost:5000")
+    tracker.finish(view(place, "a1", "disc", 1))
+    monkeypatch.undo()
+    assert content(place)["trial", "a1"][6] == ["config.json", "model_card.md", "predictions.test.parquet"]
+    card = (attached(place, "trial", "a1") / "model_card.md").read_text()
+    assert "Not attached; they are in the file of the fit" in card and str(weights(place)) in card
+
+
+def test_a_report_is_attached_once_and_nothing_of_a_former_one_stays(place, monkeypatch):
+    record(place, [])
+    folder, shown = place / "reports", attached(place, "sweep", "") / "reports"
+    (folder / "figures").mkdir()
+    (folder / "figures" / "old.svg").write_text("<svg/>")
+    open_tracker(place).reports(folder)
+    assert (shown / "figures" / "old.svg").exists()
+    shutil.rmtree(folder / "figures")
+    (folder / "report.html").write_text("<p>")
+    open_tracker(place).reports(folder)
+    assert sorted(path.name for path in shown.rglob("*")) == ["report.html", "table.md"]
+    before = (shown / "report.html").stat().st_mtime_ns
+    monkeypatch.setattr(type(open_tracker(place)._client), "log_artifacts", lambda *_: pytest.fail("sent again"))
+    open_tracker(place).reports(folder)
+    assert (shown / "report.html").stat().st_mtime_ns == before
 
 
 def test_the_question_is_shown_and_kept_up_to_date(place):

@@ -68,7 +68,7 @@ def make_clips(cache: Path, with_media: bool, dataset: dict | None = None, sente
     folder = cache / "datasets" / f"vader_av-{plugin.fingerprint(None, options)[:16]}"
     folder.mkdir(parents=True)
     rows = [
-        generate.Row(f"clip_{n}", f"source_{n}", 0, split, label, text, label / 2, label / 2, "0")
+        generate.Row(f"clip_{n}", f"source_{n}", 0, split, label, text, label / 2, label / 2, "0 1")
         for n, (split, label, text) in enumerate(sentences)
     ]
     sizes = {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}

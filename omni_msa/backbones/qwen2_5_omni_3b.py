@@ -5,6 +5,8 @@ from typing import Literal
 from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.sizes import TextDimensions
 
+licence = "Qwen Research License: not for commercial use"
+
 
 class Options(QwenOmniOptions):
     """Four-bit weights and bfloat16 products, unless said otherwise."""

@@ -5,6 +5,8 @@ from typing import Literal
 from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.sizes import TextDimensions
 
+licence = "Apache-2.0"
+
 
 class Options(QwenOmniOptions):
     """Four-bit weights and bfloat16 products, unless said otherwise."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from omni_msa.thinker import Backbone
 
+licence = "none: they are random"
+
 
 class Options(BackboneOptions):
     """The tiny backbone has no pretrained weights; `weights_seed` draws them."""

@@ -103,6 +103,16 @@ def load(root: Path | None, options: Options, progress: Progress | None = None) 
     return [generate.as_clip(folder, row) for row in rows]
 
 
+def is_here(root: Path | None, options: Options) -> bool:
+    """Return whether the clips have been generated: then `load` neither fetches nor renders anything.
+
+    Args:
+        root: as for `load`.
+        options: of this dataset.
+    """
+    return generate.is_complete(_folder(root, options))
+
+
 def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
     """Return the metrics of a typical human rater on the test split: each rating against the mean of all others.
 

@@ -1,0 +1,156 @@
+"""How often the intervals cover the truth, and how often the tests reject where nothing is to be found.
+
+    python benchmarks/coverage.py [--share 0.1]
+
+Simulation with known truth (benchmarks/coverage_worlds.py); `--share` of the repetitions. Prints Markdown: coverage in
+%, which should be 93 to 97, and rejections in % at the level of 5 %. In brackets stands what a report does not print:
+the functions return None there (`MIN_SEEDS`, `MIN_CLIPS` of omni_msa/statistics/intervals.py).
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any
+
+import coverage_rows as rows
+from coverage_worlds import FIXED, METRICS, WORLDS
+
+from omni_msa.metrics import METRICS as DESCRIBED
+from omni_msa.statistics import intervals
+from omni_msa.statistics.power import num_seeds_needed, t_power
+
+NUM_SEEDS = (2, 3, 4, 5, 10, 20)
+NUM_CLIPS = (30, 60, 120, 686)
+EFFECTS = (2.0, 1.5, 1.2, 1.0, 0.8, 0.5)
+Later = Callable[..., Future[Any]]
+
+
+def table(title: str, heads: Sequence[object], lines: Sequence[Sequence[object]]) -> None:
+    """Print a Markdown table."""
+    print(f"\n### {title}\n\n| {' | '.join(map(str, heads))} |\n|{'---|' * len(heads)}")
+    for line in lines:
+        print(f"| {' | '.join(map(str, line))} |", flush=True)
+
+
+def percent(shares: Sequence[float], printed: bool = True) -> str:
+    """Return "94.1" or, of several, "94.1-95.9"; in brackets if reports do not print the interval there."""
+    text = "-".join(f"{100 * share:.1f}" for share in sorted({min(shares), max(shares)}))
+    return text if printed else f"({text})"
+
+
+def two_level_tables(later: Later, share: float) -> Callable[[], None]:
+    """Start what two tables of the two-level interval need; return what prints them."""
+    runs = {
+        (clips, world.name): later(rows.two_level, world, clips, int(3000 * share), NUM_SEEDS)
+        for clips in NUM_CLIPS
+        for world in WORLDS
+    }
+    grids = [later(rows.shares_of_variance, n, int(3000 * share)) for n in NUM_SEEDS]
+    least = intervals.MIN_SEEDS["two_level"], intervals.MIN_CLIPS
+
+    def cell(what: str, clips: int, n: int) -> str:
+        shares = [run.result()[what, n, name] for (of, _), run in runs.items() if of == clips for name in METRICS]
+        return percent(shares, n >= least[0] and clips >= least[1])
+
+    def show() -> None:
+        heads = ["interval of", "clips", *(f"n = {n}" for n in NUM_SEEDS)]
+        keys = [(what, clips) for what in ("cell", "difference") for clips in NUM_CLIPS]
+        table(
+            "Two-level interval over n seeds and clips: least and most of five metrics in three worlds",
+            heads,
+            [(what, clips, *(cell(what, clips, n) for n in NUM_SEEDS)) for what, clips in keys],
+        )
+        print(f"\nMetrics: {', '.join(METRICS)}. Worlds: {'; '.join(world.name for world in WORLDS)}.")
+        ranges = [percent(grid.result(), n >= least[0]) for n, grid in zip(NUM_SEEDS, grids, strict=True)]
+        title = "The same, of a mean: least and most of 36 splits of the variance into seeds, clips and both together"
+        table(title, heads[2:], [ranges])
+
+    return show
+
+
+def seed_tables(later: Later, share: float) -> Callable[[], None]:
+    """Start what the table of intervals over seeds needs; return what prints it."""
+    sizes, kinds, least = (*NUM_SEEDS, 30), list(rows.SEED_VALUES), dict(intervals.MIN_SEEDS)
+    runs = {(kind, n): later(rows.over_seeds, kind, n, int(10_000 * share)) for kind in kinds for n in sizes}
+    both = {
+        n: [later(rows.bootstrap_of_both, world, 120, int(1000 * share), n) for world in WORLDS]
+        for n in (*NUM_SEEDS, 30)
+    }
+
+    def show() -> None:
+        lines = []
+        for place, (key, title) in enumerate((("t", "Student t over seeds"), ("bca", "BCa bootstrap over seeds"))):
+            for kind in kinds:
+                shown = [percent([runs[kind, n].result()[place]], n >= least[key]) for n in sizes]
+                lines.append((title, f"{kind} seeds", *shown))
+        shown = []
+        for n in sizes:
+            shares = [share for run in both[n] for share in run.result().values()]
+            shown.append(percent(shares, n >= least["pigeonhole"]))
+        lines.append(("bootstrap of seeds and clips", "five metrics, three worlds, 120 clips", *shown))
+        table("Other intervals over n seeds", ["interval", "simulated", *(f"n = {n}" for n in sizes)], lines)
+
+    return show
+
+
+def clip_tables(later: Later, share: float) -> Callable[[], None]:
+    """Start what the tables of intervals and tests over clips need; return what prints them."""
+    keys = [(world, clips) for world in FIXED for clips in NUM_CLIPS]
+    covered = [later(rows.over_clips, *key, int(2000 * share)) for key in keys]
+    rejected = [later(rows.clip_tests, *key, int(4000 * share)) for key in keys]
+    least = intervals.MIN_CLIPS
+
+    def show() -> None:
+        heads = ["test", "metric", *(f"{world.name}, {clips} clips" for world, clips in keys)]
+        lines = []
+        for method, what, name in covered[0].result():
+            shown = [
+                percent([run.result()[method, what, name]], c >= least)
+                for (_, c), run in zip(keys, covered, strict=True)
+            ]
+            lines.append((method, what, DESCRIBED[name].title, *shown))
+        table("Intervals over clips, of one trial and of the difference of two", ["interval", "of", *heads[1:]], lines)
+        lines = []
+        for name in rejected[0].result():
+            test = ("sign-flip over clips", DESCRIBED[name].title) if name in METRICS else (name, "")
+            lines.append((*test, *(percent([run.result()[name]]) for run in rejected)))
+        table("Tests over clips: rejections at 5 % where two cells are equally good", heads, lines)
+
+    return show
+
+
+def test_tables(later: Later, share: float) -> Callable[[], None]:
+    """Start what the tables of the sign-flip test over seeds need; return what prints them."""
+    sizes = (5, 6, 8, 10, 16, 20)
+    runs = {(kind, n): later(rows.seed_tests, kind, n, int(2000 * share)) for kind in rows.SEED_VALUES for n in sizes}
+    planned = {effect: num_seeds_needed(effect, 1.0) or 0 for effect in EFFECTS}
+    found = {effect: later(rows.power_of_seeds, effect, n, int(10_000 * share)) for effect, n in planned.items()}
+
+    def show() -> None:
+        lines = []
+        for kind in rows.SEED_VALUES:
+            for place, what in enumerate(("one comparison", "any of 10 after Holm")):
+                lines.append((what, f"{kind} differences", *(percent([runs[kind, n].result()[place]]) for n in sizes)))
+        heads = ["sign-flip over seeds", "simulated", *(f"n = {n}" for n in sizes)]
+        table("Sign-flip test over n seeds: rejections at 5 % where the mean difference is 0", heads, lines)
+        lines = [(d, n, percent([found[d].result()]), percent([t_power(d, n)])) for d, n in planned.items()]
+        heads = ["difference / std", "seeds planned for 80 %", "found by the sign-flip test", "t test would find"]
+        table("Power at the number of seeds that reports name", heads, lines)
+
+    return show
+
+
+def main() -> None:
+    """Run everything on two processes and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--share", type=float, default=1.0, help="of the repetitions")
+    share = parser.parse_args().share
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=rows.unlock) as pool:
+        parts = (seed_tables, two_level_tables, clip_tables, test_tables)
+        for show in [part(pool.submit, share) for part in parts]:
+            show()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Coverage of every interval and rejection rate of every test in simulations with known truth, one a function."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from coverage_worlds import METRICS, World
+
+from omni_msa.statistics import intervals
+from omni_msa.statistics.correlated import mcnemar_p, steiger_p, williams_p
+from omni_msa.statistics.multiplicity import combined_p, holm
+from omni_msa.statistics.paired import clip_differences, paired_clip_p, sign_flip_p
+from omni_msa.statistics.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
+
+SEED_VALUES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
+    "normal": lambda generator, n: generator.normal(size=n),
+    "skewed": lambda generator, n: generator.gamma(4, 0.5, n) - 2,  # skewness 1
+}
+Hits = dict[tuple, float]
+
+
+def unlock() -> None:
+    """Let the intervals be made at every number of seeds and clips: what they would cover is what is asked here."""
+    intervals.MIN_SEEDS.update(dict.fromkeys(intervals.MIN_SEEDS, 2))
+    intervals.MIN_CLIPS = 2
+
+
+def covers(interval: intervals.Interval | None, truth: float) -> bool:
+    """Return whether an interval is there and holds the truth."""
+    return interval is not None and interval[0] <= truth <= interval[1]
+
+
+def two_level(world: World, num_clips: int, num_repetitions: int, num_seeds: Sequence[int]) -> Hits:
+    """Return the coverage of the two-level interval: (what, number of seeds, metric) to a share.
+
+    Args:
+        world: what is drawn from; num_clips: on so many clips.
+        num_repetitions: how often; num_seeds: with so many seeds.
+    """
+    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), {}
+    for _ in range(num_repetitions):
+        most = max(num_seeds)
+        labels, scores = world.draw(num_clips, most, generator)
+        flat = scores.reshape(2 * most, num_clips)
+        values, without = weighted_metrics(labels, flat, np.ones((1, num_clips))), jackknife_metrics(labels, flat)
+        for name in METRICS:
+            (a, b), effects = values[name][0].reshape(2, most), influences(without[name])
+            for n in num_seeds:
+                first, second = effects[:, :n], effects[:, most : most + n]
+                cell = intervals.two_level_interval(a[:n], first, correlation=name == "corr")
+                difference = intervals.two_level_interval(a[:n] - b[:n], first - second)
+                for what, interval, true in (("cell", cell, truth[name]), ("difference", difference, 0.0)):
+                    hits[what, n, name] = hits.get((what, n, name), 0) + covers(interval, true) / num_repetitions
+    return hits
+
+
+def shares_of_variance(num_seeds: int, num_repetitions: int, num_clips: int = 60) -> tuple[float, float]:
+    """Return the least and most coverage of the two-level interval, whatever seeds, clips and both together vary.
+
+    Args:
+        num_seeds: so many.
+        num_repetitions: for each of 36 splits of the variance into the three.
+        num_clips: so many.
+    """
+    generator, coverage = np.random.default_rng(num_seeds), []
+    for a in range(8):
+        for b in range(8 - a):
+            seeds, clips, both = np.array([a, b, 7 - a - b]) / 7
+            found = 0
+            for _ in range(num_repetitions):
+                of_seeds = generator.normal(size=num_seeds) * np.sqrt(seeds * num_seeds)
+                of_both = generator.normal(size=(num_clips, num_seeds)) * np.sqrt(both * num_seeds * num_clips)
+                losses = generator.normal(size=(num_clips, 1)) * np.sqrt(clips * num_clips) + of_seeds + of_both
+                values = losses.mean(0)
+                found += covers(intervals.two_level_interval(values, losses - values), 0)
+            coverage.append(found / num_repetitions)
+    return min(coverage), max(coverage)
+
+
+def over_clips(world: World, num_clips: int, num_repetitions: int, num_resamples: int = 1000) -> Hits:
+    """Return the coverage of the two intervals over clips, of one trial and of the difference of two."""
+    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), {}
+    for repetition in range(num_repetitions):
+        if repetition % 10 == 0:  # the drawing takes longest
+            weights = np.vstack([np.ones(num_clips), clip_weights(num_clips, num_resamples, generator)])
+        labels, scores = world.draw(num_clips, 1, generator)
+        drawn, without = weighted_metrics(labels, scores[:, 0], weights), jackknife_metrics(labels, scores[:, 0])
+        for name in METRICS:
+            values, jackknife = drawn[name], without[name]
+            pairs = (
+                ("cell", values[:, 0], jackknife[:, 0], truth[name]),
+                ("difference", *(np.diff(a)[:, 0] for a in (values, jackknife)), 0.0),
+            )
+            for what, each, left, true in pairs:
+                bca = intervals.bca_interval(each[1:], each[0], left)
+                plain = intervals.clip_interval(each[0], influences(left), what == "cell" and name == "corr")
+                for method, interval in (("BCa bootstrap", bca), ("jackknife", plain)):
+                    key = method, what, name
+                    hits[key] = hits.get(key, 0) + covers(interval, true) / num_repetitions
+    return hits
+
+
+def bootstrap_of_both(world: World, num_clips: int, num_repetitions: int, num_seeds: int) -> dict[str, float]:
+    """Return the coverage of the bootstrap of seeds and clips, for a cell, by metric."""
+    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), dict.fromkeys(METRICS, 0.0)
+    for _ in range(num_repetitions):
+        labels, scores = world.draw(num_clips, num_seeds, generator)
+        drawn = weighted_metrics(labels, scores[0], clip_weights(num_clips, 1000, generator))
+        for name in METRICS:
+            found = covers(intervals.pigeonhole_interval(drawn[name], generator), truth[name])
+            hits[name] += found / num_repetitions
+    return hits
+
+
+def over_seeds(kind: str, num_seeds: int, num_repetitions: int) -> tuple[float, float]:
+    """Return the coverage of Student's interval and of the BCa interval of a mean over seeds."""
+    generator, t, bca = np.random.default_rng(num_seeds), 0, 0
+    for _ in range(num_repetitions):
+        values = SEED_VALUES[kind](generator, num_seeds)
+        t += covers(intervals.t_interval(values), 0)
+        bca += covers(intervals.bca_seeds_interval(values, generator, 1000), 0)
+    return t / num_repetitions, bca / num_repetitions
+
+
+def seed_tests(kind: str, num_seeds: int, num_repetitions: int) -> tuple[float, float]:
+    """Return the rejection rate of the sign-flip test, and that of any of 10 comparisons after Holm."""
+    generator, one, any_of_ten = np.random.default_rng(num_seeds), 0, 0
+    for _ in range(num_repetitions):
+        p_values = [sign_flip_p(SEED_VALUES[kind](generator, num_seeds), generator, 999) for _ in range(10)]
+        one += p_values[0] <= 0.05
+        any_of_ten += min(p for p in holm(p_values) if p is not None) <= 0.05
+    return one / num_repetitions, any_of_ten / num_repetitions
+
+
+def clip_tests(world: World, num_clips: int, num_repetitions: int) -> Hits:
+    """Return the rejection rates of all tests over clips for two cells that are equally good, by test and metric."""
+    generator, rejected = np.random.default_rng(num_clips), {}
+    for _ in range(num_repetitions):
+        labels, scores = world.draw(num_clips, 3, generator)
+        for name, p in clip_p_values(labels, scores, generator).items():
+            rejected[name] = rejected.get(name, 0) + (p is not None and p <= 0.05) / num_repetitions
+    return rejected
+
+
+def clip_p_values(labels: np.ndarray, scores: np.ndarray, generator: np.random.Generator) -> dict[str, float | None]:
+    """Return the p-values of all tests over clips for two cells of three seeds each, scores (2, 3, N)."""
+    flat = scores.reshape(6, -1)
+    values, without = weighted_metrics(labels, flat, np.ones((1, len(labels)))), jackknife_metrics(labels, flat)
+    clips = []
+    for name in METRICS:
+        effects = influences(without[name])
+        clips.append(clip_differences(values[name][0, :3] - values[name][0, 3:], effects[:, :3] - effects[:, 3:]))
+    found = dict(zip(METRICS, paired_clip_p(np.stack(clips, 1), generator, 999), strict=True))
+    right = np.round(np.clip(flat, -3, 3)) == np.round(np.clip(labels, -3, 3))
+    mcnemar = [mcnemar_p(right[seed], right[3 + seed]) for seed in range(3)]
+    r = np.corrcoef(np.vstack([labels, flat]))
+    correlations = [(r[0, 1 + seed], r[0, 4 + seed], r[1 + seed, 4 + seed], len(labels)) for seed in range(3)]
+    williams = [williams_p(*each) for each in correlations]
+    found |= {"McNemar": mcnemar[0], "McNemar, 3 seeds": combined_p(mcnemar), "Williams": williams[0]}
+    return found | {"Williams, 3 seeds": combined_p(williams), "Steiger": steiger_p(*correlations[0])}
+
+
+def power_of_seeds(effect: float, num_seeds: int, num_repetitions: int) -> float:
+    """Return how often the sign-flip test finds a difference of so many standard deviations."""
+    generator = np.random.default_rng(num_seeds)
+    values = effect + generator.normal(size=(num_repetitions, num_seeds))
+    return float(np.mean([sign_flip_p(each, generator, 999) <= 0.05 for each in values]))

@@ -1,0 +1,81 @@
+"""Where the trials of a comparison come from: other code, another machine, an attempt that went on differently."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omni_msa.hardware import ran_on_gpu
+from omni_msa.records import TrialRecord
+
+Pair = tuple[TrialRecord, TrialRecord]
+_PLACES = ("commit", "platform", "python", "cpu", "gpu", "denoiser")
+_HASH_LENGTH = 12
+_OUT_OF_MEMORY = "out of memory"  # the kind of failure after which batches are halved
+
+
+def origin_differences(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """Return what differs of code and machine between the trials of any pair: name to the values of both sides.
+
+    Args:
+        pairs: complete trials of two cells, one pair for each seed. What neither recorded is not compared.
+    """
+    both = [(_origin(a), _origin(b)) for a, b in pairs]
+    names = dict.fromkeys(name for pair in both for side in pair for name in side)
+    differing = [name for name in names if any(a.get(name) != b.get(name) for a, b in both)]
+    return {
+        name: [_joined(side.get(name) for side in sides) for sides in zip(*both, strict=True)] for name in differing
+    }
+
+
+def _joined(values: Any) -> str:
+    return ", ".join(dict.fromkeys("not recorded" if value is None else value for value in values))
+
+
+def _origin(record: TrialRecord) -> dict[str, str]:
+    found = record.provenance
+    origin = {name: str(found[name] or "none")[:80] for name in _PLACES if name in found}
+    if "commit" in origin:
+        origin["commit"] = origin["commit"][:_HASH_LENGTH]
+    if found.get("dirty") is not None:
+        origin["uncommitted changes"] = "yes" if found["dirty"] else "no"
+    if isinstance(packages := found.get("packages"), Mapping):
+        origin |= {str(name): str(version) for name, version in packages.items()}
+    runtime = record.config.get("runtime")
+    if isinstance(runtime, Mapping) and "micro_batch" in runtime:  # with another one the dropout masks are others
+        origin["micro-batch"] = str(runtime["micro_batch"])
+    if found:
+        origin["ran on"] = "gpu" if ran_on_gpu(record.result, record.config, found) else "cpu"
+    return origin
+
+
+def origin_flags(pairs: Sequence[Pair], differences: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return what a reader must know of where the trials of a comparison come from, as sentences.
+
+    Args:
+        pairs: complete trials of two cells.
+        differences: what `origin_differences` returned for them.
+    """
+    flags = []
+    if differences:
+        named = "; ".join(f"{name} {a} against {b}" for name, (a, b) in differences.items())
+        flags.append(f"different code or machine: {named}")
+    records = list({record.trial_id: record for pair in pairs for record in pair}.values())
+    changed = [record.trial.label for record in records if record.provenance.get("dirty")]
+    if changed:
+        flags.append(f"recorded with uncommitted changes to the code: {_named(changed)}")
+    smaller = [record.trial.label for record in records if _had_smaller_batches(record)]
+    if smaller:
+        flags.append(
+            f"went on with smaller batches when memory ran out, so with other dropout masks: {_named(smaller)}"
+        )
+    return flags
+
+
+def _named(labels: Sequence[str], num_max: int = 6) -> str:
+    more = f" and {len(labels) - num_max} more" if len(labels) > num_max else ""
+    return "; ".join(labels[:num_max]) + more
+
+
+def _had_smaller_batches(record: TrialRecord) -> bool:
+    history = record.result.get("history")
+    entries = [entry for entry in history if isinstance(entry, Mapping)] if isinstance(history, list) else []
+    return any(entry.get("kind") == _OUT_OF_MEMORY and entry.get("retried") for entry in entries)

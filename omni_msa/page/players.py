@@ -1,0 +1,94 @@
+"""Sound and picture of clips, inside the page as far as there is room."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from omni_msa import plugins
+from omni_msa.clip import Clip
+from omni_msa.errors import InputError
+from omni_msa.options import DatasetOptions
+from omni_msa.preflight import root_of
+
+CLIP_BYTES_MAX, ALL_BYTES_MAX = 2_000_000, 20_000_000
+TYPES = {
+    "video": {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"},
+    "audio": {
+        **{".wav": "audio/wav", ".mp3": "audio/mpeg", ".m4a": "audio/mp4", ".mp4": "audio/mp4"},
+        **{".ogg": "audio/ogg", ".opus": "audio/ogg", ".flac": "audio/flac", ".webm": "audio/webm"},
+    },
+}
+"""What browsers play, by the file's ending."""
+
+
+@dataclass(frozen=True)
+class Player:
+    """One file of a clip: `address` is a data URI, or "" with a note that says where the file is and why."""
+
+    kind: str
+    address: str = ""
+    note: str = ""
+
+
+class Players:
+    """Embeds the files of clips until the room is used up.
+
+    Args:
+        is_on: False embeds none.
+        all_bytes_max: room for all files, as they stand in the page.
+    """
+
+    def __init__(self, is_on: bool, all_bytes_max: int = ALL_BYTES_MAX) -> None:
+        self._is_on = is_on
+        self._left = all_bytes_max
+
+    def of(self, clip: Clip, root: Path | None) -> list[Player]:
+        """Return the players of a clip's picture and sound: one if both are in one file.
+
+        Args:
+            clip: with the files.
+            root: folder of the dataset; notes name files relative to it.
+        """
+        files = {path: kind for kind, path in (("audio", clip.audio), ("video", clip.video)) if path is not None}
+        return [self._player(path, kind, _relative(path, root)) for path, kind in files.items()]
+
+    def _player(self, path: Path, kind: str, name: str) -> Player:
+        if why := self._why_not(path, kind):
+            return Player(kind, note=f"{name} ({why})")
+        text = base64.b64encode(path.read_bytes()).decode()
+        self._left -= len(text)
+        return Player(kind, f"data:{TYPES[kind][path.suffix.lower()]};base64,{text}")
+
+    def _why_not(self, path: Path, kind: str) -> str:
+        """Return why a file is not embedded, "" if it can be."""
+        if not self._is_on:
+            return "embed_media is false"
+        if path.suffix.lower() not in TYPES[kind]:
+            return "a format that browsers do not play"
+        if not path.is_file():
+            return "not there"
+        num_bytes = path.stat().st_size
+        if num_bytes > CLIP_BYTES_MAX:
+            return f"{num_bytes / 1e6:.1f} MB; up to {CLIP_BYTES_MAX / 1e6:.0f} MB are embedded"
+        return "" if -(-num_bytes // 3) * 4 <= self._left else "the room for media in this page is used up"
+
+
+def clips_of(dataset: DatasetOptions) -> Mapping[str, Clip]:
+    """Return the clips of a dataset by id; empty if they are not on this machine: a report fetches and renders nothing.
+
+    Args:
+        dataset: its options.
+    """
+    plugin, root = plugins.load("datasets", dataset.name), root_of(dataset)
+    if hasattr(plugin, "is_here") and not plugin.is_here(root, dataset):
+        return {}
+    try:
+        return {clip.id: clip for clip in plugin.load(root, dataset)}
+    except InputError:
+        return {}
+
+
+def _relative(path: Path, root: Path | None) -> str:
+    base = root if root is not None and path.is_relative_to(root) else path.parent
+    return str(path.relative_to(base))

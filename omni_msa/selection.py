@@ -1,0 +1,59 @@
+"""What a reader must know of how much was tried and what was chosen, before believing a table."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from omni_msa.metrics import METRICS
+from omni_msa.plan import Plan
+from omni_msa.wording import are, count
+
+
+def selection_of(plan: Plan, num_comparisons: int, metric: str) -> dict[str, Any]:
+    """Return what was tried: counts, what chose the checkpoint, and sentences that say so.
+
+    Args:
+        plan: with the states as they are now.
+        num_comparisons: pairs of cells compared on the primary metric.
+        metric: the primary one.
+    """
+    counts, sweep = plan.counts(), plan.sweep
+    epochs = sorted({cell.config.training.epochs for cell in sweep.cells})
+    chosen_by = list(dict.fromkeys(cell.config.training.select_metric for cell in sweep.cells))
+    found = {
+        "num_cells": len(sweep.cells),
+        "num_seeds": len(sweep.file.seeds),
+        "num_trials": counts["trials"],
+        "num_complete": counts["complete"],
+        "num_failed": counts["failed"],
+        "num_proposals": 0,
+        "num_comparisons": num_comparisons,
+        "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
+    }
+    return {
+        **found,
+        "text": _sentences(found, [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title),
+    }
+
+
+def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence[int], metric: str) -> list[str]:
+    one_seed = found["num_seeds"] == 1
+    text = [
+        f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
+        f"{count(found['num_trials'], 'trial')}, of which {found['num_complete']} {are(found['num_complete'])} complete and "
+        f"{found['num_failed'] or 'none'} failed; every cell of the sweep is in the table.",
+        "Cells were listed in the sweep file, none was proposed by a search.",
+        f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
+        "test was opened once a trial, after that.",
+    ]
+    if not one_seed:
+        text.append("Best of seeds is the luckiest one: it is shown beside the mean, and says nothing of a new seed.")
+    if found["num_comparisons"]:
+        tests = count(found["num_comparisons"], "comparison")
+        text.append(
+            f"{tests} on {metric}, named in the sweep file, share one correction (Holm); the rest is exploratory."
+        )
+    return text
+
+
+def _either(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers))

@@ -1,0 +1,1 @@
+"""Statistics as pure functions on arrays: the only place of formulas between trials and the report."""

@@ -1,0 +1,256 @@
+"""Two sweeps side by side: which cells both have, how far they differ, and which settings differ. Nothing is run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.errors import InputError, Problem
+from omni_msa.metrics import METRICS, headline
+from omni_msa.plan import Plan
+from omni_msa.proof import NOT_USED, prove
+from omni_msa.records import TrialRecord, read_records
+from omni_msa.statistics.intervals import moments
+from omni_msa.statistics.paired import NUM_EXACT_MAX, sign_flip_floor, sign_flip_p
+from omni_msa.sweep import Cell
+
+Seed = int | None
+Pair = tuple[TrialRecord, TrialRecord]
+_NUM_TESTABLE = 6  # fewer pairs cannot reach p = 0.05
+
+
+@dataclass(frozen=True)
+class MetricDifference:
+    """One metric of a cell in two sweeps.
+
+    Args:
+        metric: its name.
+        mean, other_mean: over all seeds of each sweep in which it is defined, None without one.
+        seeds: of the pairs; `values`: the first sweep's value minus the other's.
+        difference, std: mean and standard deviation (ddof 1) of `values`, None without (two) pairs.
+        interval: 95 % Student-t interval of the mean, None with fewer than two pairs.
+        p, p_floor: exact two-sided sign-flip p-value, and the smallest that so many pairs can give; None without pairs.
+    """
+
+    metric: str
+    mean: float | None
+    other_mean: float | None
+    seeds: list[Seed]
+    values: list[float]
+    difference: float | None
+    std: float | None
+    interval: tuple[float, float] | None
+    p: float | None
+    p_floor: float | None
+
+
+@dataclass(frozen=True)
+class SharedCell:
+    """A cell that both sweeps have.
+
+    Args:
+        label, other_label: its names in the two sweeps.
+        same_trials: the trials are the same ones, so nothing can differ.
+        settings: what differs, by dotted path, the first sweep's value and the other's.
+        controlled: at most one setting differs, and nothing that the trials recorded of their inputs speaks against it.
+        flags: what a reader must know, sentences.
+        metrics: the headline metrics that either sweep has, the first one's deciding metric first.
+    """
+
+    label: str
+    other_label: str
+    same_trials: bool
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    controlled: bool = True
+    flags: list[str] = field(default_factory=list)
+    metrics: list[MetricDifference] = field(default_factory=list)
+
+    @property
+    def note(self) -> str:
+        """What decides whether the cell's row can be read, "" if nothing stands against it."""
+        if self.same_trials:
+            return "the same trials"
+        num = len(self.metrics[0].values) if self.metrics else 0
+        return f"not testable at 0.05 with n = {num} < {_NUM_TESTABLE} pairs" if num < _NUM_TESTABLE else ""
+
+
+@dataclass(frozen=True)
+class SweepDiff:
+    """Two sweeps side by side.
+
+    Args:
+        name, other: the sweeps' names.
+        counts, other_counts: trials by state, as `Plan.counts`.
+        cells: that both have, in the order of the first.
+        only, only_other: labels of cells that one alone has.
+    """
+
+    name: str
+    other: str
+    counts: dict[str, int]
+    other_counts: dict[str, int]
+    cells: list[SharedCell]
+    only: list[str]
+    only_other: list[str]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values, for `--json`."""
+        return asdict(self)
+
+
+def diff(plan: Plan, other: Plan) -> SweepDiff:
+    """Compare two sweeps cell by cell.
+
+    Args:
+        plan, other: with the states as they are now; the ledger may be the same one.
+
+    Raises:
+        InputError: they have no cell in common.
+    """
+    matched = dict(_match(plan.sweep.cells, other.sweep.cells))
+    if not matched:
+        got = f"{_axes_text(plan)}; {_axes_text(other)}"
+        step = "compare sweeps with an axis in common"
+        raise InputError(Problem("the two sweeps have no cell in common", "--diff", got, next_step=step))
+    records, other_records = read_records(plan), read_records(other)
+    first = plan.sweep.file.compare.metric if plan.sweep.file.compare else plan.sweep.file.select.metric
+    cells = plan.sweep.cells
+    others = other.sweep.cells
+    shared = [
+        _shared(cells[a], others[b], _of(records, cells[a]), _of(other_records, others[b]), first)
+        for a, b in matched.items()
+    ]
+    return SweepDiff(
+        plan.sweep.name,
+        other.sweep.name,
+        plan.counts(),
+        other.counts(),
+        shared,
+        [cell.label for place, cell in enumerate(cells) if place not in matched],
+        [cell.label for place, cell in enumerate(others) if place not in matched.values()],
+    )
+
+
+def _axes_text(plan: Plan) -> str:
+    return f"{plan.sweep.name} has {', '.join(plan.sweep.file.axes)}"
+
+
+def _match(cells: Sequence[Cell], others: Sequence[Cell]) -> Iterator[tuple[int, int]]:
+    """Pair cells with equal values on the axes of both; an axis of one alone is looked up in the other's settings."""
+    free = list(range(len(others)))
+    for place, cell in enumerate(cells):
+        found = next((other for other in free if _is_same(cell, others[other])), None)
+        if found is not None:
+            free.remove(found)
+            yield place, found
+
+
+def _is_same(cell: Cell, other: Cell) -> bool:
+    for axis in cell.axes.keys() & other.axes.keys():
+        if cell.axes[axis] != other.axes[axis] and _setting(cell.config, axis) != _setting(other.config, axis):
+            return False
+    here = all(_agrees(_setting(other.config, axis), cell.axes[axis]) for axis in cell.axes.keys() - other.axes.keys())
+    return here and all(
+        _agrees(_setting(cell.config, axis), other.axes[axis]) for axis in other.axes.keys() - cell.axes.keys()
+    )
+
+
+def _setting(config: TrialConfig, axis: str) -> Any:
+    value: Any = config.model_dump(mode="json")
+    for part in axis.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _agrees(value: Any, written: Any) -> bool:
+    """Return whether a setting is what an axis value says, which may name a plug-in, or some of its options."""
+    if isinstance(value, dict) and isinstance(written, str):
+        return bool(value.get("name") == written)
+    if isinstance(value, dict) and isinstance(written, dict):
+        return all(_agrees(value.get(key), item) for key, item in written.items())
+    return bool(value == (list(written) if isinstance(written, tuple) else written))
+
+
+def _of(records: Sequence[TrialRecord], cell: Cell) -> dict[Seed, TrialRecord]:
+    """Return the complete trials of a cell by seed."""
+    return {one.seed: one for one in records if one.is_complete and cell.label in one.trial.cells}
+
+
+def _shared(
+    cell: Cell, other: Cell, records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord], first: str
+) -> SharedCell:
+    pairs = _pairs(records, others)
+    settings = _differing(cell, other)
+    control = prove(_with(cell, settings, 0), _with(other, settings, 1), list(pairs.values()))
+    there = {name for record in (*records.values(), *others.values()) for name in record.metrics}
+    names = list(dict.fromkeys([*([first] if first in there else []), *headline(there)])) if there else [first]
+    several = f"{len(settings)} axes differ at once"  # here they are settings, and listed
+    flags = [flag for flag in control.flags if not flag.startswith(several)]
+    return SharedCell(
+        cell.label,
+        other.label,
+        bool(pairs) and all(a.trial_id == b.trial_id for a, b in pairs.values()),
+        settings,
+        control.controlled and len(settings) < 2,
+        flags,
+        [_metric(name, records, others, pairs) for name in names],
+    )
+
+
+def _pairs(records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord]) -> dict[Seed, Pair]:
+    """Return the pairs of trials with a seed in common; one without randomness pairs with every seed."""
+    if None in records:
+        return {seed: (records[None], record) for seed, record in others.items()}
+    if None in others:
+        return {seed: (record, others[None]) for seed, record in records.items()}
+    return {seed: (record, others[seed]) for seed, record in records.items() if seed in others}
+
+
+def _differing(cell: Cell, other: Cell) -> dict[str, list[Any]]:
+    """Return the settings that differ and that the results depend on, without those that only follow from others.
+
+    Another plug-in counts as one setting; what one of the two does not use follows from what makes it so.
+    """
+    control = prove(replace(cell, axes={}), replace(other, axes={}), [])
+    found = {key: values for key, values in control.other_settings.items() if NOT_USED not in values}
+    for section in PLUGIN_SECTIONS:
+        if f"{section}.name" in found:
+            named = found[f"{section}.name"]
+            found = {key: values for key, values in found.items() if key.partition(".")[0] != section}
+            found[section] = named
+    return found
+
+
+def _with(cell: Cell, settings: Mapping[str, Sequence[Any]], side: int) -> Cell:
+    """Return the cell with the settings that differ in place of its axes: here they are what is compared."""
+    return replace(cell, axes={key: values[side] for key, values in settings.items()})
+
+
+def _metric(
+    name: str, records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord], pairs: Mapping[Seed, Pair]
+) -> MetricDifference:
+    both = {seed: (_value(a, name), _value(b, name)) for seed, (a, b) in pairs.items()}
+    whole = {seed: a - b for seed, (a, b) in both.items() if a is not None and b is not None}
+    values = list(whole.values())
+    difference, std, interval = moments(values)
+    means = [
+        moments([v for one in side.values() if (v := _value(one, name)) is not None])[0] for side in (records, others)
+    ]
+    return MetricDifference(
+        name,
+        means[0],
+        means[1],
+        list(whole),
+        values,
+        difference,
+        std,
+        interval,
+        sign_flip_p(values) if values else None,
+        sign_flip_floor(len(values)) if 0 < len(values) <= NUM_EXACT_MAX else None,
+    )
+
+
+def _value(record: TrialRecord, name: str) -> float | None:
+    """Return a metric of a trial, None where it is not defined (NaN is stored as null)."""
+    value = record.metrics.get(name)
+    return None if value is None or value != value or METRICS.get(name) is None else float(value)

@@ -1,0 +1,113 @@
+"""The test predictions of two cells side by side, seed by seed and clip by clip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omni_msa.aggregate import CellTrials, Seed
+from omni_msa.statistics.correlated import mcnemar_p, williams_p
+from omni_msa.statistics.multiplicity import combined_p
+from omni_msa.statistics.paired import improvement
+from omni_msa.tested import ClipScores, common_seeds, correctness
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Two cells' trials on the same clips.
+
+    Args:
+        first, second: their test predictions.
+        seeds: of the pairs.
+        rows: of each pair, the place of its trials in `first` and in `second`.
+    """
+
+    first: ClipScores
+    second: ClipScores
+    seeds: tuple[Seed, ...]
+    rows: tuple[tuple[int, int], ...]
+
+    @property
+    def clips(self) -> str:
+        """Names the clips."""
+        return self.first.clips
+
+    def influences(self, metric: str, seeds: Sequence[Seed]) -> Array | None:
+        """Return what each clip adds to the differences of a metric, the first cell's minus the second's.
+
+        Args:
+            metric: its name.
+            seeds: of the differences.
+
+        Returns:
+            Float (N, S), or None if a seed has no predictions or the metric is not one over clips.
+        """
+        places = [self.rows[self.seeds.index(seed)] for seed in seeds if seed in self.seeds]
+        if len(places) < len(seeds) or metric not in self.first.metrics:
+            return None
+        a, b = ([pair[side] for pair in places] for side in (0, 1))
+        found: Array = self.first.influences(metric)[:, a] - self.second.influences(metric)[:, b]
+        return found
+
+    @cached_property
+    def improvement(self) -> float | None:
+        """The share of (seed, clip) in which the first cell's error is smaller; a tie counts half."""
+        errors = [
+            _errors(each)[[pair[side] for pair in self.rows]] for side, each in enumerate((self.first, self.second))
+        ]
+        return improvement(errors[0] - errors[1], "lower")
+
+    @cached_property
+    def mcnemar(self) -> dict[str, float | None]:
+        """For each accuracy and F1 the p-value that both cells are equally often right, combined over the pairs."""
+        right = [correctness(each) for each in (self.first, self.second)]
+        return {
+            name: combined_p([self._mcnemar(right[0][name], right[1][name], *pair) for pair in self.rows])
+            for name in right[0]
+        }
+
+    def _mcnemar(self, first: NDArray[np.bool_], second: NDArray[np.bool_], a: int, b: int) -> float:
+        counted = first[0, a]
+        return mcnemar_p(first[1, a][counted], second[1, b][counted])
+
+    @cached_property
+    def williams_p(self) -> float | None:
+        """The p-value that both cells' correlations with the labels are equal, combined over the pairs."""
+        if "corr" not in self.first.metrics or self.first.num_clips <= 3:
+            return None
+        found = [self._williams(a, b) for a, b in self.rows]
+        return combined_p([p for p in found if p is not None])
+
+    def _williams(self, a: int, b: int) -> float | None:
+        r_xy, r_xz = float(self.first.metrics["corr"][a]), float(self.second.metrics["corr"][b])
+        if not np.isfinite(r_xy + r_xz):  # the scores of one are constant
+            return None
+        scores = [_clipped(self.first)[a], _clipped(self.second)[b]]
+        return williams_p(r_xy, r_xz, float(np.corrcoef(*scores)[0, 1]), self.first.num_clips)
+
+
+def twins_of(first: CellTrials, second: CellTrials) -> Twins | None:
+    """Return two cells' predictions side by side, None if they were tested on different clips or have none."""
+    a, b = first.tested, second.tested
+    if a is None or b is None or a.clips != b.clips or a.conventions != b.conventions:
+        return None
+    seeds = common_seeds(a.seeds, b.seeds)
+    rows = [tuple(each.seeds.index(seed if seed in each.seeds else None) for each in (a, b)) for seed in seeds]
+    return Twins(a, b, tuple(seeds), tuple(rows)) if seeds else None  # type: ignore[arg-type]
+
+
+def _errors(tested: ClipScores) -> Array:
+    """Return the size of each error, float (S, N); of classes 0 or 1."""
+    if tested.conventions == "classes":
+        return (tested.scores != tested.labels).astype(np.float64)
+    found: Array = np.abs(tested.scores - tested.labels)
+    return found
+
+
+def _clipped(tested: ClipScores) -> Array:
+    """Return the scores as their correlation is computed: clipped to [-1, 1] by the conventions of CH-SIMS."""
+    return np.clip(tested.scores, -1, 1) if tested.conventions == "sims" else tested.scores

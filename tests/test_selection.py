@@ -1,0 +1,43 @@
+"""How much was tried, and what chose."""
+
+from made_cells import made_plan
+
+from omni_msa.selection import selection_of
+
+
+def test_counts_and_sentences(tmp_path, write_sweep, own_cache):
+    said = {"constant": {None: {"mae": 1.0}}}
+    plan = made_plan(
+        tmp_path,
+        write_sweep,
+        said,
+        select="{metric: corr, split: valid}",
+        axes="{readout: [discriminative, generative, constant]}",
+    )
+    found = selection_of(plan, 2, "mae")
+    counts = {name: value for name, value in found.items() if name.startswith("num_")}
+    assert counts == {
+        "num_cells": 3,
+        "num_seeds": 2,
+        "num_trials": 5,
+        "num_complete": 1,
+        "num_failed": 0,
+        "num_proposals": 0,
+        "num_comparisons": 2,
+    }
+    assert found["checkpoint"] == "valid corr, best of 2 epochs"
+    assert found["text"][0] == (
+        "3 cells and 2 seeds make 5 trials, of which 1 is complete and none failed; "
+        "every cell of the sweep is in the table."
+    )
+    assert "the best of 2 epochs by Corr on valid" in found["text"][2]
+    assert any("luckiest" in sentence for sentence in found["text"])
+    assert found["text"][-1].startswith("2 comparisons on MAE, named in the sweep file, share one correction (Holm)")
+
+
+def test_epochs_on_an_axis_and_one_seed(tmp_path, write_sweep, own_cache):
+    plan = made_plan(tmp_path, write_sweep, axes="{training.epochs: [3, 1]}", seeds="[4]")
+    found = selection_of(plan, 0, "mae")
+    assert found["checkpoint"] == "valid mae, best of 1 or 3 epochs"
+    assert len(found["text"]) == 3 and not any("Holm" in text or "luckiest" in text for text in found["text"])
+    assert "2 cells and 1 seed make 2 trials" in found["text"][0]
