@@ -13,7 +13,7 @@ from omni_msa.plan import Plan
 from omni_msa.records import TrialRecord
 from omni_msa.statistics.intervals import moments, two_level_interval
 from omni_msa.sweep import Cell
-from omni_msa.tested import Resampler, ClipScores, tested_of
+from omni_msa.tested import ClipScores, Resampler, tested_of
 
 Seed = int | None
 
@@ -92,7 +92,8 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
     metrics = {}
     for name in names:
         summary = summarise([trials.at(seed, name) for seed in trials.records], trials.seeds, METRICS[name].better)
-        interval = two_level_interval(*both) if (both := _at_both_levels(trials, name)) else None
+        both = _at_both_levels(trials, name)
+        interval = two_level_interval(*both, correlation=name == "corr") if both else None
         summary["interval_clips_95"] = list(over_clips[name]) if name in over_clips else None
         summary["interval_two_level_95"] = list(interval) if interval else None
         metrics[name] = summary

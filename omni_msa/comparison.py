@@ -42,7 +42,7 @@ class Comparison:
         mean, std: of the differences (ddof 1).
         interval: 95 % Student-t interval of the mean over seeds.
         interval_two_level: 95 % interval over seeds and clips.
-        interval_clips: 95 % BCa interval over clips, where each side is one trial.
+        interval_clips: 95 % interval over clips, where each side is one trial.
         p: two-sided exact sign-flip p-value over seeds; None where neither cell is random.
         p_floor: the smallest p that so many pairs can give.
         p_holm: p (or p_clips, where neither cell is random) corrected for all comparisons of its family.

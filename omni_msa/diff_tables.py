@@ -46,7 +46,7 @@ def summary_lines(found: SweepDiff) -> list[str]:
     lines += [_settings_line(cells, len(found.cells)) for cells in _alike(found.cells)]
     for name, labels in (("A", found.only), ("B", found.only_other)):
         if labels:
-            lines.append(f"In {name} alone: {', '.join(labels)}.")
+            lines.append(f"In {name} alone: {'; '.join(labels)}.")
     renamed = [f"{cell.label} (A) is {cell.other_label} (B)" for cell in found.cells if cell.label != cell.other_label]
     return [*lines, *([f"By the same axis values, {'; '.join(renamed)}."] if renamed else [])]
 
@@ -67,7 +67,7 @@ def _settings_line(cells: Sequence[SharedCell], num_cells: int) -> str:
     """Say for cells that are alike what differs between the sweeps."""
     one = cells[0]
     everything = f"All {num_cells} shared cells" if num_cells > 1 else "The one shared cell"
-    which = everything if len(cells) == num_cells else ", ".join(cell.label for cell in cells)
+    which = everything if len(cells) == num_cells else "; ".join(cell.label for cell in cells)
     if one.same_trials:
         return f"{which}: the same trials in both sweeps, the difference is zero by construction."
     if not one.settings:
@@ -117,7 +117,7 @@ def _row(cell: SharedCell, one: MetricDifference) -> list[Entry]:
         Entry(str(len(one.values)), value=len(one.values)),
         Entry(DASH if cell.same_trials else interval),
         *map(Entry, odds),
-        Entry(cell.note),
+        Entry(cell.note(one)),
     ]
 
 

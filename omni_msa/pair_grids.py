@@ -57,7 +57,12 @@ def strength_grid(differences: Sequence[Row]) -> Grid | None:
     ]
     if not any(show(one) for _, show in known for one in differences):
         return None
-    grid = lay_out(f"How large and how sure, in {metric.heading}", differences, [*_pair_columns(targets), *known], words=("against",))
+    grid = lay_out(
+        f"How large and how sure, in {metric.heading}",
+        differences,
+        [*_pair_columns(targets), *known],
+        words=("against",),
+    )
     grid.notes.extend(
         note for start, note in _STRENGTH_NOTES.items() if any(h.startswith(start) for h in grid.headings)
     )
@@ -129,7 +134,7 @@ def once_each(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     for label, sentences in said:
         for sentence in sentences:
             about.setdefault(sentence, []).append(label)
-    return [text if len(labels) == len(said) else f"{', '.join(labels)}: {text}" for text, labels in about.items()]
+    return [text if len(labels) == len(said) else f"{'; '.join(labels)}: {text}" for text, labels in about.items()]
 
 
 def _pair_columns(targets: Sequence[str]) -> list[Column]:

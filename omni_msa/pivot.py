@@ -6,7 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 from omni_msa.aggregate import axis_text
-from omni_msa.grid import DASH, STANDARD, Entry, Grid, axes_of, best_rows, heading, mean_entry, primary_metric
+from omni_msa.grid import DASH, MMSA, STANDARD, Entry, Grid, axes_of, best_rows, heading, mean_entry, primary_metric
+
+_CONVENTIONS = {
+    STANDARD: "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none.",
+    MMSA: "Test split, in the convention of the MMSA framework: times 100, values rounded before averaging, ± with "
+    "ddof 0.",
+}
 
 
 def pivot_axes(cells: Sequence[Mapping[str, Any]], wanted: Sequence[str] | None = None) -> tuple[str, str] | None:
@@ -37,14 +43,19 @@ def pivot_grid(summary: Mapping[str, Any], down: str, across: str) -> Grid:
     rows = []
     for left in _distinct(cells, lefts):
         places = [found.get((_key(left), _key(value))) for value in values]
-        entries = [
-            Entry(DASH) if place is None else replace(mean_entry(cells[place], name, style), bold=place in best)
-            for place in places
-        ]
+        entries = [Entry(DASH) if place is None else _entry(cells[place], name, style) for place in places]
+        entries = [replace(entry, bold=place in best) for entry, place in zip(entries, places, strict=True)]
         rows.append([*(Entry(axis_text(value)) for value in left), *entries])
-    notes = ["Bold: best mean of the table, among cells with every seed."] if best else []
+    notes = [_CONVENTIONS[style], *(["Bold: best mean of the table, among cells with every seed."] if best else [])]
     title = f"{heading(name, style)} by {down} (down) and {across} (across)"
     return Grid([*lefts, *map(axis_text, values)], rows, notes, "l" * len(lefts) + "r" * len(values), title)
+
+
+def _entry(cell: Mapping[str, Any], name: str, style: str) -> Entry:
+    """A mean, and how many of its seeds are finished where some are not."""
+    entry = mean_entry(cell, name, style)
+    num = len(cell["seeds"])
+    return replace(entry, text=f"{entry.text} ({num - len(cell['missing'])}/{num} seeds)") if cell["missing"] else entry
 
 
 def pivot_rows(summary: Mapping[str, Any], down: str, across: str) -> list[dict[str, Any]]:

@@ -36,16 +36,16 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str) -> dict[str, Any
 
 
 def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence[int], metric: str) -> list[str]:
-    one_seed = found["num_seeds"] == 1
+    num = found["num_complete"]
     text = [
         f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
-        f"{count(found['num_trials'], 'trial')}, of which {found['num_complete']} {are(found['num_complete'])} complete and "
+        f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
         f"{found['num_failed'] or 'none'} failed; every cell of the sweep is in the table.",
         "Cells were listed in the sweep file, none was proposed by a search.",
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
-    if not one_seed:
+    if found["num_seeds"] > 1:
         text.append("Best of seeds is the luckiest one: it is shown beside the mean, and says nothing of a new seed.")
     if found["num_comparisons"]:
         tests = count(found["num_comparisons"], "comparison")

@@ -65,12 +65,11 @@ class SharedCell:
     flags: list[str] = field(default_factory=list)
     metrics: list[MetricDifference] = field(default_factory=list)
 
-    @property
-    def note(self) -> str:
-        """What decides whether the cell's row can be read, "" if nothing stands against it."""
+    def note(self, one: MetricDifference) -> str:
+        """Return what decides whether a metric's row can be read, "" if nothing stands against it."""
         if self.same_trials:
             return "the same trials"
-        num = len(self.metrics[0].values) if self.metrics else 0
+        num = len(one.values)
         return f"not testable at 0.05 with n = {num} < {_NUM_TESTABLE} pairs" if num < _NUM_TESTABLE else ""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.records import Predictions, TrialRecord
-from omni_msa.statistics.intervals import MIN_CLIPS, bca_interval
+from omni_msa.statistics.intervals import MIN_CLIPS, bca_interval, clip_interval
 from omni_msa.statistics.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
 
 Array = NDArray[np.float64]
@@ -46,7 +46,7 @@ class ClipScores:
     def metrics(self) -> dict[str, Array]:
         """Metric name to float (S,), of each trial."""
         once = np.ones((1, self.num_clips))
-        return {name: values[0] for name, values in self._weighted(once).items()}
+        return {name: values[0] for name, values in self.weighted(once).items()}
 
     @cached_property
     def jackknife(self) -> dict[str, Array]:
@@ -57,12 +57,9 @@ class ClipScores:
         """Return what each clip adds to a metric of each trial: float (N, S)."""
         return influences(self.jackknife[metric])
 
-    def _weighted(self, weights: Array) -> dict[str, Array]:
+    def weighted(self, weights: Array) -> dict[str, Array]:
+        """Return metric name to float (B, S), with the clips counted by weights, float (B, N)."""
         return weighted_metrics(self.labels, self.scores, weights, self.conventions)
-
-    def replicates(self, weights: Array) -> dict[str, Array]:
-        """Return metric name to float (B, S), under weights of the clips, float (B, N)."""
-        return self._weighted(weights)
 
 
 @dataclass
@@ -88,7 +85,9 @@ class Resampler:
         return np.random.default_rng([self.seed, int(hashlib.sha256(purpose.encode()).hexdigest()[:8], 16)])
 
     def intervals(self, tested: ClipScores, minus: ClipScores | None = None) -> dict[str, tuple[float, float]]:
-        """Return 95 % BCa intervals over clips of the metrics of one trial, or of its differences to another one's.
+        """Return 95 % intervals over clips of the metrics of one trial, or of its differences to another one's.
+
+        BCa, and of differences of correlations, for which that does not cover, Student's t with the jackknife.
 
         Args:
             tested: of one trial.
@@ -99,20 +98,28 @@ class Resampler:
         """
         if tested.num_clips < MIN_CLIPS:
             return {}
-        both = [each for each in (tested, minus) if each is not None]
-        drawn = [each.replicates(self.weights(tested)) for each in both]
+        weights = self.weights(tested)
+        parts = _parts(tested, weights)
+        if minus is not None:
+            others = _parts(minus, weights)
+            parts = {name: tuple(a - b for a, b in zip(parts[name], others[name], strict=True)) for name in parts}
         found = {}
-        for name in tested.metrics:
-            parts = [
-                (values[name][:, 0], each.metrics[name][0], each.jackknife[name][:, 0])
-                for values, each in zip(drawn, both, strict=True)
-            ]
-            replicates, estimate, jackknife = (
-                a if minus is None else a - b for a, b in zip(parts[0], parts[-1], strict=True)
-            )
-            if interval := bca_interval(replicates, float(estimate), jackknife):
+        for name, (replicates, jackknife, estimate) in parts.items():
+            if minus is not None and name == "corr":  # there BCa does not cover
+                interval = clip_interval(float(estimate[0]), influences(jackknife[:, None])[:, 0])
+            else:
+                interval = bca_interval(replicates, float(estimate[0]), jackknife)
+            if interval is not None:
                 found[name] = interval
         return found
+
+
+def _parts(tested: ClipScores, weights: Array) -> dict[str, tuple[Array, ...]]:
+    """Return for each metric of one trial its replicates (B,), jackknife values (N,), and value (1,)."""
+    drawn = tested.weighted(weights)
+    return {
+        name: (drawn[name][:, 0], tested.jackknife[name][:, 0], values[:1]) for name, values in tested.metrics.items()
+    }
 
 
 def tested_of(records: Mapping[Seed, TrialRecord], conventions: str) -> tuple[ClipScores | None, list[str]]:

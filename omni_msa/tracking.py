@@ -153,13 +153,13 @@ class Tracker:
         """Send the steps of a trial's `metrics.jsonl` that MLflow lacks; show a running trial as running."""
         run = self._trial(trial)
         self._load(run)
-        self._log(run, params=self._axes.get(run.tags["cell"]))
         if trial.state == "running":
             for above in (self._parent(), self._cell(self._cell_of[trial.trial_id]), run):
                 self._set_status(above, "RUNNING")
-        self._send_steps(run, TrialFolder(trial.folder).metrics())
+        points = self._new_steps(run, TrialFolder(trial.folder).metrics())
+        self._log(run, self._axes.get(run.tags["cell"]), points)
 
-    def _send_steps(self, run: Run, rows: Sequence[Mapping[str, Any]]) -> None:
+    def _new_steps(self, run: Run, rows: Sequence[Mapping[str, Any]]) -> list[Point]:
         points: list[Point] = []
         for row in rows:
             for name in row.keys() - {"step", "epoch", "time"}:
@@ -167,7 +167,7 @@ class Tracker:
                 if row["step"] > self._last_step(run, shown):
                     run.last_steps[shown] = row["step"]
                     points.append((shown, as_number(row[name]), milliseconds(row.get("time")), row["step"]))
-        self._log(run, points=points)
+        return points
 
     def _last_step(self, run: Run, name: str) -> int:
         """Ask MLflow once a run and metric: from then on we are the only writer."""
@@ -188,12 +188,11 @@ class Tracker:
         if run.tags.get("ledger") == content and run.status == _STATUS[trial.state]:
             return
         self._load(run)
-        self._send_steps(run, folder.metrics())
         status = folder.status()
         ended = milliseconds(status.since or None)
         self._attach(run, trial, folder)
         config = {name: value for name, value in trial.config.items() if name != "runtime"}
-        points = run.news(final_metrics(folder), ended)
+        points = self._new_steps(run, folder.metrics()) + run.news(final_metrics(folder), ended)
         failure = ": ".join((status.failure or {}).values()) if trial.state == "failed" else ""
         tags = {"state": trial.state, "seed": str(trial.seed), "failure": failure, "ledger": content}
         self._log(run, flatten(config) | self._axes.get(run.tags["cell"], {}), points, tags)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
+from omni_msa.config import conventions_of
 from omni_msa.ledger import Ledger
 from omni_msa.metrics import compute
 from omni_msa.plan import Plan, PlannedTrial, make_plan
@@ -27,18 +28,24 @@ PROVENANCE = {
 Said = Mapping[str, Mapping[int | None, Sequence[float | tuple[float, str]]]]
 
 
-def finish(plan: Plan, trial: PlannedTrial, answers: Sequence[float | tuple[float, str]], **provenance: object) -> None:
+def finish(
+    plan: Plan,
+    trial: PlannedTrial,
+    answers: Sequence[float | tuple[float, str]],
+    clips: Mapping[str, float] = CLIPS,
+    **provenance: object,
+) -> None:
     """Complete a trial that gave these scores, or scores and texts, to the test clips in their order."""
     pairs = [answer if isinstance(answer, tuple) else (answer, "") for answer in answers]
     rows = [
         {"clip_id": clip, "label": label, "score": score, "text": text, "parsed": True, "in_range": True}
-        for (clip, label), (score, text) in zip(CLIPS.items(), pairs, strict=True)
+        for (clip, label), (score, text) in zip(clips.items(), pairs, strict=True)
     ]
     folder = plan.ledger.trial(trial.trial_id)
     folder.begin(trial.config, {**PROVENANCE, **provenance})
     folder.write_predictions("test", pd.DataFrame(rows))
     scores = [score for score, _ in pairs]
-    folder.write_test_metrics(compute(list(CLIPS.values()), scores))
+    folder.write_test_metrics(compute(list(clips.values()), scores, conventions=conventions_of(trial.config.dataset)))
     folder.complete({"valid": {"mae": 1.0}, "cost": {"train_s": 6.0}, "fit_id": trial.fit_id})
 
 

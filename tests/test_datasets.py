@@ -21,7 +21,12 @@ PARAMETERS = {
     "load": ["root", "options", "progress"],
     "human_row": ["root", "options"],
 }
-OPTIONAL = {"conventions": ["options"], "classes": ["options"], "notes": ["root", "options"]}
+OPTIONAL = {
+    "conventions": ["options"],
+    "classes": ["options"],
+    "notes": ["root", "options"],
+    "is_here": ["root", "options"],
+}
 
 
 def options_of(name):

@@ -33,7 +33,7 @@ def test_what_is_compared_is_said_first(found):
         "text|audio: controlled, nothing but this setting differs: training.epochs 2 (A), 7 (B).",
         "constant: the same trials in both sweeps, the difference is zero by construction.",
         "In A alone: rank 4.",
-        "In B alone: rank 2, rank 8.",
+        "In B alone: rank 2; rank 8.",
     ]
 
 

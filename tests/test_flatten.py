@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stand_ins import config, finished
 
-from omni_msa.flatten import as_number, as_text, digest, final_metrics, flatten, milliseconds
+from omni_msa.flatten import as_number, as_text, cell_numbers, digest, final_metrics, flatten, milliseconds, shown_name
 
 
 def test_nested_values_become_texts_by_dotted_path() -> None:
@@ -36,3 +36,16 @@ def test_a_digest_changes_with_content_names_and_absence(tmp_path: Path) -> None
     other.write_text("a")
     found.append(digest("", [other]))
     assert len(set(found)) == 6 and digest("", [one]) == found[2]
+
+
+def test_a_cell_shares_names_with_its_trials():
+    summary = {"mean": 0.5, "std": None, "n": 1, "median": 0.5}
+    cell = {"metrics": {"mae": summary, "train_s": {**summary, "std": 0.1}, "corr": {**summary, "mean": None, "n": 0}}}
+    expected = {"mae_mean": 0.5, "mae_n": 1.0, "test_mae": 0.5}
+    expected |= {"train_s_mean": 0.5, "train_s_std": 0.1, "train_s_n": 1.0, "train_s": 0.5, "corr_n": 0.0}
+    assert cell_numbers(cell) == expected
+
+
+def test_system_metrics_have_the_names_that_mlflow_shows_on_their_own_page():
+    assert shown_name("system_cpu_percent") == "system/cpu_percent"
+    assert [shown_name(name) for name in ("train_loss", "valid_system_x")] == ["train_loss", "valid_system_x"]

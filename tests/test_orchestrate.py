@@ -93,6 +93,20 @@ def test_reports_are_rebuilt_from_the_ledger(done):
     assert (place.ledger / "mlflow.db").exists()
 
 
+def test_a_report_beside_a_running_driver_leaves_mlflow_alone(place):
+    from omni_msa.driver import sole_driver
+    from omni_msa.ledger import Ledger
+
+    with sole_driver(Ledger(place.ledger)):
+        ran = place.run("--report")
+    assert ran.returncode == 0, ran.stderr
+    assert "left to the run that is going on" in ran.stdout
+    assert (place.ledger / "reports" / "small" / "table.md").exists()
+    assert not (place.ledger / "mlflow.db").exists()
+    assert place.run("--report").returncode == 0
+    assert (place.ledger / "mlflow.db").exists()
+
+
 def test_two_sweeps_are_compared_and_nothing_is_run(done):
     place, _ = done
     other = place.folder / "other.yaml"

@@ -8,13 +8,18 @@ from html.parser import HTMLParser
 
 import pytest
 import tiny_trials
-from page_trials import finished_plan
+from made_corpora import write_meld
+from page_trials import finish, finished_plan
 from recorded import recorded_plan
 
 from omni_msa.evidence import gather
 from omni_msa.figures.canvas import Figure
+from omni_msa.ledger import Ledger
 from omni_msa.page import page
 from omni_msa.page.page import write_page
+from omni_msa.page.players import clips_of
+from omni_msa.plan import make_plan
+from omni_msa.sweep import load_sweep
 
 COMMAND = "python orchestrate.py sweeps/sweep.yaml"
 COMPARE = "{against: {readout: discriminative}}"
@@ -203,3 +208,25 @@ def test_all_settings_equal_and_differing_are_there(evidence, tmp_path):
     assert [one["data-controlled"] for one in marks] == [
         str(one["controlled"]).lower() for one in evidence.summary["controls"]
     ]
+
+
+def test_a_corpus_of_classes_is_told_in_its_words(tmp_path, write_sweep, own_cache):
+    rows = [
+        (split, str(nth), "0", "well", "joy", sentiment)
+        for nth, (split, sentiment) in enumerate(
+            [("train", "positive"), ("dev", "negative"), ("test", "negative"), ("test", "positive")]
+        )
+    ]
+    dataset = f"{{name: meld, root: {write_meld(tmp_path / 'meld', rows)}, allow_other_counts: true}}"
+    keys = {"dataset": dataset, "axes": "{readout: [constant, frozen_probe]}", "select": "{metric: accuracy}"}
+    plan = make_plan(load_sweep(write_sweep(**keys)), Ledger(tmp_path / "mlruns"))
+    (options,) = {cell.config.dataset for cell in plan.sweep.cells}
+    labels = {clip.id: clip.label for clip in clips_of(options).values() if clip.split == "test"}
+    for trial, answers in zip(plan.trials, ([2.0, 2.0], [(-1.0, "who knows"), 2.0]), strict=True):
+        finish(plan, trial, answers, labels)
+    path = write_page(gather(make_plan(plan.sweep, plan.ledger)), [], tmp_path, COMMAND)
+    text = parse(path).text
+    assert (
+        "Error: share of seeds that were wrong" in text and "Label negative , mean error of trained cells 1.00" in text
+    )
+    assert "no class 1.00 “who knows”" in text and "positive 0.00" in text and "Accuracy" in text

@@ -92,5 +92,5 @@ def test_a_comparison_that_is_not_controlled_stands_out_with_what_differs():
 
 
 def test_what_is_said_of_all_is_said_once():
-    assert once_each([("a", ["x", "y"]), ("b", ["x"]), ("c", ["x", "y"])]) == ["x", "a, c: y"]
+    assert once_each([("a", ["x", "y"]), ("b", ["x"]), ("c", ["x", "y"])]) == ["x", "a; c: y"]
     assert once_each([]) == []

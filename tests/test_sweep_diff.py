@@ -48,9 +48,9 @@ def test_cells_with_equal_axis_values_are_subtracted_seed_by_seed(plan_of):
     low, high = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert mae.interval == pytest.approx((low, high))
     assert (mae.p, mae.p_floor) == (0.25, 0.25)  # all three of one sign
-    assert discriminative.note == "not testable at 0.05 with n = 3 < 6 pairs"
+    assert discriminative.note(mae) == "not testable at 0.05 with n = 3 < 6 pairs"
     assert discriminative.settings == {"training.epochs": [2, 7]} and discriminative.controlled
-    assert constant.same_trials and constant.settings == {} and constant.note == "the same trials"
+    assert constant.same_trials and constant.settings == {} and constant.note(constant.metrics[0]) == "the same trials"
     assert constant.metrics[0].values == [0.0]  # what it does not depend on is not another trial
 
 

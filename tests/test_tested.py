@@ -7,7 +7,7 @@ from scipy import stats
 
 from omni_msa.metrics import compute
 from omni_msa.statistics.intervals import MIN_CLIPS
-from omni_msa.tested import Resampler, ClipScores, common_seeds, correctness
+from omni_msa.tested import ClipScores, Resampler, common_seeds, correctness
 
 
 @pytest.fixture
@@ -78,6 +78,9 @@ def test_intervals_of_one_trial_and_of_a_difference():
     rival = stats.bootstrap((errors,), np.mean, n_resamples=4000, method="BCa", random_state=3).confidence_interval
     low, high = Resampler(3).intervals(first, second)["mae"]
     assert (low, high) == pytest.approx(tuple(rival), abs=0.1 * (rival.high - rival.low))
+    correlations = [compute(LABELS, noisy(noise, seed))["corr"] for noise, seed in ((0.5, 1), (0.8, 2))]
+    low, high = Resampler(3).intervals(first, second)["corr"]
+    assert (low + high) / 2 == pytest.approx(correlations[0] - correlations[1])  # no BCa: it lies around the estimate
 
 
 def test_few_clips_have_no_intervals():

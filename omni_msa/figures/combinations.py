@@ -92,6 +92,7 @@ def _draw_bars(axes: Axes, cells: Sequence[Cell], sets: Sequence[Sequence[str]],
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.set_xticks([])
     axes.axhline(0, color=canvas.INK, linewidth=0.8)
+    axes.margins(y=0.12)
     axes.set_ylabel(heading(metric).replace(", ", "\n"))
     axes.grid(axis="y")
     return spreads

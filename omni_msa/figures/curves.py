@@ -17,6 +17,7 @@ from omni_msa.metrics import METRICS
 from omni_msa.records import TrialRecord
 
 _CELLS_MAX = 6
+_SEEDS_FEW = 5  # of more, the thin lines would hide the bold ones
 _RATIO_LOG = 20.0
 
 Curve = list[tuple[int, float]]
@@ -91,8 +92,10 @@ def _valid(record: TrialRecord, metric: str) -> Curve:
 def _draw_cell(axes: Axes, curves: Sequence[Curve], place: int, label: str) -> None:
     style = canvas.look(place)
     for one in curves:
-        axes.plot(*_columns(one), color=style.color, linewidth=0.7, alpha=0.55)
-    axes.plot(*_columns(mean_curve(curves)), color=style.color, linestyle=style.line, linewidth=2.2, label=label)
+        axes.plot(*_columns(one), color=style.color, linewidth=0.7, alpha=0.55 if len(curves) <= _SEEDS_FEW else 0.2)
+    axes.plot(
+        *_columns(mean_curve(curves)), color=style.color, linestyle=style.line, linewidth=2.2, label=label, zorder=4
+    )
 
 
 def _columns(points: Curve) -> tuple[list[int], list[float]]:

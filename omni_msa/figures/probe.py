@@ -47,7 +47,6 @@ def _numbers(row: Mapping[str, str]) -> dict[str, float]:
     return {name: float(row[name]) if row[name] else math.nan for name, _ in _PANELS if name in row}
 
 
-@canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw a figure for each trial that probed layers, at most six, a line a pooling."""
     trials: dict[str, list[Row]] = {}
@@ -56,6 +55,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     return [draw_trial(rows, folder, len(trials)) for rows in list(trials.values())[:_TRIALS_MAX]]
 
 
+@canvas.styled()
 def draw_trial(rows: Sequence[Row], folder: Path, num_trials: int = 1) -> Figure:
     """Draw how well the score is readable in each layer, one line a pooling.
 

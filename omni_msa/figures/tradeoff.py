@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
-from omni_msa.figures.canvas import Figure, Look
+from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Cell, Spread, best, heading, spread
 from omni_msa.metrics import METRICS
 
@@ -62,7 +62,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     alt = f"{METRICS[metric].title} against cost. Not beaten in both: " + "; ".join(
         f"by {METRICS[cost].heading}: {', '.join(front)}" for cost, front in fronts.items()
     )
-    return [canvas.save(drawing, folder, "cost", title, _caption(metric, bool(key), limited), f"{alt}.")]
+    return [canvas.save(drawing, folder, "cost", title, _caption(metric, len(cells), bool(key), limited), f"{alt}.")]
 
 
 def _points(cells: Sequence[Cell], cost: str, metric: str) -> list[Point]:
@@ -77,13 +77,16 @@ def _names(labels: Sequence[str], fronts: Sequence[str]) -> tuple[dict[str, str]
     return numbers, [f"{number}: {label}" for label, number in numbers.items()]
 
 
-def _caption(metric: str, has_key: bool, limited: str) -> str:
-    text = (
-        f"{METRICS[metric].title} on test against cost, a point a cell: means, with 95 % intervals (Student t over "
-        "seeds; over clips where a cell ran once) where there are any. The line joins the cells that no other beats in "
-        f"both (triangles: the Pareto front{'; only they have numbers and intervals' if has_key else ''})."
-    )
-    return f"{text} {limited}".strip()
+def _caption(metric: str, num_cells: int, has_key: bool, limited: str) -> str:
+    texts = [f"{METRICS[metric].title} on test against cost, the mean over seeds a point a cell."]
+    if num_cells <= _NAMED_MAX:
+        texts.append(
+            "Lines: 95 % intervals, where there are any (Student t over seeds; over clips where a cell ran once)."
+        )
+    texts.append("The green line joins the cells that no other beats in both (triangles: the Pareto front).")
+    if has_key:
+        texts.append("Cells on a front have numbers.")
+    return " ".join(filter(None, [*texts, limited]))
 
 
 def _two_lines(text: str) -> str:
@@ -125,39 +128,42 @@ def _means(point: Point) -> tuple[float, float]:
 
 
 def draw_panel(axes: Axes, points: Sequence[Point], front: Sequence[str], names: Mapping[str, str]) -> None:
-    by_label = {point.label: _means(point) for point in points}
-    line = [by_label[label] for label in front]
+    """Draw the points, their intervals if they are few, and the line through those on the front.
+
+    Args:
+        axes: the panel.
+        points: of the cells.
+        front: labels of those that no other beats, by rising cost.
+        names: what is written at a point, by its label; the others have no name.
+    """
+    means = {point.label: _means(point) for point in points}
+    line = [means[label] for label in front]
     axes.plot(*zip(*line, strict=True), color=canvas.COLOURS[2], linewidth=1.6, zorder=1, drawstyle="steps-post")
     for point in points:
-        _draw_point(axes, point, names.get(point.label), canvas.look(2 if point.label in front else 0))
-    if len(points) > _NAMED_MAX:  # wide intervals may leave the panel
-        axes.set(
-            xlim=_around_all([one[0] for one in by_label.values()]),
-            ylim=_around_all([one[1] for one in by_label.values()]),
-        )
+        look = canvas.look(2 if point.label in front else 0)
+        looks: dict[str, Any] = {"color": look.color, "markersize": 8, "markeredgecolor": "white", "clip_on": False}
+        axes.plot(*means[point.label], look.marker, zorder=3, **looks)
+        if len(points) <= _NAMED_MAX:  # intervals of more would hide the points
+            _draw_intervals(axes, point)
+        if point.label in names:
+            _write_name(axes, means[point.label], names[point.label])
     axes.margins(0.12)
     axes.grid(True)
 
 
-def _around_all(values: Sequence[float]) -> tuple[float, float]:
-    margin = 0.2 * (max(values) - min(values)) or 1.0
-    return min(values) - margin, max(values) + margin
-
-
-def _draw_point(axes: Axes, point: Point, name: str | None, look: Look) -> None:
-    """Draw a point; one without a name has no intervals, for those of dozens of cells would hide the points."""
+def _draw_intervals(axes: Axes, point: Point) -> None:
     across, up = _means(point)
-    axes.plot(across, up, look.marker, color=look.color, markersize=8, markeredgecolor="white", zorder=3, clip_on=False)
-    if name is None:
-        return
-    lines: dict[str, Any] = {"color": canvas.GREY, "linewidth": 0.9, "zorder": 2}
+    looks: dict[str, Any] = {"color": canvas.GREY, "linewidth": 0.9, "zorder": 2}
     if point.up.interval is not None:
-        axes.vlines(across, *point.up.interval, **lines)
+        axes.vlines(across, *point.up.interval, **looks)
     if point.across.interval is not None:
-        axes.hlines(up, *point.across.interval, **lines)
+        axes.hlines(up, *point.across.interval, **looks)
+
+
+def _write_name(axes: Axes, place: tuple[float, float], name: str) -> None:
     arrow = {"arrowstyle": "-", "color": canvas.GREY, "linewidth": 0.6}
     looks: dict[str, Any] = {"textcoords": "offset points", "fontsize": 9, "bbox": _HALO, "arrowprops": arrow}
-    axes.annotate(name, (across, up), (6, 6), zorder=4, **looks)
+    axes.annotate(name, place, (6, 6), zorder=4, **looks)
 
 
 def place_labels(drawing: Drawing) -> None:

@@ -15,7 +15,7 @@ from omni_msa.records import Predictions, TrialRecord, read_texts
 from omni_msa.sweep import find_cell
 
 NUM_WORST, NUM_DISPUTED, NUM_CELLS_MAX = 12, 6, 12
-WORST, DISPUTED = "large error in every cell", "the two cells disagree"
+WORST, DISPUTED = "largest mean error", "the two cells disagree"
 _TEXT_LENGTH_MAX = 200
 
 

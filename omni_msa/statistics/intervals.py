@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3, "pigeonhole": 20}
 """The fewest seeds at which each interval covers 93 to 97 %; below, its function returns None.
 
-Source: `python benchmarks/coverage.py`. (The two-level interval covers more than 97 % with two seeds.)
+Source: `python benchmarks/interval_coverage.py`. (The two-level interval covers more than 97 % with two seeds.)
 """
 MIN_CLIPS = 60
 """The fewest clips at which the intervals over clips, and over both, cover so."""
@@ -59,8 +59,8 @@ def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -
         jackknife: float (n,), the estimate without each clip in turn; n says what so few units allow.
 
     Returns:
-        None with fewer than 20 units, an undefined estimate, or too many undefined replicates. (Over clips it covers from
-        60 of them on, see `MIN_CLIPS`; not for differences of correlations, see `clip_interval`.)
+        None with fewer than 20 units, an undefined estimate, or too many undefined replicates. Over clips it covers
+        from 60 of them on (`MIN_CLIPS`), but not for differences of correlations: see `clip_interval`.
     """
     from scipy.special import ndtr, ndtri
 

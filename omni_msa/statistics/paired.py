@@ -27,9 +27,10 @@ def sign_flip_p(differences: ArrayLike, generator: np.random.Generator | None = 
     values = np.asarray(differences, float)
     if len(values) > NUM_EXACT_MAX:
         return float(paired_clip_p(values[:, None], generator or np.random.default_rng(0), num_draws)[0])
-    patterns = np.arange(2 ** len(values))[:, None] >> np.arange(len(values)) & 1  # (2^n, n)
-    sums = np.abs((1 - 2 * patterns) @ np.abs(values))  # (2^n,)
-    return float(np.mean(sums >= abs(math.fsum(values)) - _SAME * np.abs(values).sum()))
+    sums = values[:1]  # the first sign stays: turning all of them changes no absolute sum
+    for value in values[1:]:
+        sums = np.concatenate([sums + value, sums - value])  # (2^(n - 1),) in the end
+    return float(np.mean(np.abs(sums) >= abs(math.fsum(values)) - _SAME * np.abs(values).sum()))
 
 
 def sign_flip_floor(num_pairs: int) -> float:

@@ -52,7 +52,7 @@ def sign_flip_power(effect: float, num_pairs: int, level: float = 0.05) -> float
 
     Its p-values are multiples of 2 / 2^n, so it rejects at the largest multiple up to the level. Where that is the
     first one it rejects when all differences have one sign; elsewhere its power is taken as the t test's at the level
-    that it attains (`benchmarks/coverage.py` compares).
+    that it attains (`benchmarks/interval_coverage.py` compares).
 
     Args:
         effect: mean over standard deviation of the differences, >= 0.

@@ -1,6 +1,6 @@
 """How often the intervals cover the truth, and how often the tests reject where nothing is to be found.
 
-    python benchmarks/coverage.py [--share 0.1]
+    python benchmarks/interval_coverage.py [--share 0.1]
 
 Simulation with known truth (benchmarks/coverage_worlds.py); `--share` of the repetitions. Prints Markdown: coverage in
 %, which should be 93 to 97, and rejections in % at the level of 5 %. In brackets stands what a report does not print:
@@ -74,7 +74,7 @@ def seed_tables(later: Later, share: float) -> Callable[[], None]:
     sizes, kinds, least = (*NUM_SEEDS, 30), list(rows.SEED_VALUES), dict(intervals.MIN_SEEDS)
     runs = {(kind, n): later(rows.over_seeds, kind, n, int(10_000 * share)) for kind in kinds for n in sizes}
     both = {
-        n: [later(rows.bootstrap_of_both, world, 120, int(1000 * share), n) for world in WORLDS]
+        n: [later(rows.bootstrap_of_both, world, 120, max(1, int(1000 * share)), n) for world in WORLDS]
         for n in (*NUM_SEEDS, 30)
     }
 
@@ -141,14 +141,16 @@ def test_tables(later: Later, share: float) -> Callable[[], None]:
     return show
 
 
+PARTS = (seed_tables, two_level_tables, clip_tables, test_tables)
+
+
 def main() -> None:
     """Run everything on two processes and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--share", type=float, default=1.0, help="of the repetitions")
     share = parser.parse_args().share
     with ProcessPoolExecutor(2, get_context("spawn"), initializer=rows.unlock) as pool:
-        parts = (seed_tables, two_level_tables, clip_tables, test_tables)
-        for show in [part(pool.submit, share) for part in parts]:
+        for show in [part(pool.submit, share) for part in PARTS]:
             show()
 
 
