@@ -202,8 +202,8 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:
         raise InputError(*dict.fromkeys(refusals))
-    from omni_msa.diff_tables import TerminalDiff, write_diff
-    from omni_msa.sweep_diff import diff
+    from omni_msa.comparisons.sweep_diff import diff
+    from omni_msa.grids.diff_tables import TerminalDiff, write_diff
 
     found = diff(*plans)
     paths = write_diff(found, _report_folder(plans[0]))

@@ -1,4 +1,4 @@
-"""Scores of trials whose true metrics are known, for benchmarks/interval_coverage.py; every seed scores the same clips."""
+"""Scores of trials whose true metrics are known, for interval_coverage.py; every seed scores the same clips."""
 
 from dataclasses import dataclass
 from functools import cache

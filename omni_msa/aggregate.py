@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from omni_msa.comparisons.tested import ClipScores, Resampler, tested_of
 from omni_msa.config import conventions_of
 from omni_msa.metrics import METRICS
 from omni_msa.plan import Plan
 from omni_msa.records import TrialRecord
 from omni_msa.statistics.intervals import moments, two_level_interval
 from omni_msa.sweep import Cell
-from omni_msa.tested import ClipScores, Resampler, tested_of
 
 Seed = int | None
 

@@ -7,19 +7,19 @@ from typing import Any
 
 from omni_msa import plugins
 from omni_msa.aggregate import CellTrials, cell_summary, cell_trials, floor_of, gap_shares
-from omni_msa.comparison import Comparison, compare, pairs_of
+from omni_msa.comparisons.comparison import Comparison, compare, pairs_of
+from omni_msa.comparisons.findings import Progress
+from omni_msa.comparisons.proof import Control, prove
+from omni_msa.comparisons.selection import selection_of
+from omni_msa.comparisons.tested import Resampler, common_seeds
+from omni_msa.comparisons.verdict import Verdict, decide, leading
 from omni_msa.errors import InputError
-from omni_msa.findings import Progress
 from omni_msa.ledger import finite
 from omni_msa.metrics import headline
 from omni_msa.plan import Plan
 from omni_msa.preflight import root_of
-from omni_msa.proof import Control, prove
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.seeding import derive
-from omni_msa.selection import selection_of
-from omni_msa.tested import Resampler, common_seeds
-from omni_msa.verdict import Verdict, decide, leading
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from omni_msa.aggregate import summarise
-from omni_msa.comparison import Comparison
+from omni_msa.comparisons.comparison import Comparison
 from omni_msa.metrics import METRICS
 from omni_msa.statistics.intervals import moments
 from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p

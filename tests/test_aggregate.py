@@ -10,9 +10,9 @@ from made_cells import LABELS, cells_of, finish, made_plan, noisy, shifted
 from scipy import stats
 
 from omni_msa.aggregate import axis_text, cell_summary, floor_of, gap_shares, summarise
+from omni_msa.comparisons.tested import Resampler
 from omni_msa.ledger import finite
 from omni_msa.statistics.intervals import two_level_interval
-from omni_msa.tested import Resampler
 
 PAPER = json.loads((Path(__file__).parent / "fixtures" / "paper_seeds.json").read_text())
 DATASET = {"seeds": "[1, 2, 3]"}

@@ -8,10 +8,10 @@ import pytest
 from made_cells import CLIPS, LABELS, cells_of, finish, made_plan, noisy
 from scipy import stats
 
-from omni_msa.comparison import compare, pairs_of
+from omni_msa.comparisons.comparison import compare, pairs_of
+from omni_msa.comparisons.tested import Resampler
 from omni_msa.statistics.intervals import two_level_interval
 from omni_msa.statistics.power import num_seeds_needed
-from omni_msa.tested import Resampler
 
 PAIR = {"axes": "{readout: [discriminative, generative]}"}
 

@@ -7,7 +7,7 @@ import pytest
 from summaries import SEEDS, cell, summary
 
 from omni_msa import reported
-from omni_msa.grid import build_grid, default_columns, primary_metric
+from omni_msa.grids.grid import build_grid, default_columns, primary_metric
 
 THREE = dict.fromkeys(SEEDS, 0.5)
 

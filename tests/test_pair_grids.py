@@ -2,7 +2,7 @@
 
 from summaries import pair
 
-from omni_msa.pair_grids import controls_grid, differences_grid, exploratory_grid, once_each, strength_grid
+from omni_msa.grids.pair_grids import controls_grid, differences_grid, exploratory_grid, once_each, strength_grid
 
 
 def column(grid, heading):

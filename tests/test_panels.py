@@ -3,7 +3,7 @@
 from summaries import cell, summary
 
 from omni_msa import reported
-from omni_msa.panels import detail_grid, elsewhere_grid, selection_grid
+from omni_msa.grids.panels import detail_grid, elsewhere_grid, selection_grid
 
 
 def column(grid, heading):

@@ -2,7 +2,7 @@
 
 from made_cells import made_plan
 
-from omni_msa.selection import selection_of
+from omni_msa.comparisons.selection import selection_of
 
 
 def test_counts_and_sentences(tmp_path, write_sweep, own_cache):

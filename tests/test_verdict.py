@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from omni_msa.comparison import Comparison
-from omni_msa.findings import Progress, num_seeds_more, sort
-from omni_msa.proof import Control
+from omni_msa.comparisons.comparison import Comparison
+from omni_msa.comparisons.findings import Progress, num_seeds_more, sort
+from omni_msa.comparisons.proof import Control
+from omni_msa.comparisons.verdict import decide, leading
 from omni_msa.statistics.power import num_seeds_needed
-from omni_msa.verdict import decide, leading
 
 FULL = Progress(12, 12, num_seeds=3)
 BASE = "discriminative"

@@ -127,7 +127,7 @@ def cut(text: str, width: int) -> str:
 
 
 def wrap(text: str, width: int, num_lines_max: int = 4) -> str:
-    """Return a text in lines of at most `width` characters, broken after commas if it can be.
+    """Return a text in lines of at most `width` characters, broken after commas if it can be, else at spaces.
 
     Args:
         text: without line ends.
@@ -135,7 +135,8 @@ def wrap(text: str, width: int, num_lines_max: int = 4) -> str:
         num_lines_max: a text too long for so many lines loses its middle.
     """
     for length in range(width * num_lines_max, 0, -4):
-        whole = ", ".join(part.replace(" ", _NO_BREAK) for part in cut(text, length).split(", "))
+        parts = cut(text, length).split(", ")
+        whole = ", ".join(part.replace(" ", _NO_BREAK) if len(part) < width else part for part in parts)
         lines = textwrap.wrap(whole, width, break_on_hyphens=False) or [""]
         if len(lines) <= num_lines_max:
             return "\n".join(lines).replace(_NO_BREAK, " ")

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.aggregate import CellTrials, Seed
+from omni_msa.comparisons.tested import Resampler, common_seeds
+from omni_msa.comparisons.twins import Twins, twins_of
 from omni_msa.metrics import METRICS
 from omni_msa.statistics.intervals import moments, two_level_interval
 from omni_msa.statistics.multiplicity import holm
@@ -20,8 +22,6 @@ from omni_msa.statistics.paired import (
     sign_flip_p,
 )
 from omni_msa.statistics.power import num_seeds_least, num_seeds_needed, std_upper_limit
-from omni_msa.tested import Resampler, common_seeds
-from omni_msa.twins import Twins, twins_of
 
 LEVEL = 0.05
 NUM_PAIRS_MIN = num_seeds_least(LEVEL)

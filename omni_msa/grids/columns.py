@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from omni_msa.grid import DASH, Entry, Grid
+from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.metrics import Metric
 
 Row = Mapping[str, Any]

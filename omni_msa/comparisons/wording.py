@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from omni_msa.metrics import METRICS
 
 if TYPE_CHECKING:
-    from omni_msa.comparison import Comparison
+    from omni_msa.comparisons.comparison import Comparison
 
 _NUM_NAMED_MAX = 5
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omni_msa.aggregate import axis_text
-from omni_msa.columns import Column, Row, count, ends, lay_out, odds, percent, word
-from omni_msa.grid import DASH, Entry, Grid
+from omni_msa.grids.columns import Column, Row, count, ends, lay_out, odds, percent, word
+from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.metrics import METRICS, Metric
 
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from omni_msa.comparison import LEVEL, Comparison
+from omni_msa.comparisons.comparison import LEVEL, Comparison
 from omni_msa.statistics.power import num_seeds_least
 
 NUM_SEEDS_MORE_MAX = 200

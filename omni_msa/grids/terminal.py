@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.grid import Grid, build_grid, default_columns, heading
+from omni_msa.grids.grid import Grid, build_grid, default_columns, heading
 from omni_msa.metrics import METRICS
 
 if TYPE_CHECKING:

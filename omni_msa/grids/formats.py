@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Iterable
 
-from omni_msa.grid import DASH, Entry, Grid
+from omni_msa.grids.grid import DASH, Entry, Grid
 
 _TEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}

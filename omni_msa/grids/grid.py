@@ -6,8 +6,8 @@ from typing import Any
 
 from omni_msa import reported
 from omni_msa.aggregate import axis_text
+from omni_msa.grids.mmsa_style import mmsa_text
 from omni_msa.metrics import METRICS, headline
-from omni_msa.mmsa_style import mmsa_text
 
 RATES = ("unparsable_rate", "zero_rate")
 COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from omni_msa import wording
-from omni_msa.comparison import LEVEL, Comparison
-from omni_msa.findings import Findings, Progress, sort
+from omni_msa.comparisons import wording
+from omni_msa.comparisons.comparison import LEVEL, Comparison
+from omni_msa.comparisons.findings import Findings, Progress, sort
+from omni_msa.comparisons.proof import Control
 from omni_msa.metrics import METRICS
-from omni_msa.proof import Control
 from omni_msa.statistics.power import num_seeds_least
 
 State = Literal["supported", "not decided", "no comparison", "incomplete"]

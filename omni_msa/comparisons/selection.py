@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+from omni_msa.comparisons.wording import are, count
 from omni_msa.metrics import METRICS
 from omni_msa.plan import Plan
-from omni_msa.wording import are, count
 
 
 def selection_of(plan: Plan, num_comparisons: int, metric: str) -> dict[str, Any]:

@@ -6,7 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 from omni_msa.aggregate import axis_text
-from omni_msa.grid import DASH, MMSA, STANDARD, Entry, Grid, axes_of, best_rows, heading, mean_entry, primary_metric
+from omni_msa.grids.grid import (
+    DASH,
+    MMSA,
+    STANDARD,
+    Entry,
+    Grid,
+    axes_of,
+    best_rows,
+    heading,
+    mean_entry,
+    primary_metric,
+)
 
 _CONVENTIONS = {
     STANDARD: "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none.",

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from omni_msa.comparisons.proof import NOT_USED, prove
 from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.metrics import METRICS, headline
 from omni_msa.plan import Plan
-from omni_msa.proof import NOT_USED, prove
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.statistics.intervals import moments
 from omni_msa.statistics.paired import NUM_EXACT_MAX, sign_flip_floor, sign_flip_p

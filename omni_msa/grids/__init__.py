@@ -1,0 +1,1 @@
+"""What stands in tables, and the forms that a table takes."""
