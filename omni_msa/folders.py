@@ -2,16 +2,20 @@
 
 import ctypes
 import errno
+import hashlib
 import os
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from omni_msa.process import Process, this_process
+
 LEFT_OVER_S = 3600.0
-"""A draft older than this was left by a process that was killed."""
+"""A draft older than this was left by a process that was killed, if it cannot be seen from here whether it lives."""
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
 _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
@@ -27,7 +31,7 @@ def new_folder(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_over(folder)
-    draft = folder.with_name(f"{_start(folder)}{os.getpid()}")
+    draft = folder.with_name(f".{folder.name}.draft-{_owner(this_process())}")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir()
     try:
@@ -41,14 +45,25 @@ def new_folder(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def _start(folder: Path) -> str:
-    return f".{folder.name}.draft-"
+def _owner(process: Process) -> str:
+    """Return a name of a process that can stand in a file's name."""
+    place = hashlib.sha256(process.place.encode()).hexdigest()[:8]
+    return f"{place}-{process.pid}-{process.pid_started}"
 
 
 def _remove_left_over(folder: Path) -> None:
+    start = f".{folder.name}.draft-"
     for path in folder.parent.iterdir():
-        if path.name.startswith(_start(folder)) and time.time() - path.stat().st_mtime > LEFT_OVER_S:
+        if path.name.startswith(start) and _is_left_over(path, path.name.removeprefix(start).removesuffix(".old")):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_left_over(path: Path, owner: str) -> bool:
+    place, *numbers = owner.split("-")
+    if _owner(this_process()).startswith(f"{place}-") and len(numbers) == 2 and all(map(str.isdecimal, numbers)):
+        pid, pid_started = map(int, numbers)
+        return replace(this_process(), pid=pid, pid_started=pid_started).is_gone
+    return time.time() - path.stat().st_mtime > LEFT_OVER_S
 
 
 def _swap(draft: Path, folder: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_report_that_is_killed_leaves_the_old_one(tmp_path):
         folder = plan.ledger.trial(trial.trial_id)
         folder.begin(trial.config, {})
         complete(folder, 2.0)
-    for pattern in (r"draft-\d+/trials\.csv$", r"draft-\d+/figures/bars\.svg$", r"draft-\d+/report\.html$"):
+    for pattern in (r"draft-[^/]+/trials\.csv$", r"draft-[^/]+/figures/bars\.svg$", r"draft-[^/]+/report\.html$"):
         with place.start("--report", moments=(Moment("rename", pattern),)) as process:
             process.communicate(timeout=120)
         assert process.returncode == KILLED, pattern

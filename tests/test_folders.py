@@ -76,11 +76,16 @@ with new_folder(Path(sys.argv[1]), lambda name: True) as draft:
     assert ran.returncode == -signal.SIGKILL
     assert content(folder) == before
     (draft,) = [path for path in folder.parent.iterdir() if path != folder]
-    with new_folder(folder, is_ours):
-        pass
-    assert draft.exists()  # it might be at work on another machine
-    old = draft.stat().st_mtime - LEFT_OVER_S - 1
-    os.utime(draft, (old, old))
-    with new_folder(folder, is_ours):
-        pass
+    elsewhere = draft.with_name(f".{folder.name}.draft-00000000-1-1")
+    elsewhere.mkdir()
+    with new_folder(folder, is_ours) as mine:
+        with new_folder(folder.with_name("sweep"), is_ours):
+            pass
+        assert mine.exists()
     assert not draft.exists()
+    assert elsewhere.exists()  # it might be at work on another machine
+    old = elsewhere.stat().st_mtime - LEFT_OVER_S - 1
+    os.utime(elsewhere, (old, old))
+    with new_folder(folder, is_ours):
+        pass
+    assert not elsewhere.exists()
