@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from coverage_worlds import METRICS, World
+from coverage_worlds import METRICS, Rare, World
 
 from omni_msa.statistics import intervals
 from omni_msa.statistics.correlated import mcnemar_p, steiger_p, williams_p
@@ -24,9 +24,15 @@ def unlock() -> None:
     intervals.MIN_CLIPS = 2
 
 
-def covers(interval: intervals.Interval | None, truth: float) -> bool:
-    """Return whether an interval is there and holds the truth."""
-    return interval is not None and interval[0] <= truth <= interval[1]
+def covers(interval: intervals.Interval | None, truth: float) -> bool | None:
+    """Return whether an interval holds the truth, but for rounding; None if it is not there."""
+    return None if interval is None else interval[0] - 1e-12 <= truth <= interval[1] + 1e-12
+
+
+def coverage_of(found: Sequence[bool | None]) -> float:
+    """Return the share of intervals that hold the truth among those that are there; 0 without any."""
+    there = [each for each in found if each is not None]
+    return float(np.mean(there)) if there else 0.0
 
 
 def two_level(world: World, num_clips: int, num_repetitions: int, num_seeds: Sequence[int]) -> Hits:
@@ -36,7 +42,7 @@ def two_level(world: World, num_clips: int, num_repetitions: int, num_seeds: Seq
         world: what is drawn from; num_clips: on so many clips.
         num_repetitions: how often; num_seeds: with so many seeds.
     """
-    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), {}
+    generator, truth, found = np.random.default_rng(num_clips), world.truth(), {}
     for _ in range(num_repetitions):
         most = max(num_seeds)
         labels, scores = world.draw(num_clips, most, generator)
@@ -49,8 +55,8 @@ def two_level(world: World, num_clips: int, num_repetitions: int, num_seeds: Seq
                 cell = intervals.two_level_interval(a[:n], first, correlation=name == "corr")
                 difference = intervals.two_level_interval(a[:n] - b[:n], first - second)
                 for what, interval, true in (("cell", cell, truth[name]), ("difference", difference, 0.0)):
-                    hits[what, n, name] = hits.get((what, n, name), 0) + covers(interval, true) / num_repetitions
-    return hits
+                    found.setdefault((what, n, name), []).append(covers(interval, true))
+    return {key: coverage_of(each) for key, each in found.items()}
 
 
 def shares_of_variance(num_seeds: int, num_repetitions: int, num_clips: int = 60) -> tuple[float, float]:
@@ -58,27 +64,27 @@ def shares_of_variance(num_seeds: int, num_repetitions: int, num_clips: int = 60
 
     Args:
         num_seeds: so many.
-        num_repetitions: for each of 36 splits of the variance into the three.
+        num_repetitions: for each of 35 splits of the variance into the three, none of them into seeds alone.
         num_clips: so many.
     """
     generator, coverage = np.random.default_rng(num_seeds), []
-    for a in range(8):
+    for a in range(7):
         for b in range(8 - a):
             seeds, clips, both = np.array([a, b, 7 - a - b]) / 7
-            found = 0
+            found = []
             for _ in range(num_repetitions):
                 of_seeds = generator.normal(size=num_seeds) * np.sqrt(seeds * num_seeds)
                 of_both = generator.normal(size=(num_clips, num_seeds)) * np.sqrt(both * num_seeds * num_clips)
                 losses = generator.normal(size=(num_clips, 1)) * np.sqrt(clips * num_clips) + of_seeds + of_both
                 values = losses.mean(0)
-                found += covers(intervals.two_level_interval(values, losses - values), 0)
-            coverage.append(found / num_repetitions)
+                found.append(covers(intervals.two_level_interval(values, losses - values), 0))
+            coverage.append(coverage_of(found))
     return min(coverage), max(coverage)
 
 
 def over_clips(world: World, num_clips: int, num_repetitions: int, num_resamples: int = 1000) -> Hits:
     """Return the coverage of the two intervals over clips, of one trial and of the difference of two."""
-    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), {}
+    generator, truth, found = np.random.default_rng(num_clips), world.truth(), {}
     for repetition in range(num_repetitions):
         if repetition % 10 == 0:  # the drawing takes longest
             weights = np.vstack([np.ones(num_clips), clip_weights(num_clips, num_resamples, generator)])
@@ -94,31 +100,56 @@ def over_clips(world: World, num_clips: int, num_repetitions: int, num_resamples
                 bca = intervals.bca_interval(each[1:], each[0], left)
                 plain = intervals.clip_interval(each[0], influences(left), what == "cell" and name == "corr")
                 for method, interval in (("BCa bootstrap", bca), ("jackknife", plain)):
-                    key = method, what, name
-                    hits[key] = hits.get(key, 0) + covers(interval, true) / num_repetitions
-    return hits
+                    found.setdefault((method, what, name), []).append(covers(interval, true))
+    return {key: coverage_of(each) for key, each in found.items()}
+
+
+def rare_clips(world: Rare, num_clips: int, num_repetitions: int, num_resamples: int = 1000) -> dict[str, list[float]]:
+    """Return of three intervals of a share how many are there, how many of these cover, and how many of all miss.
+
+    Args:
+        world: what is drawn from; num_clips: on so many clips.
+        num_repetitions: how often; num_resamples: for the BCa bootstrap.
+    """
+    generator, found = np.random.default_rng(num_clips), {}
+    for repetition in range(num_repetitions):
+        if repetition % 10 == 0:
+            weights = clip_weights(num_clips, num_resamples, generator)
+        hits = world.draw(num_clips, 3, generator)
+        values, one = hits.mean(0), hits[:, 0]
+        without = (one.sum() - one) / (num_clips - 1)
+        made = {
+            "BCa bootstrap": intervals.bca_interval(weights @ one / num_clips, values[0], without),
+            "jackknife": intervals.clip_interval(values[0], one - values[0]),
+            "two-level, 3 seeds": intervals.two_level_interval(values, hits - values),
+        }
+        for method, interval in made.items():
+            found.setdefault(method, []).append(covers(interval, world.truth))
+    return {
+        method: [float(np.mean([one is not None for one in each])), coverage_of(each), each.count(False) / len(each)]
+        for method, each in found.items()
+    }
 
 
 def bootstrap_of_both(world: World, num_clips: int, num_repetitions: int, num_seeds: int) -> dict[str, float]:
     """Return the coverage of the bootstrap of seeds and clips, for a cell, by metric."""
-    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), dict.fromkeys(METRICS, 0.0)
+    generator, truth, hits = np.random.default_rng(num_clips), world.truth(), {name: [] for name in METRICS}
     for _ in range(num_repetitions):
         labels, scores = world.draw(num_clips, num_seeds, generator)
         drawn = weighted_metrics(labels, scores[0], clip_weights(num_clips, 1000, generator))
         for name in METRICS:
-            found = covers(intervals.pigeonhole_interval(drawn[name], generator), truth[name])
-            hits[name] += found / num_repetitions
-    return hits
+            hits[name].append(covers(intervals.pigeonhole_interval(drawn[name], generator), truth[name]))
+    return {name: coverage_of(each) for name, each in hits.items()}
 
 
 def over_seeds(kind: str, num_seeds: int, num_repetitions: int) -> tuple[float, float]:
     """Return the coverage of Student's interval and of the BCa interval of a mean over seeds."""
-    generator, t, bca = np.random.default_rng(num_seeds), 0, 0
+    generator, t, bca = np.random.default_rng(num_seeds), [], []
     for _ in range(num_repetitions):
         values = SEED_VALUES[kind](generator, num_seeds)
-        t += covers(intervals.t_interval(values), 0)
-        bca += covers(intervals.bca_seeds_interval(values, generator, 1000), 0)
-    return t / num_repetitions, bca / num_repetitions
+        t.append(covers(intervals.t_interval(values), 0))
+        bca.append(covers(intervals.bca_seeds_interval(values, generator, 1000), 0))
+    return coverage_of(t), coverage_of(bca)
 
 
 def seed_tests(kind: str, num_seeds: int, num_repetitions: int) -> tuple[float, float]:
@@ -159,8 +190,8 @@ def clip_p_values(labels: np.ndarray, scores: np.ndarray, generator: np.random.G
     return found | {"Williams, 3 seeds": combined_p(williams), "Steiger": steiger_p(*correlations[0])}
 
 
-def power_of_seeds(effect: float, num_seeds: int, num_repetitions: int) -> float:
-    """Return how often the sign-flip test finds a difference of so many standard deviations."""
+def power_of_seeds(effect: float, num_seeds: int, num_repetitions: int, level: float = 0.05) -> float:
+    """Return how often the sign-flip test at a level finds a difference of so many standard deviations."""
     generator = np.random.default_rng(num_seeds)
     values = effect + generator.normal(size=(num_repetitions, num_seeds))
-    return float(np.mean([sign_flip_p(each, generator, 999) <= 0.05 for each in values]))
+    return float(np.mean([sign_flip_p(each, generator, 999) <= level for each in values]))

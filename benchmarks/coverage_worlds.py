@@ -54,6 +54,41 @@ class World:
         return {name: value / (num_seeds // 10 * 10) for name, value in total.items()}
 
 
+@dataclass(frozen=True)
+class Rare:
+    """Clips on which one of two cells alone is right, or, with a cell that is always right, those that are wrong.
+
+    Every trial that scores such a clip forgets it with a probability of 10 %, and is then no different.
+
+    Args:
+        name: as tables show it.
+        won, lost: shares of such clips, for the first and for the second cell.
+    """
+
+    name: str
+    won: float
+    lost: float
+
+    def draw(self, num_clips: int, num_seeds: int, generator: np.random.Generator) -> Array:
+        """Return what each clip adds to the difference, 1, 0 or -1, for each seed (N, S)."""
+        kind = generator.random((num_clips, 1))
+        each = np.where(kind < self.won, 1.0, np.where(kind < self.won + self.lost, -1.0, 0.0))
+        return np.where(generator.random((num_clips, num_seeds)) < 0.9, each, 0.0)
+
+    @property
+    def truth(self) -> float:
+        """The mean difference over all clips and seeds."""
+        return 0.9 * (self.won - self.lost)
+
+
+RARE = (
+    Rare("1 % of clips wrong", 0.01, 0.0),
+    Rare("3 % of clips wrong", 0.03, 0.0),
+    Rare("10 % of clips wrong", 0.10, 0.0),
+    Rare("differ on 2 % and 1 %", 0.02, 0.01),
+    Rare("differ on 5 % and 5 %", 0.05, 0.05),
+    Rare("differ on 10 % and 3 %", 0.10, 0.03),
+)
 WORLDS = (
     World("seeds alike", 0.0, False),
     World("seeds differ", 0.05, False),

@@ -28,6 +28,7 @@ class CellTrials:
         failed: seeds of its trials that failed.
         tested: the test predictions of those trials that have them, None without any.
         notes: what is wrong with predictions that are left out.
+        trial_ids: of all its trials, finished or not; cells with equal ones share them.
     """
 
     cell: Cell
@@ -35,6 +36,7 @@ class CellTrials:
     failed: tuple[Seed, ...] = ()
     tested: ClipScores | None = None
     notes: tuple[str, ...] = ()
+    trial_ids: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -75,7 +77,8 @@ def _cell_trials(cell: Cell, found: Mapping[Seed, TrialRecord]) -> CellTrials:
     done = {seed: found[seed] for seed in cell.seeds if seed in found and found[seed].is_complete}
     failed = tuple(seed for seed in cell.seeds if seed in found and found[seed].trial.status.state == "failed")
     tested, notes = tested_of(done, conventions_of(cell.config.dataset))
-    return CellTrials(cell, done, failed, tested, tuple(notes))
+    trial_ids = tuple(found[seed].trial_id for seed in cell.seeds if seed in found)
+    return CellTrials(cell, done, failed, tested, tuple(notes), trial_ids)
 
 
 def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
@@ -95,7 +98,8 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
         both = _at_both_levels(trials, name)
         interval = two_level_interval(*both, correlation=name == "corr") if both else None
         summary["interval_clips_95"] = list(over_clips[name]) if name in over_clips else None
-        summary["interval_two_level_95"] = list(interval) if interval else None
+        summary["interval_95"] = within_range(summary["interval_95"], name)
+        summary["interval_two_level_95"] = within_range(interval, name)
         metrics[name] = summary
     return {
         "label": cell.label,
@@ -106,6 +110,20 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
         "failed": list(trials.failed),
         "metrics": metrics,
     }
+
+
+def within_range(interval: Sequence[float] | None, metric: str) -> list[float] | None:
+    """Cut an interval off where the metric's values end; what is cut off can hold no mean, so it covers as before.
+
+    Args:
+        interval: low and high end, the mean between them.
+        metric: its name: a correlation ends at -1 and 1, a share at 0 and 1, all else (errors, times, sizes) at 0.
+    """
+    if interval is None:
+        return None
+    is_correlation = metric == "corr"
+    least, most = -1.0 if is_correlation else 0.0, 1.0 if is_correlation or METRICS[metric].percent else math.inf
+    return [max(interval[0], least), min(interval[1], most)]
 
 
 def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
@@ -127,7 +145,8 @@ def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better
 
     Returns:
         `mean`, `std` (ddof 1), `n` (values averaged), `num_collapsed`, `median`, `min`, `max`, `interval_95`
-        (Student t), `best` and `best_seed`, `values` (collapsed ones as None). What n does not allow is None.
+        (Student t; None where all values are equal), `best` and `best_seed`, `values` (collapsed ones as None). What n
+        does not allow is None.
     """
     plain = [None if value is None or not math.isfinite(value) else float(value) for value in values]
     kept = [value for value in plain if value is not None]

@@ -22,7 +22,13 @@ def _known_metric(kinds: tuple[str, ...]) -> AfterValidator:
 
     def check(name: str) -> str:
         if name not in allowed:
-            raise PydanticCustomError("unknown_name", "unknown metric", {"allowed": ", ".join(allowed)})
+            undirected = name in METRICS and METRICS[name].better == "none"
+            what = (
+                "no value of this metric is better than another, so it decides nothing"
+                if undirected
+                else "unknown metric"
+            )
+            raise PydanticCustomError("unknown_name", what, {"allowed": ", ".join(allowed)})
         return name
 
     return AfterValidator(check)

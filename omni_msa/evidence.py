@@ -73,6 +73,8 @@ def _summary(
         row["gap_share"] = gap_shares(row["metrics"], by_label[floor.label]["metrics"] if floor else {}, human or {})
     metric = file.compare.metric if file.compare else file.select.metric
     differences, exploratory, controls = _compared(plan, cells, metric, resampler)
+    verdict = _verdict(plan, rows, metric, differences, controls, len(dropped))
+    family = max((one.family for one in differences), default=0)
     return {
         "sweep": plan.sweep.name,
         "question": file.question,
@@ -82,8 +84,8 @@ def _summary(
         "differences": [asdict(one) for one in differences],
         "exploratory": [asdict(one) for one in exploratory],
         "controls": [asdict(one) for one in controls],
-        "selection": selection_of(plan, len(differences), metric),
-        "verdict": asdict(_verdict(plan, rows, metric, differences, controls, len(dropped))),
+        "selection": selection_of(plan, family, metric, verdict.num_seeds_more),
+        "verdict": asdict(verdict),
         "floor": next((floor.label for floor in floors if floor), None),
         "human": None if human is None else dict(human),
         "notes": [*data_notes(plan), *(note for trials in cells for note in trials.notes)],
@@ -132,8 +134,10 @@ def _verdict(
     progress = Progress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
     if plan.sweep.file.compare is not None:
         return decide(metric, differences, controls, progress)
-    means = {row["label"]: row["metrics"].get(metric, {}).get("mean") for row in rows}
-    return leading(metric, {label: mean for label, mean in means.items() if mean is not None}, progress)
+    found = {row["label"]: row["metrics"][metric] for row in rows if row["metrics"].get(metric, {}).get("n")}
+    whole = {row["label"] for row in rows if row["label"] in found and found[row["label"]]["n"] == len(row["seeds"])}
+    means = {label: found[label]["mean"] for label in found if label in whole}
+    return leading(metric, means, progress, len(found) - len(means))
 
 
 def dropped_clips(plan: Plan) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ class Metric:
 
         Args:
             value: in the stored unit (shares in [0, 1]).
-            signed: write the sign of positive values too (for differences).
+            signed: write the sign of positive values too (for differences); what is rounded to zero counts as one.
         """
         if value is None:
             return "–"  # noqa: RUF001
@@ -54,14 +54,14 @@ class Metric:
         sign = "+" if signed else ""
         if self.count:
             return _count(value, sign)
-        return f"{value * (100 if self.percent else 1):{sign}.{self.decimals}f}"
+        return f"{value * (100 if self.percent else 1):{sign}z.{self.decimals}f}"
 
 
 def _count(value: float, sign: str) -> str:
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:{sign}.1f} {letter}"
-    return f"{value:{sign}.0f}"
+    return f"{value:{sign}z.0f}"
 
 
 _QUALITY = (

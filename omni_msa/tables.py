@@ -96,13 +96,13 @@ def _side_grids(summary: Mapping[str, Any], dataset: str, pivot: Sequence[str] |
     if any(cell["metrics"] for cell in summary["cells"]):
         yield detail_grid(summary)
     if differences := summary.get("differences"):
-        yield differences_grid(differences)
-        if strength := strength_grid(differences):
+        yield differences_grid(differences, summary["cells"])
+        if strength := strength_grid(differences, summary.get("exploratory") or ()):
             yield strength
     if controls := summary.get("controls"):
         yield controls_grid(controls)
     if exploratory := summary.get("exploratory"):
-        yield exploratory_grid(exploratory)
+        yield exploratory_grid(exploratory, summary["cells"])
     if best := selection_grid(summary):
         yield best
     if rows := reported.elsewhere(dataset):

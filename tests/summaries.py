@@ -7,7 +7,7 @@ from omni_msa.aggregate import summarise
 from omni_msa.comparisons.comparison import Comparison
 from omni_msa.metrics import METRICS
 from omni_msa.statistics.intervals import moments
-from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p
+from omni_msa.statistics.paired import p_floor, sign_flip_p
 
 SEEDS = (1, 2, 3)
 
@@ -40,7 +40,7 @@ def summary(*cells: dict[str, Any], **more: Any) -> dict[str, Any]:
 def pair(label: str, against: str, values: list[float], metric: str = "mae", **more: Any) -> dict[str, Any]:
     """Return a comparison of two cells from the differences of their seeds."""
     mean, std, interval = moments(values)
-    tested = {"p": sign_flip_p(values), "p_floor": sign_flip_floor(len(values))} if values else {}
+    tested = {"p": sign_flip_p(values), "p_floor": p_floor(len(values))} if values else {}
     found = {"seeds": list(range(1, len(values) + 1)), "values": values, "n": len(values)}
     found |= {"mean": mean, "std": std, "interval": interval}
     return asdict(Comparison(label, against, metric, **{**found, **tested, **more}))

@@ -9,7 +9,7 @@ import pytest
 from made_cells import LABELS, cells_of, finish, made_plan, noisy, shifted
 from scipy import stats
 
-from omni_msa.aggregate import axis_text, cell_summary, floor_of, gap_shares, summarise
+from omni_msa.aggregate import axis_text, cell_summary, floor_of, gap_shares, summarise, within_range
 from omni_msa.comparisons.tested import Resampler
 from omni_msa.ledger import finite
 from omni_msa.statistics.intervals import two_level_interval
@@ -51,7 +51,28 @@ def test_one_value_has_no_spread_and_none_no_mean():
 
 
 def test_equal_values_have_no_spread_at_all():
-    assert summarise([0.1 + 0.2] * 3)["std"] == 0.0
+    found = summarise([0.1 + 0.2] * 3)
+    assert (found["std"], found["interval_95"]) == (0.0, None)
+
+
+def test_intervals_end_where_the_metric_does(make):
+    for values, name, expected in (
+        ([1.0, 0.2], "latency_s", [0.0, None]),
+        ([0.99, 0.95], "corr", [None, 1.0]),
+        ([-0.99, -0.95], "corr", [-1.0, None]),
+        ([0.0, 0.01, 0.0], "unparsable_rate", [0.0, None]),
+        ([1.0, 0.99, 1.0], "acc2_non0", [None, 1.0]),
+        ([0.5, 1.9], "mae", [0.0, None]),
+    ):
+        plain = summarise(values)["interval_95"]
+        cut = within_range(plain, name)
+        assert cut == [end if end is not None else old for end, old in zip(expected, plain, strict=True)], name
+        assert cut != plain
+    assert within_range(None, "mae") is None
+    assert within_range((0.4, 0.6), "acc7") == [0.4, 0.6]
+    said = {"discriminative": {1: {"mae": 0.1, "corr": 0.99}, 2: {"mae": 0.9, "corr": 0.95}}}
+    metrics = summary_of(make(said), "discriminative")["metrics"]
+    assert metrics["mae"]["interval_95"][0] == 0.0 and metrics["corr"]["interval_95"][1] == 1.0
 
 
 def test_collapsed_values_are_counted_not_averaged():
@@ -95,6 +116,8 @@ def test_several_seeds_have_an_interval_over_seeds_and_clips(make):
     errors = np.abs(np.array(scores) - LABELS).T  # (N, S)
     order = two_level_interval(errors.mean(0), errors - errors.mean(0))
     assert metrics["mae"]["interval_two_level_95"] == pytest.approx(order)
+    # Student's interval over seeds, as it stands beside it, is not wider
+    assert order[0] <= metrics["mae"]["interval_95"][0] and order[1] >= metrics["mae"]["interval_95"][1]
     assert metrics["mae"]["interval_clips_95"] is None
     assert metrics["train_s"]["interval_two_level_95"] is None  # no metric over clips
 

@@ -88,7 +88,7 @@ def test_testable_from_six_pairs_on(make):
     six, seven = ({"discriminative": maes(*[1.0] * n), "generative": maes(*[2.0] * n)} for n in (6, 7))
     (one,) = make(six, **PAIR)
     assert (one.note, one.p, one.p_floor, one.better) == (
-        "not paired by clip: their predictions are missing or of different clips",
+        "not paired by clip: their predictions are missing",
         0.03125,
         0.03125,
         "against",
@@ -119,8 +119,8 @@ def test_accuracies_and_correlations_are_tested_seed_by_seed(make):
     right = [(scores > 0)[counted] == (LABELS > 0)[counted] for scores in (a, b)]
     table = [int(np.sum(right[0] & ~right[1])), int(np.sum(right[1] & ~right[0]))]
     exact = stats.binomtest(table[0], sum(table)).pvalue
-    assert one.mcnemar["acc2_non0"] == one.mcnemar["f1_non0"] == pytest.approx(exact)
-    assert set(one.mcnemar) == {"acc7", "acc5", "acc2_has0", "f1_has0", "acc2_non0", "f1_non0"}
+    assert one.mcnemar["acc2_non0"] == pytest.approx(exact)
+    assert set(one.mcnemar) == {"acc7", "acc5", "acc2_has0", "acc2_non0"}  # F1 is not a share of right clips
     assert one.williams_p is not None and one.williams_p < 1e-6
     (same,) = make({"discriminative": {1: a}, "generative": {1: -1 * -a}}, **PAIR)
     assert same.mcnemar["acc7"] == 1.0 and same.williams_p is None  # equal scores leave nothing to test
@@ -134,7 +134,9 @@ def test_different_clips_are_not_paired(make, tmp_path, write_sweep, own_cache):
     cells = [*cells_of(made_plan(tmp_path / "other", write_sweep, **keys)).values()]
     (one,) = compare(pairs_of(cells, {"readout": "discriminative"}), ["mae"], Resampler(1))
     assert one.n == 1 and one.p_clips is None and one.improvement_clips is None and one.mcnemar == {}
-    assert "different clips" in one.note
+    assert one.note == "tested on other clips, so the difference is also one of clips"
+    assert (one.pairing, one.p, one.p_floor, one.p_holm, one.is_over_clips) == ("other clips", None, None, None, False)
+    assert one.values and one.mean is not None  # what they scored is told all the same
 
 
 def test_the_order_of_clips_in_a_file_does_not_matter(make, tmp_path, write_sweep, own_cache):
@@ -185,6 +187,56 @@ def test_holm_counts_comparisons_that_could_not_be_made(make):
     first, *others = make(said, axes=axes)
     assert (first.p, first.p_holm) == (0.03125, 3 * 0.03125)
     assert [one.p_holm for one in others] == [None, None]
+
+
+def test_few_pairs_are_judged_by_the_whole_family(make):
+    axes = "{readout: [discriminative, generative, expected_value, constant]}"
+    said = {"discriminative": maes(*[1.0] * 6), "generative": maes(*[2.0] * 6), "expected_value": {}, "constant": {}}
+    first, second, _ = make(said, axes=axes)
+    assert first.note.startswith("not testable at 0.05 with n = 6 < 7 pairs (3 comparisons); not paired")  # 2 / 2^7 * 3
+    assert first.family == 3 and second.note == "not testable at 0.05 with n = 0 < 7 pairs (3 comparisons)"
+
+
+def test_what_no_seed_has_is_told_as_undefined(make):
+    said = {
+        "discriminative": {1: {"corr": 0.5}, 2: {"corr": 0.6}},
+        "generative": {1: {"corr": None}, 2: {"corr": None}},
+    }
+    (one,) = make(said, metrics=("corr",), **PAIR)
+    assert (one.n, one.num_collapsed, one.note) == (0, 2, "undefined: constant predictions")
+
+
+def test_collapses_are_counted_on_their_side(make):
+    said = {"discriminative": maes(None, 1.0, None, 1.0), "generative": maes(None, 2.0, 2.0, 2.0)}
+    (one,) = make(said, **PAIR)
+    assert (one.n, one.num_collapsed, one.num_collapsed_label, one.num_collapsed_against) == (2, 2, 1, 2)
+
+
+def test_correlations_are_tested_where_every_pair_has_one(make):
+    steady = {seed: noisy(0.5, seed) for seed in (1, 2, 3)}
+    other = {seed: noisy(1.5, 9 + seed) for seed in (1, 2, 3)}
+    (whole,) = make({"discriminative": steady, "generative": other}, **PAIR)
+    assert whole.williams_p is not None and whole.williams_p < 0.001
+
+
+def test_correlations_with_a_collapsed_pair_are_not_tested(make):
+    steady = {seed: noisy(0.5, seed) for seed in (1, 2, 3)}
+    other = {1: noisy(1.5, 10), 2: np.ones(120), 3: np.ones(120)}
+    (one,) = make({"discriminative": steady, "generative": other}, **PAIR)
+    assert one.williams_p is None and one.n == 3
+
+
+@pytest.mark.parametrize("num", [16, 17, 18])
+def test_no_p_is_below_its_floor(make, num):
+    said = {"discriminative": maes(*[1.0] * num), "generative": maes(*[1.5 + place / 100 for place in range(num)])}
+    (one,) = make(said, **PAIR)
+    assert one.p_floor == (2 / 2**16 if num == 16 else 1 / 100_000) <= one.p  # above 16 pairs 99,999 patterns are drawn
+
+
+def test_without_predictions_two_fixed_cells_cannot_be_tested(make):
+    axes = "{readout: [constant, frozen_probe]}"
+    (one,) = make({"constant": {None: {"mae": 0.7}}, "frozen_probe": {None: {"mae": 0.8}}}, "constant", axes=axes)
+    assert one.note == "neither cell is random: their predictions are missing" and one.p_clips is None
 
 
 def test_exploratory_metrics_are_one_family(make):

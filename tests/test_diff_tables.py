@@ -68,6 +68,11 @@ def test_files(found, tmp_path):
         "## Acc-7 (%)",
         "## What a reader must know",
     ]
+    (note,) = [line for line in lines if "sign-flip" in line]
+    assert "exact between two random cells; against a cell without randomness it assumes" in note
+    assert "not corrected for their number" in note and note.endswith(
+        "no result of so many pairs can go below its floor."
+    )
     assert lines[-2:] == ["- x", "- text|audio: on another <machine>"]
     rows = list(csv.DictReader(io.StringIO(paths[1].read_text())))
     assert [(each["in"], each["metric"]) for each in rows[:3]] == [("both", "mae"), ("both", "acc7"), ("both", "mae")]

@@ -100,7 +100,43 @@ def test_a_failed_seed_is_named(make):
     folder.fail("bug", "it broke", "trace")
     summary = gather(make()).summary
     assert summary["cells"][0]["failed"] == [3] and summary["selection"]["num_failed"] == 1
-    assert summary["verdict"]["text"].endswith(", though discriminative lacks seed 3 (failed).")
+    assert summary["verdict"]["text"].endswith(" more seeds are needed (seed 3 of discriminative failed).")
+    described = gather(make(compare=None)).summary["verdict"]["text"]
+    assert "the only mean MAE among cells with every seed is that of constant (0.900); seed 3" in described
+
+
+def test_seeds_alone_do_not_decide_what_clips_do_not_tell(make):
+    """Two models equally noisy, each with its own errors on the clips, and hardly any spread over seeds."""
+    seeds, axes = range(1, 9), "{readout: [discriminative, generative]}"
+    said = {
+        name: {seed: noisy(0.9, first) + 0.002 * np.random.default_rng(seed).standard_normal(120) for seed in seeds}
+        for name, first in (("discriminative", 0), ("generative", 8))
+    }
+    summary = gather(make(said, seeds=str(list(seeds)), axes=axes)).summary
+    (one,) = summary["differences"]
+    low, high = one["interval_two_level"]
+    assert one["p_holm"] == 2 / 2**8 and one["p_clips"] > 0.05 and low < 0 < high
+    assert summary["verdict"]["state"] == "not decided"
+    assert f"but on other test clips it could turn: {low:+.3f} to {high:+.3f}" in summary["verdict"]["text"]
+
+
+def test_cells_on_other_test_clips_are_not_compared_over_seeds(make):
+    keys = {"axes": "{readout: [discriminative, generative]}", "seeds": "[1, 2, 3, 4, 5, 6]"}
+    plan = make({"discriminative": {seed: noisy(0.5, seed) for seed in range(1, 7)}}, **keys)
+    for seed in range(1, 7):
+        finish(plan, "generative", seed, noisy(1.5, seed), clips=[f"other_{place}" for place in range(120)])
+    summary = gather(make(**keys)).summary
+    assert summary["differences"][0]["p"] is None and summary["differences"][0]["pairing"] == "other clips"
+    assert summary["verdict"]["state"] == "not decided"
+    assert "generative was tested on other clips than discriminative" in summary["verdict"]["text"]
+
+
+def test_further_seeds_are_to_be_fixed_once(make):
+    said = {"discriminative": {seed: shifted(0.5) for seed in (1, 2, 3)}, "constant": {None: shifted(0.9)}}
+    summary = gather(make(said)).summary
+    assert summary["verdict"]["num_seeds_more"] == 3
+    assert summary["selection"]["text"][-1].startswith("Fix the number of further seeds once")
+    assert summary["selection"]["num_comparisons"] == 1
 
 
 def test_without_a_comparison_what_leads_is_described(make):

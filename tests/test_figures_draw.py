@@ -50,6 +50,7 @@ def report(tmp_path_factory):
         plan = recorded_plan("readout_comparison", root)
         write_states(plan, "discriminative", 0.9)
         write_states(plan, "frozen_probe", 0.0)
+        write_states(plan, "generative_zero_shot", 0.0)
         (probe,) = [trial for trial in plan.trials if "frozen_probe" in trial.cells]
         plan.ledger.trial(probe.trial_id).write_table("probe", PROBE)
         evidence = gather(plan)
@@ -90,6 +91,12 @@ def test_the_numbers_are_in_the_alt_texts(report):
     assert "MAE on valid from 1.223 to 0.698 at step 240" in alts["curves"]
 
 
+def test_equal_states_are_drawn_once(report):
+    figures = {figure.name: figure for figure in report[2]}
+    assert figures["states"].alt.endswith("for discriminative; generative_zero_shot and frozen_probe.")
+    assert figures["neighbours"].svg.read_text().count(">generative_zero_shot and frozen_probe<") == 1
+
+
 def test_cells_that_share_a_fit_share_their_curve(report):
     (curves,) = [figure for figure in report[2] if figure.name == "curves"]
     assert ">generative and expected_value<" in curves.svg.read_text()
@@ -100,9 +107,10 @@ def test_the_tables_beside_the_figures(report):
     with (folder / "neighbours.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = {(row["cell"], row["k"]): row for row in rows}
-    assert set(found) == {(cell, k) for cell in ("discriminative", "frozen_probe") for k in ("5", "10", "20")}
+    both = "generative_zero_shot and frozen_probe"
+    assert set(found) == {(cell, k) for cell in ("discriminative", both) for k in ("5", "10", "20")}
     assert float(found["discriminative", "5"]["ratio"]) < 0.3
-    assert float(found["frozen_probe", "5"]["ratio"]) == pytest.approx(1, abs=0.15)
+    assert float(found[both, "5"]["ratio"]) == pytest.approx(1, abs=0.15)
     assert found["discriminative", "5"]["seed"] == "1113"  # of the three the one with the median error
     with (folder / "probe.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -181,6 +189,21 @@ def test_many_cells_are_limited_and_said_so(report, tmp_path):
     (bars,) = draw_all(made(report[0], cells), tmp_path)
     assert "The 30 best of 40 cells by MAE are shown." in bars.caption
     assert "number 29 " in bars.alt and "number 30 " not in bars.alt
+
+
+def test_constants_are_a_line_if_they_are_one(tmp_path, write_sweep, own_cache):
+    axes = "{readout: [discriminative, constant], media.num_frames_max: [2, 4]}"
+    plan = make_plan(load_sweep(write_sweep(axes=axes)), Ledger(tmp_path / "mlruns"))
+    evidence = Evidence(plan, [], {})
+    labels = [cell.label for cell in plan.sweep.cells]
+
+    def alt(*floors):
+        cells = [(label, {}, [value]) for label, value in zip(labels, (0.5, 0.75, *floors), strict=True)]
+        (bars, *_) = draw_all(made(evidence, cells, floor=labels[2]), tmp_path)
+        return bars.alt
+
+    assert "constant prediction 1.250" in alt(1.25, 1.25)
+    assert "constant prediction" not in alt(1.25, 1.5)
 
 
 def test_a_collapsed_cell_is_shown_as_such(report, tmp_path):

@@ -67,6 +67,15 @@ def test_a_collapsed_seed_is_counted_and_takes_no_prize():
     assert any("undefined" in note for note in grid.notes)
 
 
+@pytest.mark.parametrize("style", ["standard", "mmsa"])
+def test_a_seed_that_is_missing_is_not_called_undefined(style):
+    one = cell("a", seeds("corr", s1=0.975, s3=math.nan))
+    grid = build_grid(summary(one, style=style))
+    assert column(grid, "seeds") == ["2/3"]
+    assert column(grid, "Corr") == ["0.975 (1/2)" if style == "standard" else "NaN (1/2)"]
+    assert any("of two finished seeds one counts" in note for note in grid.notes)
+
+
 def test_human_row_is_labelled_and_not_bold(cells):
     grid = build_grid(summary(*cells), human={"mae": 0.1})
     assert [entry.text for entry in grid.rows[-1]][:4] == ["human rater", "–", "0.100", "–"]  # noqa: RUF001

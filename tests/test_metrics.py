@@ -96,5 +96,7 @@ def test_every_metric_is_described_and_shown():
     assert METRICS["acc2_non0"].heading == "Acc-2 non0 (%)"
     assert METRICS["acc2_non0"].show(0.8912) == "89.1"
     assert METRICS["mae"].show(0.5, signed=True) == "+0.500"
+    assert METRICS["acc7"].show(-0.0002) == "0.0" and METRICS["acc7"].show(-0.0002, signed=True) == "+0.0"
+    assert METRICS["acc7"].show(-0.0005001) == "-0.1" and METRICS["trainable_parameters"].show(-0.3) == "0"
     assert METRICS["trainable_parameters"].show(3_145_728) == "3.1 M"
     assert METRICS["corr"].show(math.nan) == "NaN"

@@ -32,7 +32,12 @@ def test_counts_and_sentences(tmp_path, write_sweep, own_cache):
     )
     assert "the best of 2 epochs by Corr on valid" in found["text"][2]
     assert any("luckiest" in sentence for sentence in found["text"])
-    assert found["text"][-1].startswith("2 comparisons on MAE, named in the sweep file, share one correction (Holm)")
+    named = "2 comparisons on MAE, named in the sweep file or on the command line, share one correction (Holm)"
+    assert found["text"][-1].startswith(named)
+    assert "share" in selection_of(plan, 1, "mae")["text"][-1]
+    more = selection_of(plan, 2, "mae", 4)["text"]
+    assert more[:-1] == found["text"] and more[-1].startswith("Fix the number of further seeds once: looking again")
+    assert selection_of(plan, 2, "mae", 0)["text"] == found["text"]
 
 
 def test_epochs_on_an_axis_and_one_seed(tmp_path, write_sweep, own_cache):

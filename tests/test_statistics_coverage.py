@@ -14,8 +14,9 @@ sys.path.insert(0, str(BENCHMARKS))  # the benchmark's own files, as when it is 
 
 import coverage_rows as rows  # noqa: E402
 import interval_coverage  # noqa: E402
-from coverage_worlds import FIXED, METRICS, WORLDS, World  # noqa: E402
+from coverage_worlds import FIXED, METRICS, RARE, WORLDS, World  # noqa: E402
 
+from omni_msa.statistics import intervals  # noqa: E402
 from omni_msa.statistics.power import num_seeds_needed  # noqa: E402
 
 
@@ -66,7 +67,7 @@ def test_over_seeds_and_clips(world):
 
 def test_over_seeds_and_clips_whatever_varies():
     least, most = rows.shares_of_variance(3, 400)
-    # the least and most of 36 numbers lie two to three standard errors outside
+    # the least and most of 35 numbers lie two to three standard errors outside
     assert 0.93 - 4 * math.sqrt(0.07 * 0.93 / 400) < least < 0.95 < most <= 1.0
 
 
@@ -76,6 +77,21 @@ def test_over_clips(world):
         if (method, what, name) == ("BCa bootstrap", "difference", "corr"):
             continue  # known to cover less: `clip_interval` is for it
         check_covers(share, 400)
+
+
+@pytest.mark.parametrize("world", RARE, ids=lambda world: world.name)
+@pytest.mark.parametrize("num_clips", [60, 120])
+def test_shares_with_few_clips_that_tell_something(world, num_clips):
+    for share_there, share_covers, share_misses in rows.rare_clips(world, num_clips, 400, 500).values():
+        assert share_misses <= 0.07 + 3 * math.sqrt(0.05 * 0.95 / 400)
+        if share_there > 0.5:
+            assert share_covers >= 0.93 - 3 * math.sqrt(0.05 * 0.95 / 400 / share_there)
+
+
+def test_without_the_rule_intervals_of_few_clips_would_not_cover(monkeypatch):
+    monkeypatch.setattr(intervals, "MIN_TELLING", 1)
+    share_there, share_covers, _ = rows.rare_clips(RARE[3], 60, 400, 500)["BCa bootstrap"]
+    assert share_there > 0.5 and share_covers < 0.9
 
 
 @pytest.mark.parametrize("world", FIXED, ids=lambda world: world.name)
@@ -95,9 +111,10 @@ def test_tests_over_seeds(num_seeds):
 
 
 def test_power_at_the_number_of_seeds_named():
-    for effect in (1.5, 0.8):
-        num = num_seeds_needed(effect, 1.0)
-        assert rows.power_of_seeds(effect, num, 1000) >= 0.8 - 3 * math.sqrt(0.8 * 0.2 / 1000)
+    for effect, family in ((1.5, 1), (0.8, 1), (1.6, 5), (1.2, 5)):
+        num = num_seeds_needed(effect, 1.0, num_comparisons=family)
+        found = rows.power_of_seeds(effect, num, 1000, 0.05 / family)
+        assert found >= 0.8 - 3 * math.sqrt(0.8 * 0.2 / 1000)
 
 
 def test_the_script_prints_every_table(capsys):
@@ -110,7 +127,7 @@ def test_the_script_prints_every_table(capsys):
         part(at_once, 0.001)()
     tables = [part.strip().splitlines() for part in capsys.readouterr().out.split("### ")[1:]]
     rows_of = [sum(line.startswith("| ") for line in table) - 1 for table in tables]
-    assert rows_of == [5, 8, 1, 20, 10, 4, 6]
+    assert rows_of == [5, 8, 1, 20, 10, 18, 4, 12]
     for table in tables:
         lines = [line for line in table if line.startswith("|")]
         assert {line.count("|") for line in lines} == {lines[0].count("|")}

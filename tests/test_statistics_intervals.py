@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from omni_msa.statistics import intervals
-from omni_msa.statistics.resampling import influences
+from omni_msa.statistics.resampling import influences, jackknife_metrics
 
 
 def crossed(num_clips, num_seeds, seeds=1.0, clips=1.0, both=1.0, seed=0):
@@ -31,7 +31,7 @@ def test_t_interval_by_hand_and_against_scipy():
     expected = stats.t(df=6, loc=np.mean(values), scale=stats.sem(values)).interval(0.95)
     assert intervals.t_interval(values) == pytest.approx(expected)
     assert intervals.t_interval([1.0]) is None
-    assert intervals.t_interval([0.1 + 0.2] * 3) == (0.1 + 0.2, 0.1 + 0.2)
+    assert intervals.t_interval([0.1 + 0.2] * 3) is None  # three equal seeds do not say that all are
 
 
 def test_moments_say_what_so_few_values_allow():
@@ -39,6 +39,7 @@ def test_moments_say_what_so_few_values_allow():
     assert intervals.moments([0.5]) == (0.5, None, None)
     mean, std, interval = intervals.moments([1, 2, 3])
     assert (mean, std) == (2, 1)
+    assert intervals.moments([0.0917] * 3) == (pytest.approx(0.0917), 0.0, None)
     assert interval == intervals.t_interval([1, 2, 3])
 
 
@@ -82,6 +83,10 @@ def test_bca_is_none_where_it_says_nothing():
     few[:10], many[:11] = math.nan, math.nan
     assert intervals.bca_interval(few, 0.0, jackknife) is not None
     assert intervals.bca_interval(many, 0.0, jackknife) is None
+    assert intervals.bca_interval(np.zeros(1000), 0.0, jackknife) is None  # all replicates are equal
+    assert intervals.bca_interval(good, 0.0, np.full(60, 0.1 + 0.2)) is None  # no clip says anything
+    assert intervals.bca_interval(np.ones(2000), 1.0, np.ones(120)) is None
+    assert intervals.bca_seeds_interval([0.5] * 25, generator) is None
     assert intervals.bca_seeds_interval(range(19), generator) is None
     assert intervals.bca_seeds_interval(range(20), generator) is not None
 
@@ -117,20 +122,67 @@ def test_two_level_interval_by_hand():
     assert interval_of(losses) == pytest.approx((-half, half))
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_two_level_is_never_narrower_than_over_seeds_that_differ(seed):
-    losses = crossed(100, 4, seeds=3, clips=0.5, both=0.1, seed=seed)
-    low, high = interval_of(losses)
-    t_low, t_high = intervals.t_interval(losses.mean(0))
-    assert low <= t_low + 1e-12 and high >= t_high - 1e-12
+@pytest.mark.parametrize("spread", [0.0, 0.1, 3.0])
+@pytest.mark.parametrize("num_seeds", [3, 4, 10])
+def test_two_level_is_never_narrower_than_over_seeds(num_seeds, spread):
+    for seed in range(100):
+        losses = crossed(60, num_seeds, seeds=spread, clips=0.1, seed=seed)
+        low, high = interval_of(losses)
+        t_low, t_high = intervals.t_interval(losses.mean(0))
+        assert low <= t_low + 1e-12 and high >= t_high - 1e-12
 
 
-def test_seeds_that_differ_by_chance_alone_leave_the_clips():
+def test_seeds_that_do_not_differ_leave_the_clips():
     losses = crossed(200, 5, seeds=0.0)
     losses -= losses.mean(0) - losses.mean()  # no difference at all
     by_clip = losses.mean(1)
-    expected = stats.t(199, by_clip.mean(), stats.sem(by_clip)).interval(0.95)
+    of_clips, of_both = stats.sem(by_clip) ** 2, np.sum((losses - by_clip[:, None]) ** 2) / (200 * 5) / (199 * 4)
+    freedom = of_clips**2 / (of_clips**2 / 199 + of_both**2 / (199 * 4))
+    expected = stats.t(freedom, by_clip.mean(), stats.sem(by_clip)).interval(0.95)
     assert interval_of(losses) == pytest.approx(expected)
+
+
+def shares(num_clips, num_won, num_lost=0):
+    """What each clip adds to a share, or to a difference of two: 1, -1 or 0."""
+    return np.repeat([1.0, -1.0, 0.0], [num_won, num_lost, num_clips - num_won - num_lost])
+
+
+@pytest.mark.parametrize("num_clips", [60, 120, 686])
+@pytest.mark.parametrize(("num_won", "num_lost"), [(0, 0), (1, 0), (4, 0), (5, 0), (2, 2), (3, 2), (1, 9)])
+def test_the_clips_that_tell_something_of_a_share(num_clips, num_won, num_lost):
+    hits = shares(num_clips, num_won, num_lost)
+    num = num_won + num_lost
+    assert intervals.num_telling(hits - hits.mean()) == intervals.num_telling(hits.mean() - hits) == num
+    weights = np.random.default_rng(0).multinomial(num_clips, np.full(num_clips, 1 / num_clips), 400)
+    replicates, jackknife = weights @ hits / num_clips, (hits.sum() - hits) / (num_clips - 1)
+    enough = num >= intervals.MIN_TELLING
+    assert (intervals.bca_interval(replicates, hits.mean(), jackknife) is not None) == enough
+    assert (intervals.clip_interval(hits.mean(), hits - hits.mean()) is not None) == enough
+    assert (interval_of(np.repeat(hits[:, None], 3, 1)) is not None) == enough
+
+
+def test_of_acc2_and_f1_it_is_the_wrong_clips_that_tell_something():
+    labels = np.resize([1.0, 2.0, 0.0, -1.0], 200)
+    for num_wrong in (3, 4, 5, 9):
+        scores = labels.copy()
+        wrong = np.flatnonzero(labels)[:num_wrong]
+        scores[wrong] = -labels[wrong]
+        without = jackknife_metrics(labels, scores[None])
+        for name in ("acc2_non0", "f1_non0"):
+            assert intervals.num_telling(influences(without[name])[:, 0]) == num_wrong, name
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_mae_and_corr_many_clips_tell_something(seed):
+    generator = np.random.default_rng(seed)
+    labels = generator.normal(0, 1.4, 60)
+    scores = labels + generator.exponential(1, (2, 60))  # errors of skewness 2
+    without = jackknife_metrics(labels, scores)
+    for name in ("mae", "corr"):
+        effects = influences(without[name])
+        for each in (effects[:, 0], effects[:, 0] - effects[:, 1]):
+            assert intervals.num_telling(each) > intervals.MIN_TELLING
+            assert intervals.clip_interval(0.5, each) is not None
 
 
 def test_two_level_interval_does_not_depend_on_order_or_scale():
@@ -152,7 +204,7 @@ def test_a_correlations_interval_is_made_on_fishers_scale():
     assert (math.atanh(low), math.atanh(high)) == pytest.approx(
         (math.atanh(0.98) - half / (1 - 0.98**2), math.atanh(0.98) + half / (1 - 0.98**2))
     )
-    assert intervals.two_level_interval(np.ones(3), effects * 0, correlation=True) == (1.0, 1.0)
+    assert intervals.two_level_interval(np.ones(3), effects * 0, correlation=True) is None
 
 
 def test_two_level_interval_is_none_below_its_limits_or_undefined():
@@ -164,7 +216,7 @@ def test_two_level_interval_is_none_below_its_limits_or_undefined():
     values, effects = losses.mean(0), losses - losses.mean(0)
     values[1] = math.nan
     assert intervals.two_level_interval(values, effects) is None
-    assert interval_of(np.zeros((60, 3))) == (0.0, 0.0)
+    assert interval_of(np.zeros((60, 3))) is None  # nothing varies
 
 
 def test_influences_of_a_mean_are_deviations():
@@ -183,5 +235,5 @@ def test_the_bootstrap_of_both_agrees_with_the_two_level_interval():
     assert intervals.pigeonhole_interval(np.full((10, 20), math.nan), generator) is None
 
 
-def test_constant_values_have_an_interval_of_no_length():
-    assert intervals.pigeonhole_interval(np.ones((10, 20)), np.random.default_rng(0)) == (1.0, 1.0)
+def test_the_bootstrap_of_both_is_none_where_nothing_varies():
+    assert intervals.pigeonhole_interval(np.ones((10, 20)), np.random.default_rng(0)) is None

@@ -39,6 +39,9 @@ def test_sign_flip_by_hand():
 def test_sixteen_pairs_are_enumerated_and_more_are_drawn():
     assert paired.sign_flip_p(np.ones(16)) == 2 / 2**16
     assert paired.sign_flip_p(np.ones(40), num_draws=999) == 1 / 1000  # (k + 1) / (m + 1) is never 0
+    assert paired.p_floor(40, 999) == 1 / 1000
+    assert (paired.p_floor(3), paired.p_floor(16), paired.p_floor(17)) == (1 / 4, 2 / 2**16, 1 / 100_000)
+    assert paired.sign_flip_p(np.ones(40)) == paired.p_floor(40)
     values = np.random.default_rng(0).normal(0.4, 1, 17)
     half = np.abs(np.array(list(itertools.product((1, -1), repeat=16))) @ values[1:, None] + values[0])
     exact = np.mean(half >= abs(values.sum()) - 1e-12)  # the first sign may be held: it mirrors all others

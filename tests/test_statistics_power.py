@@ -30,11 +30,32 @@ def test_t_power_is_one_far_away_and_never_undefined():
         assert curve[-1] == pytest.approx(1)
 
 
-@pytest.mark.parametrize(("effect", "num"), [(1.3, 6), (1.3, 7), (1.0, 10), (0.8, 12)])
-def test_sign_flip_power_against_simulation(effect, num):
-    values = np.random.default_rng(num).normal(effect, 1, (1500, num))
-    rate = np.mean([sign_flip_p(row) <= 0.05 for row in values])
-    assert power.sign_flip_power(effect, num) == pytest.approx(rate, abs=0.04)
+@pytest.mark.parametrize(
+    ("effect", "num", "family"),
+    [(1.3, 6, 1), (1.3, 7, 1), (1.2, 8, 1), (1.6, 8, 3), (1.6, 9, 5), (1.8, 10, 10), (1.0, 10, 1), (0.8, 12, 1)],
+)
+def test_sign_flip_power_against_simulation(effect, num, family):
+    values = np.random.default_rng(num).normal(effect, 1, (3000, num))
+    rate = np.mean([sign_flip_p(row) <= 0.05 / family for row in values])
+    error = 3 * math.sqrt(rate * (1 - rate) / 3000)
+    assert power.sign_flip_power(effect, num, 0.05 / family) == pytest.approx(rate, abs=error + 0.01)
+
+
+@pytest.mark.parametrize(("num", "num_steps"), [(7, 3), (9, 2), (9, 5), (9, 12), (10, 25)])
+def test_the_least_mean_at_which_a_sample_is_rejected(num, num_steps):
+    # the same draws: just above that mean the test itself rejects, just below it does not
+    draws = np.random.default_rng(0).normal(size=(power._NUM_SAMPLES, num))[:40]
+    deviations = draws - draws.mean(1, keepdims=True)
+    level = num_steps * 2 / 2**num
+    for row, least in zip(deviations, power._least_means(num, num_steps), strict=False):
+        assert sign_flip_p(row + least + 1e-6) <= level < sign_flip_p(row + least - 1e-6)
+
+
+@pytest.mark.parametrize("family", [1, 3, 5, 20])
+def test_a_smaller_effect_never_takes_fewer_seeds(family):
+    effects = np.geomspace(0.4, 4, 60)
+    nums = [power.num_seeds_needed(effect, 1.0, num_comparisons=family) for effect in effects]
+    assert (np.diff(nums) <= 0).all() and nums[0] > nums[-1]
 
 
 def test_sign_flip_power_by_hand():

@@ -3,6 +3,7 @@
 import statistics
 
 import pytest
+from made_cells import finish, made_plan, noisy
 from scipy import stats
 
 from omni_msa.comparisons.sweep_diff import diff
@@ -52,6 +53,22 @@ def test_cells_with_equal_axis_values_are_subtracted_seed_by_seed(plan_of):
     assert discriminative.settings == {"training.epochs": [2, 7]} and discriminative.controlled
     assert constant.same_trials and constant.settings == {} and constant.note(constant.metrics[0]) == "the same trials"
     assert constant.metrics[0].values == [0.0]  # what it does not depend on is not another trial
+
+
+def test_cells_on_other_test_clips_are_not_tested(tmp_path, write_sweep, own_cache):
+    seeds, axes = range(1, 7), "{readout: [discriminative]}"
+    plans = []
+    for epochs, prefix in (("{epochs: 2}", "a"), ("{epochs: 3}", "b"), ("{epochs: 4}", "a")):
+        keys = {"seeds": str(list(seeds)), "axes": axes, "training": epochs, "compare": None}
+        plan = made_plan(tmp_path / "m", write_sweep, **keys)
+        for seed in seeds:
+            finish(plan, "discriminative", seed, noisy(0.5, seed), clips=[f"{prefix}{place}" for place in range(120)])
+        plans.append(made_plan(tmp_path / "m", write_sweep, **keys))
+    cell, same = diff(plans[0], plans[1]).cells[0], diff(plans[0], plans[2]).cells[0]
+    mae = cell.metrics[0]
+    assert cell.other_clips and (len(mae.values), mae.p, mae.p_floor) == (6, None, None)
+    assert cell.note(mae) == "tested on other clips, so the difference is also one of clips"
+    assert not same.other_clips and same.metrics[0].p == 1.0 and same.note(same.metrics[0]) == ""
 
 
 def test_only_seeds_that_both_have_make_pairs(plan_of):

@@ -53,7 +53,11 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({"profile": "7"}, [], ("wrong value", FILE, "profile", "7", "a valid string")),
     ({"select": "{metric: maee}"}, [], ("unknown metric", FILE, "select.metric", "'maee'", 'did you mean "mae"?')),
     ({"select": "{metric: 7}"}, [], ("wrong value", FILE, "select.metric", "7", "a valid string")),
-    ({"select": "{metric: zero_rate}"}, [], ("unknown metric", FILE, "select.metric", "'zero_rate'", "mae, corr")),
+    (
+        {"select": "{metric: zero_rate}"},
+        [],
+        ("no value of this metric is better", FILE, "select.metric", "'zero_rate'", "mae, corr"),
+    ),
     (
         {"compare": "{against: {readout: constant}, metric: cor}"},
         [],
@@ -178,6 +182,11 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
         {"compare": "{against: {readout: constant}, smallest_difference: 0}"},
         [],
         ("wrong value", FILE, "compare.smallest_difference", "0", "greater than 0"),
+    ),
+    (
+        {"compare": "{against: {readout: constant}, metric: zero_rate}"},
+        [],
+        ("no value of this metric is better", FILE, "compare.metric", "zero_rate", "mae, corr"),
     ),
     (
         {"compare": "{against: {readout: constant}, metric: acc7, smallest_difference: 2}"},

@@ -3,46 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from made_pairs import BASE, FULL, pair, said
 
 from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.findings import Progress, num_seeds_more, sort
-from omni_msa.comparisons.proof import Control
-from omni_msa.comparisons.verdict import decide, leading
+from omni_msa.comparisons.verdict import leading
 from omni_msa.statistics.power import num_seeds_needed
-
-FULL = Progress(12, 12, num_seeds=3)
-BASE = "discriminative"
-
-
-def pair(label, mean, n=3, p=None, std=0.02, family=1, over_clips=False, **more):
-    """A comparison with the base; p is the least that n pairs can give unless it is said."""
-    p = 2 / 2**n if p is None else p
-    spread = std if n > 1 else None
-    return Comparison(
-        **{
-            "label": label,
-            "against": BASE,
-            "metric": "mae",
-            "seeds": list(range(n)),
-            "values": [mean] * n,
-            "n": n,
-            "mean": mean,
-            "std": spread,
-            "interval": (mean - std, mean + std) if spread else None,
-            "p": None if over_clips else p,
-            "p_clips": p,
-            "p_holm": min(1.0, p * family),
-            "better": "label" if mean < 0 else "against",
-            "controlled": True,
-            "num_seeds_needed": None if over_clips else num_seeds_needed(mean, spread, num_comparisons=family),
-            **more,
-        }
-    )
-
-
-def said(*differences, progress=FULL, controls=(), metric="mae"):
-    found = decide(metric, differences, controls, progress)
-    return found.text, found.state, found.num_seeds_more
 
 
 def test_one_comparison_with_too_few_seeds():
@@ -55,7 +21,9 @@ def test_one_comparison_with_too_few_seeds():
         "Not decided: on MAE, generative leads discriminative by 0.200, but 1 seed is too few to show "
         "it: 5 more seeds are needed."
     )
-    assert said(pair("generative", -0.2, n=1)) == (one, "not decided", 5)
+    assert said(pair("generative", -0.2, n=1), progress=Progress(2, 2, num_seeds=1)) == (one, "not decided", 5)
+    common = said(pair("generative", -0.2, n=1))[0]  # of three
+    assert "generative leads discriminative by 0.200 at the one seed both have, but 1 seed is too few" in common
 
 
 def test_one_comparison_that_could_be_chance():
@@ -77,23 +45,6 @@ def test_one_comparison_that_is_decided_names_the_winner_first():
     assert said(pair("generative", 0.2, n=8))[0].startswith("On MAE, discriminative is ahead of generative by 0.200")
 
 
-def test_a_difference_too_small_to_find_is_given_with_its_interval():
-    text = (
-        "Not decided: on MAE, the difference between generative and discriminative is too small to find "
-        "(+0.001, 95 % interval -0.079 to +0.081)."
-    )
-    assert said(pair("generative", 0.001, n=8, p=0.9, std=0.08)) == (text, "not decided", None)
-    wider = pair("generative", 0.001, n=8, p=0.9, std=0.08, interval_two_level=(-0.2, 0.2))
-    assert "-0.200 to +0.200" in said(wider)[0]
-    several = [pair(name, 0.001, n=8, p=0.9, std=0.08) for name in ("generative", "expected_value")]
-    assert said(*several)[0] == (
-        "Not decided: on MAE, the differences between discriminative and generative and expected_value "
-        "are too small to "
-        "find."
-    )
-    assert said(pair("generative", 0.0, n=8, p=1.0, better="none"))[2] is None
-
-
 def test_several_comparisons_with_too_few_seeds():
     ahead = [pair(name, 0.5, family=3) for name in ("generative", "frozen_probe", "constant")]
     assert said(*ahead) == (
@@ -104,7 +55,9 @@ def test_several_comparisons_with_too_few_seeds():
     )
     behind = [pair(name, -0.5, family=2) for name in ("generative", "frozen_probe")]
     assert "discriminative trails both other cells, but" in said(*behind)[0]
-    assert "discriminative is neither the best nor the worst cell, but" in said(ahead[0], behind[1])[0]
+    further = replace(ahead[1], label="constant", mean=0.9)
+    between = said(ahead[0], behind[1], further)[0]
+    assert "by the means discriminative stands between frozen_probe and generative, but 3 seeds are too few" in between
     slow = pair("constant", 0.02, family=3)
     more = num_seeds_needed(0.02, 0.02, num_comparisons=3) - 3
     assert said(*ahead[:2], slow)[0].endswith(f": 4 more seeds are needed ({more} for constant).")
@@ -124,42 +77,17 @@ def test_several_decided_and_some_not():
     )
     open_one = pair("frozen_probe", 0.01, 8, p=0.2, family=4)
     more = num_seeds_needed(0.01, 0.02, num_comparisons=4) - 8
-    text = f"{decided}; not decided against discriminative: frozen_probe ({more} more seeds needed)."
+    text = f"{decided}; still open: frozen_probe needs {more} more seeds."
     assert said(*many, open_one) == (text, "supported", more)
     tiny = pair("frozen_probe", 0.0001, 8, p=0.9, family=4)
-    assert said(*many, tiny)[0].endswith("frozen_probe (too small to find: +0.000, 95 % interval -0.020 to +0.020).")
+    assert said(*many, tiny)[0].endswith("is too uncertain: with 8 seeds anything from -0.020 to +0.020 is possible.")
+    later = said(*many, open_one, progress=Progress(90, 80, num_seeds=9))[0]
+    assert later.endswith(f"; still open: frozen_probe needs {more - 1} seeds beyond those planned.")
+    soon = said(many[0], replace(open_one, num_seeds_needed=9), progress=Progress(90, 80, num_seeds=9))[0]
+    assert soon.endswith("; still open: for frozen_probe the trials still to run may be enough.")
     six = [pair(f"cell {place}", 0.2, 10, family=6) for place in range(6)]
     assert "discriminative is ahead of 6 cells (p at most" in said(*six)[0]
     assert '"rank 4"' in said(pair("rank 4", 0.2, 8))[0]  # a name with spaces stands in quotes
-
-
-def test_undecided_for_several_reasons():
-    slow, small = pair("generative", 0.01, 8, p=0.2, family=2), pair("constant", 0.0001, 8, p=0.9, family=2)
-    more = num_seeds_needed(0.01, 0.02, num_comparisons=2) - 8
-    assert said(slow, small)[0] == (
-        f"Not decided: on MAE, no difference to discriminative is beyond chance: generative ({more} more "
-        "seeds needed) and "
-        "constant (too small to find: +0.000, 95 % interval -0.020 to +0.020)."
-    )
-
-
-def test_a_comparison_that_is_not_controlled_decides_nothing():
-    one = pair("generative", 0.5, 8, controlled=False)
-    flags = ["training.epochs differs (4 against 5) and is no axis"]
-    text = (
-        "Not decided: on MAE, the difference between generative and discriminative cannot be put down to an axis: "
-        "training.epochs differs (4 against 5) and is no axis."
-    )
-    assert said(one, controls=[Control("generative", BASE, False, flags=flags)]) == (text, "not decided", None)
-    assert said(replace(one, controlled=None))[1] == "supported"
-    both = said(one, pair("constant", 0.5, 8), controls=[Control("generative", BASE, False, flags=flags)])[0]
-    assert both.endswith(f"; not decided against discriminative: generative (not controlled: {flags[0]}).")
-    two = said(one, replace(one, label="constant"))[0]
-    text = (
-        "Not decided: on MAE, no difference between discriminative and generative and constant can be "
-        "put down to an axis."
-    )
-    assert two == text
 
 
 def test_where_nothing_is_random_only_clips_can_tell():
@@ -171,10 +99,14 @@ def test_where_nothing_is_random_only_clips_can_tell():
     )
     assert said(pair("frozen_probe", 0.01, 1, 0.3, over_clips=True)) == (
         "Not decided: on MAE, the test clips cannot tell frozen_probe from discriminative, and more "
-        "seeds cannot help as "
-        "nothing here is random.",
+        "seeds cannot help as neither is random.",
         "not decided",
         None,
+    )
+    unread = pair("frozen_probe", 0.5, 1, over_clips=True, p_clips=None, p_holm=None)
+    assert said(unread)[0] == (
+        "Not decided: on MAE, only the test clips could tell frozen_probe from discriminative, and their predictions "
+        "are missing."
     )
     mixed = said(pair("frozen_probe", 0.5, 1, 0.0001, family=2, over_clips=True), pair("generative", -0.1, 8, family=2))
     assert mixed[0].endswith(
@@ -200,14 +132,16 @@ def test_trials_that_are_outstanding_are_told():
 def test_failed_seeds_and_bad_clips_are_named():
     progress = Progress(16, 15, 1, {"generative": [1113]}, 8, 3)
     assert said(pair("generative", 0.2, 7), progress=progress)[0].endswith(
-        ", though generative lacks seed 1113 (failed) and 3 bad clips are left out of every trial."
+        " (p = 0.016, 7 seeds); seed 1113 of generative failed; 3 bad clips are left out of every trial."
     )
     several = Progress(16, 12, 4, {"a": [1, 2], "b": [None]}, 8, 1)
     assert said(pair("a", 0.2, 6), progress=several)[0].endswith(
-        ", though a lacks seeds 1 and 2 (failed), b lacks its trial (failed) and 1 bad clip is left out of every trial."
+        "6 seeds); seeds 1 and 2 of a failed; the trial of b failed; 1 bad clip is left out of every trial."
     )
     many = Progress(16, 12, 4, {"a": [1], "b": [2], "c": [3, 4]}, 8)
-    assert said(pair("a", 0.2, 6), progress=many)[0].endswith(", though 4 trials failed.")
+    assert said(pair("a", 0.2, 6), progress=many)[0].endswith(" 6 seeds); 4 trials failed.")
+    waiting = said(pair("a", 0.2), progress=Progress(7, 6, 1, {"a": [3]}, 4))[0]
+    assert waiting.endswith("3 more seeds are needed (seed 3 of a failed).")
 
 
 def test_nothing_to_compare():
@@ -218,7 +152,9 @@ def test_nothing_to_compare():
     text = "Not decided: no two cells have a Corr that could be compared."
     assert said(Comparison("constant", BASE, "corr", num_collapsed=3), metric="corr") == (text, "not decided", None)
     partly = said(pair("generative", 0.2, 8), replace(none, label="constant"))[0]
-    assert partly.endswith("; not decided against discriminative: constant (no MAE to compare).")
+    assert partly.endswith("; still open: constant cannot be compared: no seed is complete in both.")
+    collapsed = said(pair("a", 0.2, 8, metric="corr"), replace(none, metric="corr", num_collapsed=3), metric="corr")[0]
+    assert collapsed.endswith("; still open: generative cannot be compared: no seed has a Corr in both.")
 
 
 def test_shares_are_in_points():
@@ -239,6 +175,13 @@ def test_a_sweep_without_comparison_is_described():
         == "The sweep names no comparison; the only mean MAE is that of a (0.500)."
     )
     assert leading("mae", {}, Progress(4, 0)).text == "No trial is finished yet."
+    partial = leading("corr", {"a": 0.5}, FULL, 1).text
+    assert (
+        partial == "The sweep names no comparison; the only mean Corr among cells with every seed is that of a (0.500)."
+    )
+    nobody = leading("corr", {}, FULL, 2)
+    assert nobody.text == "The sweep names no comparison, and no cell has a Corr at every seed."
+    assert nobody.state == "no comparison"
 
 
 @pytest.mark.parametrize(
@@ -248,4 +191,4 @@ def test_seeds_that_are_missing(needed, n, more):
     one = pair("generative", 0.1, n, p=0.2, num_seeds_needed=needed)
     assert num_seeds_more(one, 1, FULL) == more
     found = sort([one], FULL)
-    assert found.waiting == ([one] if more else []) and found.too_small == ([] if more else [one])
+    assert found.waiting == ([one] if more else []) and found.of("uncertain") == ([] if more else [one])

@@ -1,5 +1,6 @@
 """Pairs of cells: differences by seed and by clip, and what can be said about them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -8,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.aggregate import CellTrials, Seed
+from omni_msa.comparisons.notes import note_of
 from omni_msa.comparisons.tested import Resampler, common_seeds
-from omni_msa.comparisons.twins import Twins, twins_of
+from omni_msa.comparisons.twins import Twins, on_other_clips, twins_of
 from omni_msa.metrics import METRICS
 from omni_msa.statistics.intervals import moments, two_level_interval
 from omni_msa.statistics.multiplicity import holm
@@ -17,15 +19,13 @@ from omni_msa.statistics.paired import (
     clip_differences,
     effect_size,
     improvement,
+    p_floor,
     paired_clip_p,
-    sign_flip_floor,
     sign_flip_p,
 )
-from omni_msa.statistics.power import num_seeds_least, num_seeds_needed, std_upper_limit
+from omni_msa.statistics.power import num_seeds_needed, std_upper_limit
 
-LEVEL = 0.05
-NUM_PAIRS_MIN = num_seeds_least(LEVEL)
-"""With fewer pairs the exact sign-flip test cannot reject at 0.05 (2 / 2^5 is 0.0625)."""
+Pairing = Literal["seeds", "clips", "same trials", "other clips", "none"]
 Array = NDArray[np.float64]
 Interval = tuple[float, float]
 
@@ -39,11 +39,15 @@ class Comparison:
         metric: what is compared.
         seeds: of the pairs used; `values`: their differences; `n`: their number.
         num_collapsed: pairs left out because a value is undefined.
+        num_collapsed_label, num_collapsed_against: of them, those in which that side's value is.
+        pairing: what is tested: seeds; clips alone, where neither cell is random; or nothing, where the trials are
+            the same ones, were tested on other clips, or there is no cell to compare with.
+        family: tests that are corrected together; pairs of the same two sets of trials are one test.
         mean, std: of the differences (ddof 1).
         interval: 95 % Student-t interval of the mean over seeds.
         interval_two_level: 95 % interval over seeds and clips.
         interval_clips: 95 % interval over clips, where each side is one trial.
-        p: two-sided exact sign-flip p-value over seeds; None where neither cell is random.
+        p: two-sided exact sign-flip p-value over seeds; None where `pairing` is another.
         p_floor: the smallest p that so many pairs can give.
         p_holm: p (or p_clips, where neither cell is random) corrected for all comparisons of its family.
         p_clips: two-sided sign-flip p-value over clips, the seeds as they are.
@@ -51,7 +55,7 @@ class Comparison:
         improvement_clips: share of (seed, clip) in which the error of `label` is smaller; a tie counts half.
         effect_size: mean over standard deviation of the differences, Hedges-corrected.
         mcnemar: metric to p-value, combined over seed pairs.
-        williams_p: for the correlations, combined over seed pairs.
+        williams_p: for the correlations, combined over seed pairs; None unless all of them have one.
         num_seeds_needed: for 80 % power at the observed difference and spread, after correction.
         num_seeds_needed_pessimistic: the same, with the spread at its upper 80 % limit.
         num_seeds_needed_stated: the same, for the difference that the sweep says would matter.
@@ -68,6 +72,10 @@ class Comparison:
     values: list[float] = field(default_factory=list)
     n: int = 0
     num_collapsed: int = 0
+    num_collapsed_label: int = 0
+    num_collapsed_against: int = 0
+    pairing: Pairing = "seeds"
+    family: int = 1
     mean: float | None = None
     std: float | None = None
     interval: Interval | None = None
@@ -93,7 +101,17 @@ class Comparison:
     @property
     def is_over_clips(self) -> bool:
         """Whether neither cell is random, so that only clips can be resampled."""
-        return self.n > 0 and self.p is None
+        return self.n > 0 and self.pairing == "clips"
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The labels of the better cell and of the worse one, by the mean."""
+        return (self.label, self.against) if self.better == "label" else (self.against, self.label)
+
+    @property
+    def widest(self) -> Interval | None:
+        """The interval that covers most: over seeds and clips, else over clips, else over seeds."""
+        return self.interval_two_level or self.interval_clips or self.interval
 
 
 def pairs_of(cells: Sequence[CellTrials], against: Mapping[str, Any]) -> list[tuple[CellTrials, CellTrials | None]]:
@@ -123,6 +141,9 @@ def compare(
 ) -> list[Comparison]:
     """Compare pairs of cells on some metrics: one family of tests.
 
+    Cells may share their trials, as those of a constant do over the modalities: what is the same test counts once, and
+    a cell is not tested against its own trials.
+
     Args:
         pairs: as `pairs_of` returns them.
         metrics: names; the first metric of all pairs comes first.
@@ -132,33 +153,58 @@ def compare(
     Returns:
         One comparison a pair and metric.
     """
-    twins = [twins_of(cell, other) if other else None for cell, other in pairs]
-    found: list[Comparison] = []
-    by_clip: list[tuple[str, Array] | None] = []
-    family = len(pairs) * len(metrics)
-    for metric in metrics:
-        for (cell, other), both in zip(pairs, twins, strict=True):
-            one = _compare(cell, other, metric, both)
-            found.append(_with_power(one, family, smallest_difference))
-            by_clip.append(_by_clip(one, both))
-    found = _with_clip_intervals(found, pairs, resampler)
-    found = _with_clip_tests(found, by_clip, resampler)
-    return _with_holm(found)
+    twins = [twins_of(cell, other) if other and not _is_same(cell, other) else None for cell, other in pairs] * len(
+        metrics
+    )
+    tests = _tests(pairs, len(metrics))
+    family = len(set(tests) - {None})
+    found = []
+    for (metric, (cell, other)), both in zip(itertools.product(metrics, pairs), twins, strict=True):
+        one = replace(_compare(cell, other, metric, both), family=family, stated_difference=smallest_difference)
+        found.append(_with_power(replace(one, note=note_of(one, both is not None))))
+    found = _with_clip_intervals(found, twins, resampler)
+    by_clip = [_by_clip(one, both) for one, both in zip(found, twins, strict=True)]
+    return _with_holm(_with_clip_tests(found, by_clip, resampler), tests)
+
+
+def _is_same(cell: CellTrials, other: CellTrials) -> bool:
+    return bool(cell.trial_ids) and cell.trial_ids == other.trial_ids
+
+
+def _tests(pairs: Sequence[tuple[CellTrials, CellTrials | None]], num_metrics: int) -> list[int | None]:
+    """Return for each pair and metric the place of the first one with the same trials, None where none is needed."""
+    first: dict[Any, int] = {}
+    places: list[int | None] = []
+    for place, (cell, other) in enumerate(pairs):
+        known = other is not None and cell.trial_ids and other.trial_ids
+        key = (cell.trial_ids, other.trial_ids) if other is not None and known else place
+        same = other is not None and _is_same(cell, other)
+        places.append(None if same else first.setdefault(key, place))
+    return [None if place is None else metric * len(pairs) + place for metric in range(num_metrics) for place in places]
+
+
+def _pairing(cell: CellTrials, other: CellTrials) -> Pairing:
+    if _is_same(cell, other):
+        return "same trials"
+    if on_other_clips(cell.tested, other.tested):
+        return "other clips"
+    return "clips" if cell.cell.deterministic and other.cell.deterministic else "seeds"
 
 
 def _compare(cell: CellTrials, other: CellTrials | None, metric: str, twins: Twins | None) -> Comparison:
     if other is None:
-        return Comparison(cell.label, "", metric, note="the sweep has no such cell to compare with")
+        return Comparison(cell.label, "", metric, pairing="none")
     seeds = common_seeds(cell.seeds, other.seeds)
     both = [(seed, cell.at(seed, metric), other.at(seed, metric)) for seed in seeds]
     whole = {seed: a - b for seed, a, b in both if a is not None and b is not None}
     values = list(whole.values())
     mean, std, interval = moments(values)
-    is_random = not (cell.cell.deterministic and other.cell.deterministic)
+    pairing = _pairing(cell, other)
+    is_tested = bool(values) and pairing == "seeds"
     better = METRICS[metric].better
     level = twins.influences(metric, list(whole)) if twins and whole else None
     two_levels = two_level_interval(values, level) if level is not None else None
-    comparison = Comparison(
+    return Comparison(
         label=cell.label,
         against=other.label,
         metric=metric,
@@ -166,19 +212,22 @@ def _compare(cell: CellTrials, other: CellTrials | None, metric: str, twins: Twi
         values=values,
         n=len(values),
         num_collapsed=len(both) - len(whole),
+        num_collapsed_label=sum(a is None for _, a, _ in both),
+        num_collapsed_against=sum(b is None for _, _, b in both),
+        pairing=pairing,
         mean=mean,
         std=std,
         interval=interval,
         interval_two_level=two_levels,
-        p=sign_flip_p(values) if values and is_random else None,
-        p_floor=sign_flip_floor(len(values)) if values and is_random else None,
+        p=sign_flip_p(values) if is_tested else None,
+        p_floor=p_floor(len(values)) if is_tested else None,
         improvement_seeds=improvement(values, better) if values and better != "none" else None,
         improvement_clips=twins.improvement if twins else None,
         effect_size=effect_size(values),
+        mcnemar=twins.mcnemar if twins else {},
+        williams_p=twins.williams_p if twins else None,
         better=_better(mean, better),
     )
-    mcnemar, williams = (twins.mcnemar, twins.williams_p) if twins else ({}, None)
-    return replace(comparison, mcnemar=mcnemar, williams_p=williams, note=_note(comparison, is_random, twins))
 
 
 def _better(mean: float | None, better: str) -> Literal["label", "against", "none"]:
@@ -187,28 +236,16 @@ def _better(mean: float | None, better: str) -> Literal["label", "against", "non
     return "label" if (mean < 0) == (better == "lower") else "against"
 
 
-def _note(one: Comparison, is_random: bool, twins: Twins | None) -> str:
-    parts = []
-    if is_random and one.n < NUM_PAIRS_MIN:
-        parts.append(f"not testable at {LEVEL} with n = {one.n} < {NUM_PAIRS_MIN} pairs")
-    if not is_random:
-        parts.append("neither cell is random: tested over clips alone")
-    if one.n and twins is None:
-        parts.append("not paired by clip: their predictions are missing or of different clips")
-    return "; ".join(parts)
-
-
-def _with_power(one: Comparison, family: int, stated: float | None) -> Comparison:
+def _with_power(one: Comparison) -> Comparison:
     """Add how many seeds it takes, which has a meaning only where seeds differ."""
     if one.std is None or one.p is None:
-        return replace(one, stated_difference=stated)
+        return one
     upper = std_upper_limit(one.std, one.n)
     return replace(
         one,
-        num_seeds_needed=num_seeds_needed(one.mean, one.std, num_comparisons=family),
-        num_seeds_needed_pessimistic=num_seeds_needed(one.mean, upper, num_comparisons=family),
-        num_seeds_needed_stated=num_seeds_needed(stated, one.std, num_comparisons=family),
-        stated_difference=stated,
+        num_seeds_needed=num_seeds_needed(one.mean, one.std, num_comparisons=one.family),
+        num_seeds_needed_pessimistic=num_seeds_needed(one.mean, upper, num_comparisons=one.family),
+        num_seeds_needed_stated=num_seeds_needed(one.stated_difference, one.std, num_comparisons=one.family),
     )
 
 
@@ -235,21 +272,23 @@ def _with_clip_tests(
 
 
 def _with_clip_intervals(
-    found: list[Comparison], pairs: Sequence[tuple[CellTrials, CellTrials | None]], resampler: Resampler
+    found: list[Comparison], twins: Sequence[Twins | None], resampler: Resampler
 ) -> list[Comparison]:
-    """Add intervals over clips where each side is one trial; those over seeds are not to be had there."""
-    known: dict[tuple[str, str], dict[str, Interval]] = {}
-    for cell, other in pairs:
-        sides = [each.tested for each in (cell, other) if each and each.tested and len(each.tested.seeds) == 1]
-        if other is not None and len(sides) == 2 and sides[0].clips == sides[1].clips:
-            known[cell.label, other.label] = resampler.intervals(sides[0], sides[1])
-    return [
-        replace(one, interval_clips=known.get((one.label, one.against), {}).get(one.metric)) if one.n == 1 else one
-        for one in found
-    ]
+    """Add intervals over clips where one pair of trials counts; those over seeds are not to be had there."""
+    known: dict[tuple[str, str, Seed], dict[str, Interval]] = {}
+    tested = list(found)
+    for place, (one, both) in enumerate(zip(found, twins, strict=True)):
+        sides = both.at(one.seeds[0]) if both is not None and one.n == 1 else None
+        if sides is not None:
+            key = (one.label, one.against, one.seeds[0])
+            known[key] = known.get(key) or resampler.intervals(*sides)
+            tested[place] = replace(one, interval_clips=known[key].get(one.metric))
+    return tested
 
 
-def _with_holm(found: list[Comparison]) -> list[Comparison]:
+def _with_holm(found: list[Comparison], tests: Sequence[int | None]) -> list[Comparison]:
     """Correct for all tests of the family; one that could not be done counts all the same."""
-    adjusted = holm([one.p_clips if one.is_over_clips else one.p for one in found])
-    return [replace(one, p_holm=p) for one, p in zip(found, adjusted, strict=True)]
+    own = [place for place, test in enumerate(tests) if test == place]
+    p_values = [found[place].p_clips if found[place].is_over_clips else found[place].p for place in own]
+    adjusted: dict[int | None, float | None] = dict(zip(own, holm(p_values), strict=True))
+    return [replace(one, p_holm=adjusted.get(test)) for one, test in zip(found, tests, strict=True)]

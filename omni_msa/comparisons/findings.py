@@ -2,12 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from omni_msa.comparisons.comparison import LEVEL, Comparison
+from omni_msa.comparisons.comparison import Comparison
+from omni_msa.comparisons.notes import LEVEL
 from omni_msa.statistics.power import num_seeds_least
 
 NUM_SEEDS_MORE_MAX = 200
-"""A difference that takes more seeds than this is called too small to find."""
+"""A difference that takes more seeds than this is not said to need them."""
+Kind = Literal[
+    "decided",
+    "equal",
+    "waiting",
+    "uncertain",
+    "same values",
+    "could turn",
+    "collapsed",
+    "over clips",
+    "no predictions",
+    "other clips",
+    "uncontrolled",
+    "undefined",
+]
 
 
 @dataclass(frozen=True)
@@ -44,52 +60,92 @@ class Findings:
     """Comparisons by what can be said of them.
 
     Args:
-        decided: one of the two cells is ahead.
-        more_seeds: those that more seeds can decide, by how many.
-        too_small: those that take too many seeds.
-        over_clips: not decided over the clips, and without seeds.
-        uncontrolled: more than the sweep's axes differs.
-        undefined: no pair of trials has the metric.
+        by_kind: "decided": one of the two cells is ahead; "equal": what they differ by is too little to matter;
+            "waiting": more seeds can decide it; "uncertain": it takes too many; "same values": no seed differs;
+            "could turn": seeds tell them apart, but clips do not; "collapsed": so do seeds, but the better cell has
+            some at which the metric is undefined; "over clips": clips do not tell them apart, and there are no seeds;
+            "no predictions": nor are there clips; "other clips": the two were tested on different ones;
+            "uncontrolled": more than the sweep's axes differs; "undefined": no pair of trials has the metric.
+        more_seeds: those that wait, by how many.
     """
 
-    decided: list[Comparison] = field(default_factory=list)
+    by_kind: dict[Kind, list[Comparison]] = field(default_factory=dict)
     more_seeds: dict[int, list[Comparison]] = field(default_factory=dict)
-    too_small: list[Comparison] = field(default_factory=list)
-    over_clips: list[Comparison] = field(default_factory=list)
-    uncontrolled: list[Comparison] = field(default_factory=list)
-    undefined: list[Comparison] = field(default_factory=list)
+
+    def of(self, kind: Kind) -> list[Comparison]:
+        """Return the comparisons of one kind, in the order of the table."""
+        return self.by_kind.get(kind, [])
 
     @property
     def waiting(self) -> list[Comparison]:
-        """Those that more seeds can decide, in the order of the table."""
+        """Those that more seeds can decide, the fewest seeds first."""
         return [one for more in sorted(self.more_seeds) for one in self.more_seeds[more]]
 
 
 def sort(differences: Sequence[Comparison], progress: Progress) -> Findings:
     """Sort comparisons by what can be said of them.
 
-    A comparison is decided if its p-value, corrected for all comparisons of the sweep, is below 0.05, and nothing but
-    the sweep's axes is known to differ.
+    A comparison is decided if its p-value, corrected for all comparisons of the sweep, is below 0.05, the interval over
+    seeds and clips (where there is one) excludes 0, no seed of the better cell has collapsed, and nothing but the
+    sweep's axes is known to differ.
 
     Args:
-        differences: on the primary metric; their family of tests.
+        differences: on the primary metric.
         progress: of the sweep.
     """
     found = Findings()
     for one in differences:
-        if not one.n:
-            found.undefined.append(one)
-        elif one.controlled is False:
-            found.uncontrolled.append(one)
-        elif one.p_holm is not None and one.p_holm < LEVEL and one.better != "none":
-            found.decided.append(one)
-        elif one.is_over_clips:
-            found.over_clips.append(one)
-        elif (more := num_seeds_more(one, len(differences), progress)) is None:
-            found.too_small.append(one)
-        else:
-            found.more_seeds.setdefault(more, []).append(one)
+        kind = _kind(one, progress)
+        found.by_kind.setdefault(kind, []).append(one)
+        if kind == "waiting":
+            found.more_seeds.setdefault(num_seeds_more(one, one.family, progress) or 0, []).append(one)
     return found
+
+
+def _kind(one: Comparison, progress: Progress) -> Kind:
+    if not one.n:
+        return "undefined"
+    if one.pairing == "other clips":
+        return "other clips"
+    if one.controlled is False:
+        return "uncontrolled"
+    is_beyond_chance = one.p_holm is not None and one.p_holm < LEVEL and one.better != "none"
+    if is_beyond_chance and _num_collapsed_better(one):
+        return "collapsed"
+    if is_beyond_chance and not _includes_zero(one):
+        return "decided"
+    if is_within_stated(one):
+        return "equal"
+    if is_beyond_chance:
+        return "could turn"
+    return _kind_undecided(one, progress)
+
+
+def _kind_undecided(one: Comparison, progress: Progress) -> Kind:
+    if not any(one.values):
+        return "same values"
+    if one.is_over_clips:
+        return "no predictions" if one.p_clips is None else "over clips"
+    return "uncertain" if num_seeds_more(one, one.family, progress) is None else "waiting"
+
+
+def _num_collapsed_better(one: Comparison) -> int:
+    return one.num_collapsed_label if one.better == "label" else one.num_collapsed_against
+
+
+def _includes_zero(one: Comparison) -> bool:
+    low, high = one.interval_two_level or (1.0, 1.0)
+    return low <= 0 <= high
+
+
+def is_within_stated(one: Comparison) -> bool:
+    """Return whether a difference is, with all its uncertainty, less than the one that the sweep says would matter."""
+    if one.stated_difference is None or one.widest is None or one.num_collapsed:
+        return False
+    low, high = one.widest
+    if one.n == 1 and one.pairing == "seeds":  # what other seeds would give is not known
+        return False
+    return -one.stated_difference < low and high < one.stated_difference
 
 
 def num_seeds_more(one: Comparison, family: int, progress: Progress) -> int | None:

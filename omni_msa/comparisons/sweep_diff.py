@@ -4,19 +4,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from omni_msa.comparisons.notes import OTHER_CLIPS, not_testable
 from omni_msa.comparisons.proof import NOT_USED, prove
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.comparisons.tested import tested_of
+from omni_msa.comparisons.twins import on_other_clips
+from omni_msa.config import PLUGIN_SECTIONS, TrialConfig, conventions_of
 from omni_msa.errors import InputError, Problem
 from omni_msa.metrics import METRICS, headline
 from omni_msa.plan import Plan
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.statistics.intervals import moments
-from omni_msa.statistics.paired import NUM_EXACT_MAX, sign_flip_floor, sign_flip_p
+from omni_msa.statistics.paired import p_floor, sign_flip_p
 from omni_msa.sweep import Cell
 
 Seed = int | None
 Pair = tuple[TrialRecord, TrialRecord]
-_NUM_TESTABLE = 6  # fewer pairs cannot reach p = 0.05
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class MetricDifference:
         seeds: of the pairs; `values`: the first sweep's value minus the other's.
         difference, std: mean and standard deviation (ddof 1) of `values`, None without (two) pairs.
         interval: 95 % Student-t interval of the mean, None with fewer than two pairs.
-        p, p_floor: exact two-sided sign-flip p-value, and the smallest that so many pairs can give; None without pairs.
+        p, p_floor: exact two-sided sign-flip p-value, and the smallest that so many pairs can give; None without pairs,
+            and where the two were tested on other clips.
     """
 
     metric: str
@@ -55,6 +58,7 @@ class SharedCell:
         controlled: at most one setting differs, and nothing that the trials recorded of their inputs speaks against it.
         flags: what a reader must know, sentences.
         metrics: the headline metrics that either sweep has, the first one's deciding metric first.
+        other_clips: the two were tested on different clips, so no test is made.
     """
 
     label: str
@@ -64,13 +68,13 @@ class SharedCell:
     controlled: bool = True
     flags: list[str] = field(default_factory=list)
     metrics: list[MetricDifference] = field(default_factory=list)
+    other_clips: bool = False
 
     def note(self, one: MetricDifference) -> str:
         """Return what decides whether a metric's row can be read, "" if nothing stands against it."""
         if self.same_trials:
             return "the same trials"
-        num = len(one.values)
-        return f"not testable at 0.05 with n = {num} < {_NUM_TESTABLE} pairs" if num < _NUM_TESTABLE else ""
+        return OTHER_CLIPS if self.other_clips else not_testable(len(one.values))
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,8 @@ def _shared(
     names = list(dict.fromkeys([*([first] if first in there else []), *headline(there)])) if there else [first]
     several = f"{len(settings)} axes differ at once"  # here they are settings, and listed
     flags = [flag for flag in control.flags if not flag.startswith(several)]
+    tested = [tested_of(side, conventions_of(of.config.dataset))[0] for of, side in ((cell, records), (other, others))]
+    other_clips = on_other_clips(*tested)
     return SharedCell(
         cell.label,
         other.label,
@@ -192,7 +198,8 @@ def _shared(
         settings,
         control.controlled and len(settings) < 2,
         flags,
-        [_metric(name, records, others, pairs) for name in names],
+        [_metric(name, records, others, pairs, not other_clips) for name in names],
+        other_clips,
     )
 
 
@@ -226,7 +233,11 @@ def _with(cell: Cell, settings: Mapping[str, Sequence[Any]], side: int) -> Cell:
 
 
 def _metric(
-    name: str, records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord], pairs: Mapping[Seed, Pair]
+    name: str,
+    records: Mapping[Seed, TrialRecord],
+    others: Mapping[Seed, TrialRecord],
+    pairs: Mapping[Seed, Pair],
+    tested: bool,
 ) -> MetricDifference:
     both = {seed: (_value(a, name), _value(b, name)) for seed, (a, b) in pairs.items()}
     whole = {seed: a - b for seed, (a, b) in both.items() if a is not None and b is not None}
@@ -244,8 +255,8 @@ def _metric(
         difference,
         std,
         interval,
-        sign_flip_p(values) if values else None,
-        sign_flip_floor(len(values)) if 0 < len(values) <= NUM_EXACT_MAX else None,
+        sign_flip_p(values) if values and tested else None,
+        p_floor(len(values)) if values and tested else None,
     )
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -52,6 +52,10 @@ class ClipScores:
     def jackknife(self) -> dict[str, Array]:
         """Metric name to float (N, S), of each trial without each clip in turn."""
         return jackknife_metrics(self.labels, self.scores, self.conventions)
+
+    def only(self, row: int) -> "ClipScores":
+        """Return the predictions of one of the trials, by its place."""
+        return replace(self, seeds=(self.seeds[row],), scores=self.scores[[row]])
 
     def influences(self, metric: str) -> Array:
         """Return what each clip adds to a metric of each trial: float (N, S)."""
@@ -178,7 +182,7 @@ def _disagreement(predictions: Predictions, record: TrialRecord, conventions: st
 
 
 def correctness(tested: ClipScores) -> dict[str, NDArray[np.bool_]]:
-    """Return for each accuracy and F1 which clips count and are right: bool (2, S, N), counted first."""
+    """Return for each accuracy which clips count and are right: bool (2, S, N), counted first."""
     from omni_msa.statistics.sums import features
 
     found = features(tested.labels, tested.scores, tested.conventions)
@@ -186,13 +190,11 @@ def correctness(tested: ClipScores) -> dict[str, NDArray[np.bool_]]:
     right: dict[str, NDArray[np.bool_]] = {
         name: np.stack([everywhere, found[name] > 0]) for name in ("acc7", "acc5", "acc3", "accuracy") if name in found
     }
-    if "accuracy" in right:
-        right["f1_weighted"] = right["accuracy"]
     for suffix in ("_has0", "_non0", ""):
         if f"counted{suffix}" in found:
             counted, true, named, hits = (found[f"{part}{suffix}"] for part in ("counted", "true", "named", "hits"))
-            both = np.stack([np.broadcast_to(counted > 0, everywhere.shape), 2 * hits + counted - true - named > 0])
-            right |= {f"acc2{suffix}": both, f"f1{suffix}": both}
+            is_right = 2 * hits + counted - true - named > 0
+            right[f"acc2{suffix}"] = np.stack([np.broadcast_to(counted > 0, everywhere.shape), is_right])
     return right
 
 

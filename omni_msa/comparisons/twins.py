@@ -36,6 +36,13 @@ class Twins:
         """Names the clips."""
         return self.first.clips
 
+    def at(self, seed: Seed) -> tuple[ClipScores, ClipScores] | None:
+        """Return the predictions of the pair with a seed, None if one of them is missing."""
+        if seed not in self.seeds:
+            return None
+        a, b = self.rows[self.seeds.index(seed)]
+        return self.first.only(a), self.second.only(b)
+
     def influences(self, metric: str, seeds: Sequence[Seed]) -> Array | None:
         """Return what each clip adds to the differences of a metric, the first cell's minus the second's.
 
@@ -63,7 +70,7 @@ class Twins:
 
     @cached_property
     def mcnemar(self) -> dict[str, float | None]:
-        """For each accuracy and F1 the p-value that both cells are equally often right, combined over the pairs."""
+        """For each accuracy the p-value that both cells are equally often right, combined over the pairs."""
         right = [correctness(each) for each in (self.first, self.second)]
         return {
             name: combined_p([self._mcnemar(right[0][name], right[1][name], *pair) for pair in self.rows])
@@ -76,11 +83,14 @@ class Twins:
 
     @cached_property
     def williams_p(self) -> float | None:
-        """The p-value that both cells' correlations with the labels are equal, combined over the pairs."""
+        """The p-value that both cells' correlations with the labels are equal, combined over the pairs.
+
+        None unless every pair has one: of those that have not collapsed alone it would flatter.
+        """
         if "corr" not in self.first.metrics or self.first.num_clips <= 3:
             return None
-        found = [self._williams(a, b) for a, b in self.rows]
-        return combined_p([p for p in found if p is not None])
+        found = [p for a, b in self.rows if (p := self._williams(a, b)) is not None and np.isfinite(p)]
+        return combined_p(found) if len(found) == len(self.rows) else None
 
     def _williams(self, a: int, b: int) -> float | None:
         r_xy, r_xz = float(self.first.metrics["corr"][a]), float(self.second.metrics["corr"][b])
@@ -93,11 +103,18 @@ class Twins:
 def twins_of(first: CellTrials, second: CellTrials) -> Twins | None:
     """Return two cells' predictions side by side, None if they were tested on different clips or have none."""
     a, b = first.tested, second.tested
-    if a is None or b is None or a.clips != b.clips or a.conventions != b.conventions:
+    if a is None or b is None or on_other_clips(a, b):
         return None
     seeds = common_seeds(a.seeds, b.seeds)
     rows = [tuple(each.seeds.index(seed if seed in each.seeds else None) for each in (a, b)) for seed in seeds]
     return Twins(a, b, tuple(seeds), tuple(rows)) if seeds else None  # type: ignore[arg-type]
+
+
+def on_other_clips(first: ClipScores | None, second: ClipScores | None) -> bool:
+    """Return whether two cells are known to have been tested on different clips, or by other conventions."""
+    if first is None or second is None:
+        return False
+    return first.clips != second.clips or first.conventions != second.conventions
 
 
 def _errors(tested: ClipScores) -> Array:

@@ -67,24 +67,41 @@ def unit(metric: str) -> str:
 
 
 def size(metric: str, difference: float | None) -> str:
-    """Return the size of a difference without its sign."""
-    return METRICS[metric].show(abs(difference or 0.0)) + unit(metric)
+    """Return the size of a difference without its sign; `less than 0.001` where its digits would all be zero."""
+    text = METRICS[metric].show(abs(difference or 0.0))
+    if difference and not _has_digits(text):
+        text = f"less than {text[:-1]}1"
+    return text + unit(metric)
+
+
+def signed(metric: str, difference: float | None) -> str:
+    """Return a difference with its sign, without one where its digits are all zero."""
+    text = METRICS[metric].show(difference, signed=True)
+    return text if _has_digits(text) else text.lstrip("+-")
+
+
+def _has_digits(text: str) -> bool:
+    return any(letter in "123456789" for letter in text)
 
 
 def estimate(metric: str, one: "Comparison") -> str:
     """Return a difference with its sign and its interval, the widest that is known."""
-    shown = METRICS[metric]
-    text = shown.show(one.mean, signed=True) + unit(metric)
-    interval = one.interval_two_level or one.interval
-    if interval is None:
-        return text
-    low, high = (shown.show(end, signed=True) for end in interval)
-    return f"{text}, 95 % interval {low} to {high}"
+    text = signed(metric, one.mean) + unit(metric)
+    return text if one.widest is None else f"{text}, 95 % interval {span(metric, one.widest)}"
 
 
-def failed(seeds_failed: Sequence[int | None]) -> str:
-    """Return which seeds a cell lacks, of a deterministic one that its trial failed."""
+def span(metric: str, interval: tuple[float, float]) -> str:
+    """Return an interval of differences: `-0.193 to +0.103`."""
+    return " to ".join(signed(metric, end) for end in interval)
+
+
+def failed(label: str, seeds_failed: Sequence[int | None]) -> str:
+    """Return which seeds of a cell failed, of a deterministic one that its trial did."""
     named = [str(seed) for seed in seeds_failed if seed is not None]
-    if not named:
-        return "its trial (failed)"
-    return f"seed{'' if len(named) == 1 else 's'} {listed(named)} (failed)"
+    which = f"seed{'' if len(named) == 1 else 's'} {listed(named)}" if named else "the trial"
+    return f"{which} of {name(label)} failed"
+
+
+def collapsed(label: str, metric: str, num: int, num_seeds: int) -> str:
+    """Return at how many seeds a metric of a cell is undefined."""
+    return f"{name(label)} collapsed (no {METRICS[metric].title}) at {num} of {seeds(num_seeds)}"

@@ -68,14 +68,21 @@ def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
     human = (summary.get("human") or evidence.human or {}).get(metric)
     if human is not None:
         lines.append(("human rater", human * unit(metric), "-"))
-    for cell in summary["cells"]:
-        if cell["label"] == summary.get("floor") and (mean := spread(cell, metric).mean) is not None:
-            lines.append(("constant prediction", mean, "--"))
+    floor = _floor(evidence, metric)
+    if floor is not None:
+        lines.append(("constant prediction", floor, "--"))
     texts = []
     for name, value, style in lines:
         texts.append(f"{name} {METRICS[metric].show(value / unit(metric))}")
         axes.axvline(value, color=canvas.INK, linestyle=style, linewidth=1.2, label=texts[-1], zorder=2)
     return texts
+
+
+def _floor(evidence: Evidence, metric: str) -> float | None:
+    """Return what the constant cells reach; None without one, or where they differ: there is no one line then."""
+    labels = {cell.label for cell in evidence.plan.sweep.cells if cell.config.readout.name == "constant"}
+    means = {spread(cell, metric).mean for cell in evidence.summary["cells"] if cell["label"] in labels}
+    return means.pop() if len(means) == 1 else None
 
 
 def _describe(cells: Sequence[Cell], spreads: Sequence[Spread], metric: str, references: Sequence[str]) -> str:

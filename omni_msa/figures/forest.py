@@ -1,6 +1,6 @@
 """Paired differences between cells as a forest plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Interval, span, unit
+from omni_msa.grids.pair_notes import fixed_cells, interval_note, sign_flip_note
 from omni_msa.metrics import METRICS
 
 _ROWS_MAX = 30
@@ -41,6 +42,12 @@ _LINES = (
         0.22,
         {"linewidth": 1.4, "color": canvas.INK, "linestyle": (0, (3, 1.5))},
     ),
+    _Line(
+        "interval_clips",
+        "95 % interval over clips, of one pair of trials",
+        0.0,
+        {"linewidth": 2.6, "color": canvas.GREY, "solid_capstyle": "butt"},
+    ),
 )
 _MEAN: dict[str, Any] = {
     "marker": "D",
@@ -54,11 +61,11 @@ _MEAN: dict[str, Any] = {
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw each cell minus the one it is compared with: seeds, both intervals, and the sign-flip p-value."""
+    """Draw each cell minus the one it is compared with: seeds, intervals, and the p-value of the test that there is."""
     rows = [one for one in evidence.summary["differences"] if one["mean"] is not None]
     if not rows:
         return []
-    metric = rows[0]["metric"]
+    metric, fixed = rows[0]["metric"], fixed_cells(evidence.summary["cells"])
     rows, limited = _chosen(rows)
     labels = [one["label"] for one in rows]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels, 22, 0.44) + 1.35)
@@ -77,9 +84,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     )
     _add_legend(drawing, axes, rows)
     title = f"Paired differences in {METRICS[metric].title}"
-    return [
-        canvas.save(drawing, folder, "differences", title, _caption(rows, targets, limited), _describe(rows, metric))
-    ]
+    return [canvas.save(drawing, folder, "differences", title, _caption(rows, fixed, limited), _describe(rows, metric))]
 
 
 def _chosen(rows: Sequence[Difference]) -> tuple[list[Difference], str]:
@@ -93,23 +98,28 @@ def _range(rows: Sequence[Difference], size: float) -> Interval:
     """Return the ends of the axis: all seeds, and intervals as far as they leave the seeds room."""
     core = [0.0, *(value * size for one in rows for value in one["values"])]
     room = (max(core) - min(core) or 1.0) * _WIDER_MAX / 2
-    ends = [end * size for one in rows for line in _LINES if one.get(line.key) for end in one[line.key]]
+    ends = [end * size for one in rows for line in _lines(one) for end in one[line.key]]
     low, high = max(min([*core, *ends]), min(core) - room), min(max([*core, *ends]), max(core) + room)
     margin = 0.04 * (high - low)
     return low - margin, high + margin
 
 
+def _lines(one: Difference) -> list[_Line]:
+    """The intervals that a row shows: that over clips alone only where it is the only one."""
+    there = [line for line in _LINES if one.get(line.key)]
+    return [line for line in there if line.key != "interval_clips"] or there
+
+
 def _draw_row(axes: Axes, row: int, one: Difference, limits: Interval) -> None:
     size = unit(one["metric"])
-    for line in _LINES:
-        if one.get(line.key):
-            low, high = (end * size for end in one[line.key])
-            ends = [max(low, limits[0]), min(high, limits[1])]
-            axes.plot(ends, [row + line.offset] * 2, **line.looks)
-            for is_beyond, end, arrow in ((low < limits[0], ends[0], "<"), (high > limits[1], ends[1], ">")):
-                if is_beyond:
-                    color = line.looks["color"]
-                    axes.plot(end, row + line.offset, arrow, color=color, markersize=6, clip_on=False, zorder=5)
+    for line in _lines(one):
+        low, high = (end * size for end in one[line.key])
+        ends = [max(low, limits[0]), min(high, limits[1])]
+        axes.plot(ends, [row + line.offset] * 2, **line.looks)
+        for is_beyond, end, arrow in ((low < limits[0], ends[0], "<"), (high > limits[1], ends[1], ">")):
+            if is_beyond:
+                color = line.looks["color"]
+                axes.plot(end, row + line.offset, arrow, color=color, markersize=6, clip_on=False, zorder=5)
     values = [value * size for value in one["values"]]
     axes.scatter(values, [row - 0.25] * len(values), **canvas.DOT)
     axes.plot(one["mean"] * size, row, **_MEAN)
@@ -118,19 +128,21 @@ def _draw_row(axes: Axes, row: int, one: Difference, limits: Interval) -> None:
 def _add_legend(drawing: Drawing, axes: Axes, rows: Sequence[Difference]) -> None:
     axes.scatter([], [], label="difference of one seed", **canvas.DOT)
     axes.plot([], [], label="mean difference", **_MEAN)
-    for line in _LINES:
-        if any(one.get(line.key) for one in rows):
-            axes.plot([], [], label=line.name, **line.looks)
+    drawn = [line for one in rows for line in _lines(one)]
+    for line in (line for line in _LINES if line in drawn):
+        axes.plot([], [], label=line.name, **line.looks)
     canvas.add_legend(drawing, axes)
 
 
 def _odds(one: Difference) -> str:
-    if one["p"] is None:
+    """The p-value of a row: over seeds, where neither cell is random over clips; its note says what is not testable."""
+    holm = one.get("p_holm")
+    if one["p"] is None and (holm is None or one.get("p_clips") is None):
         return "no p-value"
-    if one["p_floor"] > 0.05:
-        return f"p = {one['p']:.2g}, not\ntestable (n = {one['n']})"
-    holm = "" if one.get("p_holm") is None else f"\nHolm {one['p_holm']:.2g}"
-    return f"p = {one['p']:.2g}{holm}"
+    text = f"clips: p = {one['p_clips']:.2g}" if one["p"] is None else f"p = {one['p']:.2g}"
+    if "not testable" in one["note"]:
+        return f"{text}, not\ntestable (n = {one['n']})"
+    return text if holm is None or (one.get("family") or 1) < 2 else f"{text}\nHolm {holm:.2g}"
 
 
 def _sides(metric: str, targets: Sequence[str]) -> str:
@@ -141,24 +153,39 @@ def _sides(metric: str, targets: Sequence[str]) -> str:
     return f"\N{LEFTWARDS ARROW} favours {left}    |    favours {right} \N{RIGHTWARDS ARROW}"
 
 
-def _caption(rows: Sequence[Difference], targets: Sequence[str], limited: str) -> str:
-    against, pairs = (
-        f'"{targets[0]}"' if len(targets) == 1 else "the cell each is compared with",
-        span(one["n"] for one in rows),
+def _caption(rows: Sequence[Difference], fixed: Collection[str], limited: str) -> str:
+    targets, pairs = list(dict.fromkeys(one["against"] for one in rows)), span(one["n"] for one in rows)
+    against = f'"{targets[0]}"' if len(targets) == 1 else "the cell each is compared with"
+    each = "pair" if pairs == "1" else "pairs"
+    sentences = [
+        f"Each cell minus {against} on test, paired by seed ({pairs} {each} a row); a line that runs out of the panel "
+        "ends in an arrow.",
+        interval_note(rows),
+        *_tests(rows, fixed),
+        limited,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _tests(rows: Sequence[Difference], fixed: Collection[str]) -> list[str]:
+    """Return what the p-values on the right are, as sentences."""
+    test, texts = sign_flip_note(rows, fixed), [_odds(one) for one in rows]
+    found = [f"p: {test}."] if test else []
+    if any(text.startswith("clips:") for text in texts):
+        found.append("clips: test over clips where neither cell is random; says nothing of other seeds.")
+    if any("testable" in text for text in texts):
+        found.append("Not testable: with so few pairs it cannot reach 0.05 after correction.")
+    return found + (
+        ["Holm: corrected for all comparisons of the sweep."] if any("Holm" in text for text in texts) else []
     )
-    return (
-        f"Each cell minus {against} on test, paired by seed ({pairs} pairs a row); a line that runs out of the panel "
-        "ends in an arrow. p: exact two-sided sign-flip test over seeds, which below 6 pairs cannot reach 0.05; Holm: "
-        f"corrected for all comparisons of the sweep. {limited}"
-    ).strip()
 
 
 def _describe(rows: Sequence[Difference], metric: str) -> str:
     show = METRICS[metric].show
 
     def text(one: Difference) -> str:
-        ends = one["interval"]
-        within = f" (95 % from {show(ends[0], True)} to {show(ends[1], True)})" if ends else ""
+        ends, over = (one["interval"], "") if one["interval"] else (one.get("interval_clips"), " over clips")
+        within = f" (95 %{over} from {show(ends[0], True)} to {show(ends[1], True)})" if ends else ""
         return f"{one['label']} minus {one['against']}: {show(one['mean'], True)}{within}"
 
     return f"Forest plot of paired differences in {METRICS[metric].heading}: " + "; ".join(map(text, rows)) + "."

@@ -1,5 +1,6 @@
 """The space of last-token hidden states: PCA, t-SNE, and label differences between near neighbours."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +59,25 @@ def spaces(evidence: Evidence) -> tuple[list[Space], str]:
         evidence: of the sweep.
     """
     metric = evidence.summary["metric"]
-    cells = by_fit(evidence, evidence.summary["cells"])
-    there = [(cell, name) for cell, name in cells if _median_trial(evidence, cell["label"], metric) is not None]
+    there = _by_states(evidence, by_fit(evidence, evidence.summary["cells"]), metric)
     names = {cell["label"]: name for cell, name in there}
     kept, limited = best([cell for cell, _ in there], metric, _CELLS_MAX, what="cells with hidden states")
     found = [_space(evidence, cell, names[cell["label"]], metric) for cell in kept]
     return [one for one in found if one is not None], limited
+
+
+def _by_states(
+    evidence: Evidence, cells: Sequence[tuple[Mapping[str, Any], str]], metric: str
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Return the cells with states, those with equal ones (of a backbone that nothing trained) as one of both names."""
+    found: dict[bytes, tuple[Mapping[str, Any], list[str]]] = {}
+    for cell, name in cells:
+        record = _median_trial(evidence, cell["label"], metric)
+        states = record.folder.states() if record is not None else None
+        if states is not None:
+            content = states.clip_ids.tobytes() + states.labels.tobytes() + states.states.tobytes()
+            found.setdefault(hashlib.sha256(content).digest(), (cell, []))[1].append(name)
+    return [(cell, " and ".join(names)) for cell, names in found.values()]
 
 
 def _median_trial(evidence: Evidence, label: str, metric: str) -> TrialRecord | None:

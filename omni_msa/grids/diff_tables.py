@@ -12,6 +12,7 @@ from omni_msa.files import csv_text, write_text
 from omni_msa.grids.formats import STYLE, html_table, markdown_section
 from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.grids.pair_grids import once_each
+from omni_msa.grids.pair_notes import floor_note
 from omni_msa.grids.terminal import parts_that_fit
 from omni_msa.metrics import METRICS
 
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 _MARKS = {"lower": "Negative: A is better.", "higher": "Positive: A is better.", "none": ""}
 _NOTE = (
     "A and B: means over all seeds of each sweep. A - B: mean of the paired differences, ± their standard deviation "
-    "(ddof 1), with its 95 % Student-t interval; pairs share a seed. p: exact, two-sided sign-flip test, not corrected "
-    "for the number of rows; no result of so many pairs can go below its floor."
+    "(ddof 1), with its 95 % Student-t interval; pairs share a seed. Intervals assume roughly normal seeds; they and "
+    "p are for one row each, not corrected for their number. p: two-sided sign-flip test over seeds, exact between two "
+    "random cells; against a cell without randomness it assumes that seeds scatter symmetrically. "
 )
 
 
@@ -92,7 +94,7 @@ def diff_grids(found: SweepDiff) -> list[Grid]:
     """
     names = list(dict.fromkeys(one.metric for cell in found.cells for one in cell.metrics))
     grids = [_grid(name, found.cells) for name in names]
-    grids[0].notes.append(_NOTE)
+    grids[0].notes.append(_NOTE + floor_note([len(one.values) for cell in found.cells for one in cell.metrics]))
     return grids
 
 

@@ -128,7 +128,7 @@ def _is_scaled(name: str, style: str) -> bool:
 
 def _one(name: str, value: float | None, style: str) -> str:
     """A number that is no mean over seeds, in the unit of its column."""
-    return METRICS[name].show(value) if value is None or not _is_scaled(name, style) else f"{value * 100:.2f}"
+    return METRICS[name].show(value) if value is None or not _is_scaled(name, style) else f"{value * 100:z.2f}"
 
 
 def seeds_entry(cell: Mapping[str, Any]) -> Entry:
@@ -149,7 +149,7 @@ def mean_entry(cell: Mapping[str, Any], name: str, style: str = STANDARD) -> Ent
     summary = cell["metrics"].get(name)
     if summary is None:
         return Entry(DASH)
-    counted = f" ({summary['n']}/{len(cell['seeds'])})" if summary["num_collapsed"] else ""
+    counted = f" ({summary['n']}/{summary['n'] + summary['num_collapsed']})" if summary["num_collapsed"] else ""
     if summary["mean"] is None:
         return Entry("NaN" + counted)
     if _is_scaled(name, style):
@@ -182,11 +182,13 @@ def _notes(cells: Sequence[Mapping[str, Any]], names: Sequence[str], human: bool
         != MMSA,
         "Test split, in the convention of the MMSA framework, to be read beside old tables only: metrics of quality "
         "times 100, each seed's value rounded before averaging, ± with ddof 0 (smaller than ddof 1, and 0 for one "
-        "seed). The other tables, intervals and tests keep to unrounded values and ddof 1.": style == MMSA,
+        "seed). Other tables, intervals and tests keep to unrounded values and ddof 1; what papers reported is times "
+        "100 too.": style == MMSA,
         "Bold: best mean of a column, among cells with every seed.": True,
         "(det.): the cell has no randomness and is run once.": any(cell["deterministic"] for cell in cells),
         "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
-        "(2/3) after a number: undefined (NaN) for the other seeds; a constant has no correlation.": collapsed,
+        "(1/2) after a number: of two finished seeds one counts, the other is undefined (NaN); a constant has no "
+        "correlation.": collapsed,
         "Exact zeros: scores that are 0; non0 metrics count them as negative, has0 as positive.": "zero_rate" in names,
         "Latency: one clip alone, from files to score; model: from prompt to score. p95: 95th percentile.": "latency_s"
         in names,

@@ -35,4 +35,4 @@ def mmsa_text(values: Sequence[float | None]) -> str:
         values: as for `mmsa_summary`.
     """
     mean, std = mmsa_summary(values)
-    return "NaN" if math.isnan(mean) else f"{mean:.{DECIMALS}f} ± {std:.{DECIMALS}f}"
+    return "NaN" if math.isnan(mean) else f"{mean:z.{DECIMALS}f} ± {std:.{DECIMALS}f}"

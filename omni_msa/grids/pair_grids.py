@@ -1,58 +1,102 @@
 """The tables of pairs of cells: differences, how sure they are, and what besides the axis differs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from omni_msa.aggregate import axis_text
 from omni_msa.grids.columns import Column, Row, count, ends, lay_out, odds, percent, word
 from omni_msa.grids.grid import DASH, Entry, Grid
+from omni_msa.grids.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
 from omni_msa.metrics import METRICS, Metric
 
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
 
 
-def differences_grid(differences: Sequence[Row]) -> Grid:
+def differences_grid(differences: Sequence[Row], cells: Sequence[Row] = ()) -> Grid:
     """Return the table of paired differences.
 
     Args:
         differences: at least one, as in `aggregate.json`, all on one metric.
+        cells: of the summary.
     """
     metric = METRICS[differences[0]["metric"]]
     targets = list(dict.fromkeys(one["against"] for one in differences if one["against"]))
     named = " and ".join(f'"{name}"' for name in targets) or "a cell that is missing"
     title = f"Paired differences in {metric.heading} against {named}"
     columns = [*_pair_columns(targets), *_difference_columns(metric)]
-    holm = [("Holm p", lambda one: odds(one.get("p_holm")))]
-    grid = lay_out(title, differences, [*columns, *holm, *_NOTE], words=("against", "note"))
-    notes = [
-        f"{_BETTER[metric.better]} Pairs share a seed; a deterministic cell pairs with every seed.".strip(),
-        "Sign-flip p: exact, two-sided, over all sign patterns; no result of so many pairs can go below its floor.",
-    ]
-    if "Holm p" in grid.headings:
-        notes.append(
-            f"Holm p: corrected over all {len(differences)} comparisons of this table, named before the run; where "
-            "neither cell is random, of the clip p."
-        )
-    if num := sum(one["num_collapsed"] for one in differences):
-        notes.append(f"Pairs with an undefined value are left out: {num}.")
-    grid.notes.extend(notes)
+    grid = lay_out(title, differences, [*columns, _corrected(differences), *_NOTE], words=("against", "note"))
+    grid.notes.append(
+        f"{_BETTER[metric.better]} Pairs share a seed; a deterministic cell pairs with every seed.".strip()
+    )
+    grid.notes.extend(_pair_notes(differences, fixed_cells(cells), "named by the sweep"))
     return grid
 
 
-def strength_grid(differences: Sequence[Row]) -> Grid | None:
-    """Return how large and how sure each difference of `differences_grid` is, None where nothing of it is known."""
+def _pair_notes(rows: Sequence[Row], fixed: Collection[str], family: str = "") -> list[str]:
+    """Return what must be known of intervals and p-values over seeds, of their correction, and of what is left out.
+
+    Args:
+        rows: comparisons.
+        fixed: labels of the cells without randomness.
+        family: what is corrected together, in words.
+    """
+    test, tested = sign_flip_note(rows, fixed), [one["n"] for one in rows if one["p"] is not None]
+    notes = [
+        interval_note(rows),
+        f"Sign-flip p: {test}. {floor_note(tested)}" if test else "",
+        _holm_note(rows, family),
+        left_out_note(rows, fixed),
+    ]
+    return [note for note in notes if note]
+
+
+def _holm_note(rows: Sequence[Row], family: str) -> str:
+    """Return over what the p-values are corrected, "" where there is nothing to correct."""
+    num = _family(rows)
+    if num < 2 or all(one.get("p_holm") is None for one in rows):
+        return ""
+    once = " (rows with the same trials on both sides count once)" if num < len(rows) else ""
+    named = f", {family}" if family else ""
+    of_clips = "; where neither cell is random, of the clip p" if any(map(_is_over_clips, rows)) else ""
+    return f"Holm p: corrected over all {num} comparisons{once}{named}{of_clips}."
+
+
+def _corrected(rows: Sequence[Row]) -> Column:
+    """Return the column of corrected p-values; of one test alone that of its clip p, if that is what it rests on."""
+    if _family(rows) > 1:
+        return "Holm p", lambda one: odds(one.get("p_holm"))
+    return "clip p", lambda one: odds(one.get("p_clips")) if _is_over_clips(one) else None
+
+
+def _family(rows: Sequence[Row]) -> int:
+    return max(one.get("family") or 1 for one in rows)
+
+
+def _is_over_clips(one: Row) -> bool:
+    return one["p"] is None and one.get("p_holm") is not None
+
+
+def strength_grid(differences: Sequence[Row], exploratory: Sequence[Row] = ()) -> Grid | None:
+    """Return how large and how sure each difference of `differences_grid` is, None where nothing of it is known.
+
+    Args:
+        differences: as there.
+        exploratory: the same pairs on other metrics.
+    """
     metric = METRICS[differences[0]["metric"]]
     targets = list(dict.fromkeys(one["against"] for one in differences if one["against"]))
     stated = next((one["stated_difference"] for one in differences if one.get("stated_difference") is not None), None)
+    amount = _amount(stated, metric)
     seeds: list[Column] = [
         ("seeds needed", lambda one: count(one.get("num_seeds_needed"))),
         ("at the upper spread", lambda one: count(one.get("num_seeds_needed_pessimistic"))),
-        (f"for {metric.show(stated)}", lambda one: count(one.get("num_seeds_needed_stated"))),
+        (f"for {amount}", lambda one: count(one.get("num_seeds_needed_stated"))),
     ]
     known: list[Column] = [
         *_STRENGTH,
         *_mcnemar_columns(differences),
         ("Williams p", lambda one: odds(one.get("williams_p"))),
+        *_clip_corr_columns(exploratory),
         *seeds,
     ]
     if not any(show(one) for _, show in known for one in differences):
@@ -64,26 +108,46 @@ def strength_grid(differences: Sequence[Row]) -> Grid | None:
         words=("against",),
     )
     grid.notes.extend(
-        note for start, note in _STRENGTH_NOTES.items() if any(h.startswith(start) for h in grid.headings)
+        note for start, note in _STRENGTH_NOTES.items() if any(name.startswith(start) for name in grid.headings)
     )
+    if combined := [test for test in ("McNemar", "Williams") if any(name.startswith(test) for name in grid.headings)]:
+        grid.notes.append(f"{' and '.join(combined)}: {_COMBINED}")
+    if f"for {amount}" in grid.headings:
+        grid.notes.append(
+            f"For {amount}: seeds needed to find a difference of {amount}, as stated in compare.smallest_difference."
+        )
     return grid
 
 
+def _amount(value: float | None, metric: Metric) -> str:
+    """Return a difference with its unit."""
+    text = metric.show(value)
+    return f"{text} points" if metric.percent else f"{text} {metric.unit or f'in {metric.title}'}"
+
+
 def _mcnemar_columns(differences: Sequence[Row]) -> list[Column]:
-    """One column for the metrics whose hits are the same, as an accuracy and its F1."""
-    alike: dict[tuple[float | None, ...], list[str]] = {}
-    for name in dict.fromkeys(name for one in differences for name in one.get("mcnemar") or {}):
-        alike.setdefault(tuple((one.get("mcnemar") or {}).get(name) for one in differences), []).append(name)
+    """One column for each accuracy; the test is of hits, which an F1 is not."""
 
     def shown(name: str) -> Callable[[Row], Entry | None]:
         return lambda one: odds((one.get("mcnemar") or {}).get(name))
 
-    titles = {names[0]: " and ".join(METRICS[name].title for name in names) for names in alike.values()}
-    return [(f"McNemar p, {title}", shown(name)) for name, title in titles.items()]
+    names = dict.fromkeys(name for one in differences for name in one.get("mcnemar") or {})
+    return [(f"McNemar p, {METRICS[name].title}", shown(name)) for name in names if not name.startswith("f1")]
 
 
-def exploratory_grid(exploratory: Sequence[Row]) -> Grid:
-    """Return the same pairs on metrics that do not decide the sweep (at least one row)."""
+def _clip_corr_columns(exploratory: Sequence[Row]) -> list[Column]:
+    """The clip p of the correlation, where that is not the metric of the table."""
+    known = {(one["label"], one["against"]): one.get("p_clips") for one in exploratory if one["metric"] == "corr"}
+    return [("clip p, Corr", lambda one: odds(known.get((one["label"], one["against"]))))] if known else []
+
+
+def exploratory_grid(exploratory: Sequence[Row], cells: Sequence[Row] = ()) -> Grid:
+    """Return the same pairs on metrics that do not decide the sweep.
+
+    Args:
+        exploratory: at least one, as in `aggregate.json`.
+        cells: of the summary.
+    """
     targets = list(dict.fromkeys(one["against"] for one in exploratory if one["against"]))
     columns: list[Column] = [
         *_pair_columns(targets),
@@ -91,14 +155,17 @@ def exploratory_grid(exploratory: Sequence[Row]) -> Grid:
         ("difference", lambda one: _difference(one, METRICS[one["metric"]])),
         ("pairs", lambda one: count(_num_pairs(one))),
         ("95 % interval", lambda one: ends(one.get("interval"), METRICS[one["metric"]], True)),
+        ("over clips", lambda one: ends(one.get("interval_clips"), METRICS[one["metric"]], True)),
         ("sign-flip p", lambda one: odds(one["p"])),
-        ("Holm p", lambda one: odds(one.get("p_holm"))),
+        ("clip p", lambda one: odds(one.get("p_clips"))),
+        *([_corrected(exploratory)] if _family(exploratory) > 1 else []),
     ]
     grid = lay_out("Exploratory comparisons", exploratory, columns, words=("against", "metric"))
     against = f' Against "{targets[0]}".' if len(targets) == 1 else ""
     grid.notes.append(f"On metrics that were not named to decide the sweep: for ideas, not for conclusions.{against}")
-    if "Holm p" in grid.headings:
-        grid.notes.append(f"Holm p: corrected over all {len(exploratory)} rows.")
+    grid.notes.extend(_pair_notes(exploratory, fixed_cells(cells)))
+    if "clip p" in grid.headings:
+        grid.notes.append(_STRENGTH_NOTES["clip p"])
     return grid
 
 
@@ -185,17 +252,23 @@ _NOTE: list[Column] = [("note", lambda one: word(one["note"]))]
 _STRENGTH: list[Column] = [
     ("better in seeds (%)", lambda one: percent(one.get("improvement_seeds"))),
     ("nearer in clips (%)", lambda one: percent(one.get("improvement_clips"))),
-    ("effect size", lambda one: None if one.get("effect_size") is None else Entry(f"{one['effect_size']:+.2f}")),
+    ("effect size", lambda one: None if one.get("effect_size") is None else Entry(f"{one['effect_size']:+z.2f}")),
     ("clip p", lambda one: odds(one.get("p_clips"))),
 ]
+_COMBINED = (
+    "several seed pairs are combined by Rueger's rule, the middle p times the number of pairs over its rank (1.5 with "
+    "three pairs)."
+)
 _STRENGTH_NOTES = {
     "better in seeds": "Better in seeds: share of seed pairs in which the cell is better; nearer in clips: share of "
     "(seed, clip) pairs in which its score is nearer to the label; ties count half.",
     "effect size": "Effect size: mean difference over the standard deviation of the differences, corrected for few "
     "pairs (Hedges 1981).",
-    "clip p": "Clip p: these trained models on other clips; says nothing of other seeds.",
-    "McNemar": "McNemar: exact, on which clips each got right; Williams: two correlations with the same labels; "
-    "several seed pairs combined by twice their median.",
+    "clip p": "Clip p: these trained models on other clips; says nothing of other seeds. A sign-flip test over 9,999 "
+    "random patterns, which cannot go below 0.0001; not corrected for the number of comparisons.",
+    "McNemar": "McNemar: exact, on which clips each got right.",
+    "Williams": "Williams: two correlations with the same labels; assumes normal errors; with skewed ones it rejects "
+    "up to 9 % at 5 %: read the clip p beside it.",
     "seeds needed": "Seeds needed: in all, for 80 % power at level 0.05 after correction, if spread and difference "
     "are as observed; at the upper spread: if the spread is at its upper 80 % limit.",
 }

@@ -8,8 +8,6 @@ from typing import Any
 from omni_msa.aggregate import axis_text
 from omni_msa.grids.grid import (
     DASH,
-    MMSA,
-    STANDARD,
     Entry,
     Grid,
     axes_of,
@@ -19,11 +17,7 @@ from omni_msa.grids.grid import (
     primary_metric,
 )
 
-_CONVENTIONS = {
-    STANDARD: "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none.",
-    MMSA: "Test split, in the convention of the MMSA framework: times 100, values rounded before averaging, ± with "
-    "ddof 0.",
-}
+_CONVENTION = "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none."
 
 
 def pivot_axes(cells: Sequence[Mapping[str, Any]], wanted: Sequence[str] | None = None) -> tuple[str, str] | None:
@@ -41,30 +35,29 @@ def pivot_axes(cells: Sequence[Mapping[str, Any]], wanted: Sequence[str] | None 
 
 
 def pivot_grid(summary: Mapping[str, Any], down: str, across: str) -> Grid:
-    """Return the primary metric's mean and ± with one axis down and one across.
+    """Return the primary metric's mean and ± with one axis down and one across, whatever the summary's style.
 
     Args:
         summary: the content of `aggregate.json`.
         down, across: axes; any further axes with several values stand on the left as well.
     """
-    cells, style = summary["cells"], summary.get("style", STANDARD)
-    name = primary_metric(summary)
+    cells, name = summary["cells"], primary_metric(summary)
     lefts, values, found = _layout(cells, down, across)
     best = set(best_rows(cells, name))
     rows = []
     for left in _distinct(cells, lefts):
         places = [found.get((_key(left), _key(value))) for value in values]
-        entries = [Entry(DASH) if place is None else _entry(cells[place], name, style) for place in places]
+        entries = [Entry(DASH) if place is None else _entry(cells[place], name) for place in places]
         entries = [replace(entry, bold=place in best) for entry, place in zip(entries, places, strict=True)]
         rows.append([*(Entry(axis_text(value)) for value in left), *entries])
-    notes = [_CONVENTIONS[style], *(["Bold: best mean of the table, among cells with every seed."] if best else [])]
-    title = f"{heading(name, style)} by {down} (down) and {across} (across)"
+    notes = [_CONVENTION, *(["Bold: best mean of the table, among cells with every seed."] if best else [])]
+    title = f"{heading(name)} by {down} (down) and {across} (across)"
     return Grid([*lefts, *map(axis_text, values)], rows, notes, "l" * len(lefts) + "r" * len(values), title)
 
 
-def _entry(cell: Mapping[str, Any], name: str, style: str) -> Entry:
+def _entry(cell: Mapping[str, Any], name: str) -> Entry:
     """A mean, and how many of its seeds are finished where some are not."""
-    entry = mean_entry(cell, name, style)
+    entry = mean_entry(cell, name)
     num = len(cell["seeds"])
     return replace(entry, text=f"{entry.text} ({num - len(cell['missing'])}/{num} seeds)") if cell["missing"] else entry
 

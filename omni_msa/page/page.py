@@ -152,9 +152,9 @@ def _tables(evidence: Evidence) -> dict[str, Markup]:
         "pivot": pivot_grid(summary, *axes) if axes else None,
         "detail": panels.detail_grid(summary) if any(cell["metrics"] for cell in cells) else None,
         "elsewhere": panels.elsewhere_grid(reports, summary["style"]) if reports else None,
-        "differences": pair_grids.differences_grid(pairs) if pairs else None,
-        "strength": pair_grids.strength_grid(pairs) if pairs else None,
-        "exploratory": pair_grids.exploratory_grid(others) if others else None,
+        "differences": pair_grids.differences_grid(pairs, cells) if pairs else None,
+        "strength": pair_grids.strength_grid(pairs, others) if pairs else None,
+        "exploratory": pair_grids.exploratory_grid(others, cells) if others else None,
         "selection": panels.selection_grid(summary),
     }
     return {name: _boxed(grid, name) for name, grid in grids.items() if grid is not None}

@@ -11,10 +11,19 @@ CONFIDENCE = 0.95
 MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3, "pigeonhole": 20}
 """The fewest seeds at which each interval covers 93 to 97 %; below, its function returns None.
 
-Source: `python benchmarks/interval_coverage.py`. (The two-level interval covers more than 97 % with two seeds.)
+Source: `python benchmarks/interval_coverage.py`. The two-level interval covers up to 99 % with three seeds; with two it
+is too wide to be of use.
 """
 MIN_CLIPS = 60
 """The fewest clips at which the intervals over clips, and over both, cover so."""
+MIN_TELLING = 5
+"""The fewest clips that must tell something (`num_telling`): wrong ones, or right ones, or those two cells differ on.
+
+With fewer of them a share near 0 or 1 has its interval missed too often; same source.
+"""
+
+
+_ROUNDING = 1e-9  # influences of clips that all count alike are 0 but for rounding
 
 
 def moments(values: Sequence[float]) -> tuple[float | None, float | None, Interval | None]:
@@ -32,18 +41,32 @@ def moments(values: Sequence[float]) -> tuple[float | None, float | None, Interv
 
 
 def t_interval(values: Sequence[float]) -> Interval | None:
-    """Return the 95 % Student-t interval of a mean over seeds, None with fewer than two.
+    """Return the 95 % Student-t interval of a mean over seeds, None with fewer than two or where all are equal.
 
-    It is about new seeds on the same clips.
+    It is about new seeds on the same clips. Equal values say nothing about how far others would lie from them.
 
     Args:
         values: float (n,), finite, one a seed.
     """
-    if len(values) < MIN_SEEDS["t"]:
+    if len(values) < MIN_SEEDS["t"] or min(values) == max(values):
         return None
     mean = math.fsum(values) / len(values)
     half = _t(len(values) - 1) * _std(values) / math.sqrt(len(values))
     return mean - half, mean + half
+
+
+def num_telling(influences: ArrayLike) -> int:
+    """Return how many clips carry a metric's variance: their influence is at least half of the root mean square.
+
+    Of a share near 1 these are the wrong clips, of a difference of shares those on which only one cell is right; of
+    MAE and Corr they are a good part of all clips.
+
+    Args:
+        influences: float (N,), of every clip, with sum 0.
+    """
+    sizes = np.abs(np.asarray(influences, float))
+    scale = math.sqrt(float(np.mean(sizes**2)))
+    return int(np.sum(sizes >= scale / 2)) if scale > _ROUNDING else 0
 
 
 def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -> Interval | None:
@@ -59,8 +82,9 @@ def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -
         jackknife: float (n,), the estimate without each clip in turn; n says what so few units allow.
 
     Returns:
-        None with fewer than 20 units, an undefined estimate, or too many undefined replicates. Over clips it covers
-        from 60 of them on (`MIN_CLIPS`), but not for differences of correlations: see `clip_interval`.
+        None with fewer than 20 units, fewer than 5 that tell something (`num_telling`), an undefined estimate, or
+        too many undefined replicates. Over clips it covers from 60 of them on (`MIN_CLIPS`), but not for differences
+        of correlations: see `clip_interval`.
     """
     from scipy.special import ndtr, ndtri
 
@@ -70,12 +94,12 @@ def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -
     if len(without) < MIN_SEEDS["bca"] or not whole or len(kept) < max(0.99 * len(drawn), 2):
         return None
     below = (np.mean(kept < estimate) + np.mean(kept <= estimate)) / 2  # a tie counts half
-    if not 0 < below < 1:
+    deviations = without.mean() - without
+    if not 0 < below < 1 or kept.min() == kept.max() or num_telling((len(without) - 1) * deviations) < MIN_TELLING:
         return None
     bias = ndtri(below)
-    deviations = without.mean() - without
     scale = float(np.sum(deviations**2)) ** 1.5
-    acceleration = float(np.sum(deviations**3)) / (6 * scale) if scale else 0.0
+    acceleration = float(np.sum(deviations**3)) / (6 * scale)
     reach = bias + np.array([-1, 1]) * _t(len(without) - 1) * math.sqrt(len(without) / (len(without) - 1))
     low, high = np.quantile(kept, ndtr(bias + reach / (1 - acceleration * reach)))
     return float(low), float(high)
@@ -110,10 +134,12 @@ def clip_interval(estimate: float, influences: ArrayLike, correlation: bool = Fa
         correlation: it is a correlation: the interval is made on Fisher's z scale. Not for differences.
 
     Returns:
-        None with fewer than 60 clips or where anything is undefined.
+        None with fewer than 60 clips, fewer than 5 that tell something, or where anything is undefined.
     """
     effects = np.asarray(influences, float)
     if len(effects) < MIN_CLIPS or not (math.isfinite(estimate) and np.isfinite(effects).all()):
+        return None
+    if num_telling(effects) < MIN_TELLING:
         return None
     variance = float(np.sum(effects**2)) / len(effects) / (len(effects) - 1)
     return _around(estimate, _t(len(effects) - 1) * math.sqrt(variance), correlation)
@@ -124,10 +150,9 @@ def two_level_interval(values: ArrayLike, influences: ArrayLike, correlation: bo
 
     Every seed scores the same clips, so the two are crossed: the variance of the mean is that of the seeds' values,
     plus that of the clips' mean influences, minus what both contain (Owen 2007, Annals of Applied Statistics 1,
-    386-411), with the degrees of freedom of Satterthwaite 1946 (Biometrics Bulletin 2, 110-114). Two rules make it
-    cover with few seeds. It is never narrower than Student's interval over the seeds alone. And if seeds differ no
-    more than chance between seed and clip explains, clips alone count (a preliminary test at a level of 40 %, as in
-    Bancroft 1944, Annals of Mathematical Statistics 15, 190-204).
+    386-411), with the degrees of freedom of Satterthwaite 1946 (Biometrics Bulletin 2, 110-114). It is never narrower
+    than Student's interval over the seeds alone (of a correlation, on Fisher's scale), which makes it cover too much
+    with three seeds rather than too little.
 
     Args:
         values: float (S,), the metric of each seed, or of each pair of two cells its difference.
@@ -135,12 +160,15 @@ def two_level_interval(values: ArrayLike, influences: ArrayLike, correlation: bo
         correlation: values are correlations: the interval is made on Fisher's z scale. Not for differences.
 
     Returns:
-        None with fewer than 3 seeds or 60 clips, or where anything is undefined.
+        None with fewer than 3 seeds or 60 clips, fewer than 5 clips that tell something about the mean, or where
+        anything is undefined.
     """
     metric, effects = np.asarray(values, float), np.asarray(influences, float)
     num_clips, num_seeds = effects.shape
     defined = bool(np.isfinite(metric).all() and np.isfinite(effects).all())
     if num_seeds < MIN_SEEDS["two_level"] or num_clips < MIN_CLIPS or not defined:
+        return None
+    if num_telling(effects.mean(1)) < MIN_TELLING:
         return None
     return _around(float(metric.mean()), _half_width(metric, effects), correlation)
 
@@ -153,8 +181,6 @@ def _around(mean: float, half: float, correlation: bool) -> Interval:
 
 
 def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> float:
-    from scipy.special import fdtri
-
     num_clips, num_seeds = effects.shape
     by_clip = effects.mean(1)
     freedom = np.array([num_seeds - 1, num_clips - 1, (num_seeds - 1) * (num_clips - 1)])
@@ -164,8 +190,6 @@ def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> fl
         float(np.sum((effects - by_clip[:, None]) ** 2)) / (num_seeds * num_clips),
     )
     of_seeds, of_clips, of_both = parts = np.array(squares) / freedom  # each as a variance of the mean
-    if of_seeds <= fdtri(freedom[0], freedom[2], 0.6) * of_both or not of_seeds:
-        return _t(num_clips - 1) * math.sqrt(of_clips)
     variance = max(of_seeds + of_clips - of_both, of_seeds, of_clips)
     degrees = variance**2 / float(np.sum(parts**2 / freedom))
     return max(_t(degrees) * math.sqrt(variance), _t(num_seeds - 1) * math.sqrt(of_seeds))
@@ -181,11 +205,11 @@ def pigeonhole_interval(replicates: ArrayLike, generator: np.random.Generator) -
         generator: draws the seeds.
 
     Returns:
-        None with fewer than 20 seeds or where anything is undefined.
+        None with fewer than 20 seeds, where anything is undefined, or where nothing varies.
     """
     drawn = np.asarray(replicates, float)
     num_resamples, num_seeds = drawn.shape
-    if num_seeds < MIN_SEEDS["pigeonhole"] or not np.isfinite(drawn).all():
+    if num_seeds < MIN_SEEDS["pigeonhole"] or not np.isfinite(drawn).all() or drawn.min() == drawn.max():
         return None
     chosen = generator.integers(0, num_seeds, (num_resamples, num_seeds))
     low, high = np.quantile(np.take_along_axis(drawn, chosen, 1).mean(1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NUM_EXACT_MAX = 16  # 2 ** 16 sign patterns are enumerated in milliseconds
+NUM_DRAWS = 99_999  # sign patterns drawn where there are more
 _NUM_ROWS = 512  # sign patterns drawn at a time: 512 x 5,000 clips are 20 MB
 _SAME = 1e-9  # sums of the same numbers in another order are equal but for rounding
 
 
-def sign_flip_p(differences: ArrayLike, generator: np.random.Generator | None = None, num_draws: int = 99_999) -> float:
+def sign_flip_p(
+    differences: ArrayLike, generator: np.random.Generator | None = None, num_draws: int = NUM_DRAWS
+) -> float:
     """Return the two-sided sign-flip p-value of a mean difference (Fisher's randomisation test).
 
     Args:
@@ -21,7 +24,7 @@ def sign_flip_p(differences: ArrayLike, generator: np.random.Generator | None = 
 
     Returns:
         Up to 16 pairs the share of all 2^n sign patterns whose absolute sum is at least the one observed; at least
-        `sign_flip_floor(n)`. Above, (k + 1) / (num_draws + 1) with k the patterns drawn of which that is so
+        `p_floor(n)`. Above, (k + 1) / (num_draws + 1) with k the patterns drawn of which that is so
         (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
     """
     values = np.asarray(differences, float)
@@ -36,6 +39,16 @@ def sign_flip_p(differences: ArrayLike, generator: np.random.Generator | None = 
 def sign_flip_floor(num_pairs: int) -> float:
     """Return the smallest p-value that the exact sign-flip test can give with so many pairs (>= 1): 2 / 2^n."""
     return 2 / 2**num_pairs
+
+
+def p_floor(num_pairs: int, num_draws: int = NUM_DRAWS) -> float:
+    """Return the smallest p-value that `sign_flip_p` can give with so many pairs (>= 1).
+
+    Args:
+        num_pairs: up to 16 the test is exact.
+        num_draws: sign patterns drawn above: no p-value is below 1 / (num_draws + 1).
+    """
+    return sign_flip_floor(num_pairs) if num_pairs <= NUM_EXACT_MAX else 1 / (num_draws + 1)
 
 
 def paired_clip_p(

@@ -1,0 +1,46 @@
+"""What a reader must know of one comparison, in the words that stand beside its numbers."""
+
+from typing import TYPE_CHECKING
+
+from omni_msa.statistics.power import num_seeds_least
+
+if TYPE_CHECKING:
+    from omni_msa.comparisons.comparison import Comparison
+
+LEVEL = 0.05
+OTHER_CLIPS = "tested on other clips, so the difference is also one of clips"
+
+
+def note_of(one: "Comparison", has_clips: bool) -> str:
+    """Return what a reader must know of a comparison, "" if nothing.
+
+    Args:
+        one: with the size of its family.
+        has_clips: whether both sides' test predictions are there, on the same clips.
+    """
+    whole = {
+        "none": "the sweep has no such cell to compare with",
+        "same trials": "the same trial" if one.n == 1 else "the same trials",
+        "other clips": OTHER_CLIPS,
+    }
+    if one.pairing in whole:
+        return whole[one.pairing]
+    if one.num_collapsed and not one.n:
+        return "undefined: constant predictions" if one.metric == "corr" else "undefined at every seed"
+    if one.pairing == "clips":
+        tested = "tested over clips alone" if has_clips or not one.n else "their predictions are missing"
+        return f"neither cell is random: {tested}"
+    missing = "not paired by clip: their predictions are missing" if one.n and not has_clips else ""
+    return "; ".join(part for part in (not_testable(one.n, one.family), missing) if part)
+
+
+def not_testable(num_pairs: int, family: int = 1) -> str:
+    """Return that so few pairs cannot reach the level of the test, "" if they can.
+
+    Args:
+        num_pairs: of trials.
+        family: tests that are corrected together.
+    """
+    least = num_seeds_least(LEVEL, family)
+    text = f"not testable at {LEVEL} with n = {num_pairs} < {least} pairs" if num_pairs < least else ""
+    return text + (f" ({family} comparisons)" if text and family > 1 else "")

@@ -1,0 +1,94 @@
+"""What a reader of paired comparisons must know of their p-values and intervals, for tables and figures alike."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from omni_msa.metrics import METRICS
+from omni_msa.statistics.paired import NUM_DRAWS, NUM_EXACT_MAX
+
+Row = Mapping[str, Any]
+_FLOOR = f"1/{NUM_DRAWS + 1:,}"
+_SYMMETRIC = "it assumes that seeds scatter symmetrically"
+
+
+def fixed_cells(cells: Sequence[Row]) -> set[str]:
+    """Return the labels of the cells without randomness.
+
+    Args:
+        cells: of the summary.
+    """
+    return {cell["label"] for cell in cells if cell.get("deterministic")}
+
+
+def sign_flip_note(rows: Sequence[Row], fixed: Collection[str]) -> str:
+    """Return what the p-values over seeds rest on, "" where there are none.
+
+    Args:
+        rows: comparisons.
+        fixed: labels of the cells without randomness.
+    """
+    one_sided = {_is_one_sided(one, fixed) for one in rows if one["p"] is not None}
+    if not one_sided:
+        return ""
+    exact = {
+        frozenset({False}): ", exact between two random cells",
+        frozenset({True}): f"; against a cell without randomness {_SYMMETRIC}",
+        frozenset({True, False}): f", exact between two random cells; against a cell without randomness {_SYMMETRIC}",
+    }
+    return f"two-sided sign-flip test over seeds{exact[frozenset(one_sided)]}"
+
+
+def _is_one_sided(one: Row, fixed: Collection[str]) -> bool:
+    return one["label"] in fixed or one["against"] in fixed
+
+
+def floor_note(counts: Collection[int]) -> str:
+    """Return over which sign patterns the test runs, and how small its p-value can get.
+
+    Args:
+        counts: of the pairs of each row.
+    """
+    if all(num <= NUM_EXACT_MAX for num in counts):
+        return "It runs over all sign patterns: no result of so many pairs can go below its floor."
+    if all(num > NUM_EXACT_MAX for num in counts):
+        return f"It runs over {NUM_DRAWS:,} random sign patterns: no result can go below its floor of {_FLOOR}."
+    return (
+        f"Up to {NUM_EXACT_MAX} pairs it runs over all sign patterns, above over {NUM_DRAWS:,} random ones, with a "
+        f"floor of {_FLOOR}: no result of so many pairs can go below its floor."
+    )
+
+
+def interval_note(rows: Sequence[Row]) -> str:
+    """Return what the 95 % intervals of comparisons leave out, "" where there is nothing to say.
+
+    Args:
+        rows: comparisons.
+    """
+    is_over_seeds = any(one.get("interval") for one in rows)
+    if len(rows) == 1:
+        return "The interval over seeds assumes roughly normal seeds." if is_over_seeds else ""
+    if is_over_seeds:
+        return "Intervals are for one comparison each, not corrected for their number, and assume roughly normal seeds."
+    return "Intervals are for one comparison each, not corrected for their number."
+
+
+def left_out_note(rows: Sequence[Row], fixed: Collection[str]) -> str:
+    """Return how many pairs an undefined value takes away, by metric where there are several; "" if none.
+
+    Args:
+        rows: comparisons.
+        fixed: labels of the cells without randomness.
+    """
+    left = [one for one in rows if one["num_collapsed"]]
+    counts = {name: sum(one["num_collapsed"] for one in left if one["metric"] == name) for name in _metrics(left)}
+    if not counts:
+        return ""
+    several = len(_metrics(rows)) > 1
+    texts = [f"{num} in {METRICS[name].title}" if several else str(num) for name, num in counts.items()]
+    once = "; the one trial of a cell without randomness is in a pair with every seed of the other"
+    more = once if any(_is_one_sided(one, fixed) and one["n"] + one["num_collapsed"] > 1 for one in left) else ""
+    return f"Seed pairs left out because a value is undefined (NaN): {', '.join(texts)}{more}."
+
+
+def _metrics(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(one["metric"] for one in rows))
