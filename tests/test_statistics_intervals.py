@@ -39,6 +39,8 @@ def test_moments_say_what_so_few_values_allow():
     assert intervals.moments([0.5]) == (0.5, None, None)
     mean, std, interval = intervals.moments([1, 2, 3])
     assert (mean, std) == (2, 1)
+    differences = [0.2 - 0.1, 0.3 - 0.2, 0.8 - 0.7]
+    assert len(set(differences)) > 1 and intervals.moments(differences) == (pytest.approx(0.1), 0.0, None)
     assert intervals.moments([0.0917] * 3) == (pytest.approx(0.0917), 0.0, None)
     assert interval == intervals.t_interval([1, 2, 3])
 

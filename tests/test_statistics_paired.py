@@ -109,6 +109,8 @@ def test_effect_size_by_hand():
     assert paired.effect_size(many) == pytest.approx(approximate, rel=1e-4)
     assert paired.effect_size([1, 2]) is None
     assert paired.effect_size([0.3, 0.3, 0.3]) is None
+    assert paired.effect_size([0.2 - 0.1, 0.3 - 0.2, 0.8 - 0.7]) is None  # equal but for rounding
+    assert paired.all_equal([1e6, 1e6 + 1e-8]) and not paired.all_equal([0.5, 0.5 + 1e-9])
 
 
 def test_effect_size_has_no_bias():

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from omni_msa.statistics.paired import all_equal
+
 Interval = tuple[float, float]
 CONFIDENCE = 0.95
 MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3, "pigeonhole": 20}
@@ -21,8 +23,6 @@ MIN_TELLING = 5
 
 With fewer of them a share near 0 or 1 has its interval missed too often; same source.
 """
-
-
 _ROUNDING = 1e-9  # influences of clips that all count alike are 0 but for rounding
 
 
@@ -48,7 +48,7 @@ def t_interval(values: Sequence[float]) -> Interval | None:
     Args:
         values: float (n,), finite, one a seed.
     """
-    if len(values) < MIN_SEEDS["t"] or min(values) == max(values):
+    if len(values) < MIN_SEEDS["t"] or all_equal(values):
         return None
     mean = math.fsum(values) / len(values)
     half = _t(len(values) - 1) * _std(values) / math.sqrt(len(values))
@@ -217,7 +217,7 @@ def pigeonhole_interval(replicates: ArrayLike, generator: np.random.Generator) -
 
 
 def _std(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if min(values) < max(values) else 0.0  # equal values: not their rounding
+    return 0.0 if all_equal(values) else float(np.std(values, ddof=1))  # of equal values not their rounding
 
 
 def _t(freedom: float) -> float:

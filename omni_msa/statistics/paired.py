@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 NUM_EXACT_MAX = 16  # 2 ** 16 sign patterns are enumerated in milliseconds
 NUM_DRAWS = 99_999  # sign patterns drawn where there are more
 _NUM_ROWS = 512  # sign patterns drawn at a time: 512 x 5,000 clips are 20 MB
+_ROUNDING = 1e-12  # metrics are at most about 1: differences of equal differences are smaller than this
 _SAME = 1e-9  # sums of the same numbers in another order are equal but for rounding
 
 
@@ -106,6 +107,12 @@ def improvement(differences: ArrayLike, better: Literal["lower", "higher"] = "lo
     return float(np.mean((values > 0) + (values == 0) / 2)) if len(values) else None
 
 
+def all_equal(values: ArrayLike) -> bool:
+    """Return whether values, float (n,), n >= 1, are equal but for the rounding of a subtraction."""
+    array = np.asarray(values, float)
+    return bool(np.ptp(array) <= _ROUNDING * max(1.0, float(np.abs(array).max())))
+
+
 def effect_size(differences: ArrayLike) -> float | None:
     """Return Cohen's d of paired differences (mean over standard deviation) with Hedges' correction.
 
@@ -121,7 +128,7 @@ def effect_size(differences: ArrayLike) -> float | None:
 
     values = np.asarray(differences, float)
     freedom = len(values) - 1
-    if freedom < 2 or np.ptp(values) == 0:
+    if freedom < 2 or all_equal(values):
         return None
     correction = math.exp(gammaln(freedom / 2) - gammaln((freedom - 1) / 2)) / math.sqrt(freedom / 2)
     return float(correction * values.mean() / values.std(ddof=1))
