@@ -223,16 +223,18 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     report = write_report(plan, shlex.join(command))
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
+    if not options.json:
+        _print_report(report)
     if record is not None:
         record.close(plan, report.evidence.summary)
-        if record.error is not None:
-            what = f"MLflow could not be written ({type(record.error).__name__}: {record.error})"
-            print(f"{what}; nothing is lost, --report writes it again", file=sys.stderr)
     if options.json:
         values = {"aggregate": report.evidence.summary, "report": str(report.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_report(report, record)
+        _print_tracking(record)
+    if record is not None and record.error is not None:
+        what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
+        print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
     counts = plan.counts()
     is_complete = counts["complete"] == counts["trials"] or (options.report and not counts["failed"])
     return COMPLETE if is_complete else SOME_FAILED
@@ -242,7 +244,7 @@ def _report_folder(plan: Plan) -> Path:
     return plan.ledger.report_folder(plan.sweep.name)
 
 
-def _print_report(report: "Report", record: "Record | None") -> None:
+def _print_report(report: "Report") -> None:
     from omni_msa.tables import terminal_table
 
     evidence, plan = report.evidence, report.evidence.plan
@@ -253,6 +255,9 @@ def _print_report(report: "Report", record: "Record | None") -> None:
     counts = plan.counts()
     print(f"\n{counts['complete']} of {counts['trials']} trials complete, {counts['failed']} failed")
     print(f"report: {_short(report.folder / ('table.md' if report.problem else 'report.html'))}")
+
+
+def _print_tracking(record: "Record | None") -> None:
     if record is None:
         print("MLflow: left to the run that is going on")
     elif record.error is None:
@@ -265,6 +270,10 @@ def _console() -> "Console":
 
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
 
 
 def _short(path: Path) -> Path:

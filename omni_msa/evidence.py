@@ -88,7 +88,7 @@ def _summary(
         "verdict": asdict(verdict),
         "floor": next((floor.label for floor in floors if floor), None),
         "human": None if human is None else dict(human),
-        "notes": [*data_notes(plan), *(note for trials in cells for note in trials.notes)],
+        "notes": [*_laid_over(plan), *data_notes(plan), *(note for trials in cells for note in trials.notes)],
         "dropped_clips": dropped,
     }
 
@@ -144,6 +144,12 @@ def dropped_clips(plan: Plan) -> list[dict[str, Any]]:
     """Return one row for each clip that every trial leaves out."""
     found = [store.found for store in plan.stores.values() if store.found is not None]
     return [{"dataset": one.dataset, **vars(fault)} for one in found for fault in one.clips.values()]
+
+
+def _laid_over(plan: Plan) -> list[str]:
+    """Say which settings stood on the command line: they can change what is compared, and with how many others."""
+    given = plan.sweep.overrides
+    return [f"On the command line, over the sweep file: {' '.join(given)}."] if given else []
 
 
 def data_notes(plan: Plan) -> list[str]:

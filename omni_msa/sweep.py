@@ -95,11 +95,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its name (the file's), what it asks, and its cells."""
+    """A checked sweep: its name (the file's), what it asks, its cells, and the settings laid over the file."""
 
     name: str
     file: SweepFile
     cells: tuple[Cell, ...]
+    overrides: tuple[str, ...] = ()
 
     def trials(self) -> list[tuple[Cell, TrialConfig]]:
         """Return every (cell, trial configuration), the first seed of all cells first."""
@@ -146,7 +147,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
         problems.append(Problem("the file's name cannot name a sweep", shorten(str(path)), "", "printable text"))
     if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
-    return Sweep(path.stem, file, tuple(cells))
+    return Sweep(path.stem, file, tuple(cells), tuple(overrides))
 
 
 def _check_own_keys(settings: Settings) -> tuple[SweepFile | None, list[Problem]]:

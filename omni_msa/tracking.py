@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.attach import link, prune
+from omni_msa.database_file import put_damaged_aside
 from omni_msa.flatten import as_number, as_text, cell_numbers, digest, final_metrics, flatten, milliseconds, shown_name
 from omni_msa.ledger import TrialFolder
 from omni_msa.model_card import ADAPTER, model_card, weights_of
@@ -278,6 +279,7 @@ def _make_database(path: Path) -> None:
     from mlflow.tracking.client import MlflowClient
 
     path.parent.mkdir(parents=True, exist_ok=True)
+    put_damaged_aside(path)
     if not path.exists():
         draft = path.with_name(f".{path.name}.{os.getpid()}.db")
         MlflowClient(f"sqlite:///{draft}").search_experiments(max_results=1)

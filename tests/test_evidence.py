@@ -173,7 +173,8 @@ def test_people_are_the_ceiling_where_the_data_is_there(make, own_cache):
 
 def test_the_style_of_the_sweep_changes_no_number(tmp_path, own_cache):
     plain, old = (gather(recorded_plan("modality_ablation", tmp_path, *more)).summary for more in ((), ("style=mmsa",)))
-    assert old["style"] == "mmsa" and old == {**plain, "style": "mmsa"}
+    assert old["notes"][0] == plain["notes"][0].removesuffix(".") + " style=mmsa."  # the recorded cells are also named
+    assert old == {**plain, "style": "mmsa", "notes": [old["notes"][0], *plain["notes"][1:]]}
 
 
 def test_several_datasets_have_no_common_name_or_people(make):

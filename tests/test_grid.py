@@ -8,6 +8,7 @@ from summaries import SEEDS, cell, summary
 
 from omni_msa import reported
 from omni_msa.grids.grid import build_grid, default_columns, primary_metric
+from omni_msa.metrics import METRICS
 
 THREE = dict.fromkeys(SEEDS, 0.5)
 
@@ -127,6 +128,20 @@ def test_the_deciding_metric_is_the_one_the_summary_names(cells):
 def test_columns_are_quality_and_what_any_cell_has(cells):
     assert default_columns(cells)[:2] == ["mae", "corr"]
     assert default_columns(cells)[-3:] == ["unparsable_rate", "zero_rate", "trainable_parameters"]
+
+
+def test_of_the_costs_only_the_main_ones_are_columns_and_notes_explain_only_these():
+    costs = dict.fromkeys((name for name, metric in METRICS.items() if metric.kind == "cost"), 1.0)
+    cells = [cell("a", with_corr({1: 0.5}, zero_rate=0.0, acc7=0.5, acc2_non0=0.5, f1_non0=0.5, **costs))]
+    assert default_columns(cells)[-4:] == ["train_s", "latency_s", "peak_memory_gb", "trainable_parameters"]
+    grid = build_grid(summary(*cells))
+    assert "Latency: one clip alone, from files to score." in grid.notes
+    assert "Exact zeros: scores that are 0; non0 metrics count them as negative." in grid.notes
+    notes = build_grid(summary(*cells), columns=["acc2_has0", "zero_rate", "latency_s", "latency_model_p95_s"]).notes
+    assert "Exact zeros: scores that are 0; has0 metrics count them as positive." in notes
+    assert "Latency: one clip alone, from files to score. p95: 95th percentile." in notes
+    notes = build_grid(summary(*cells), columns=["latency_s", "latency_model_s"]).notes
+    assert "Latency: one clip alone, from files to score; model: from prompt to score." in notes
 
 
 def test_notes_on_the_data_stand_below():

@@ -24,9 +24,9 @@ LAYERS = {
     "loader shelf examine examine_all prepare prepared media decode container mel patches",
     "plain": "plan schema quarantine preflight slots memory estimate timing hardware guard gpus provenance sweep "
     "settings states system_metrics identity config denoiser explain plugins options ledger flatten "
-    "runs attach model_card lease process watchdog files folders records evidence metrics statistics/* "
-    "comparisons/* grids/* aggregate tables reported sizes seeding pool fetch yamlfile cache clip "
-    "errors",
+    "runs attach database_file model_card lease process watchdog files folders records evidence metrics "
+    "statistics/* comparisons/* grids/* aggregate tables reported sizes seeding pool fetch yamlfile "
+    "cache clip errors",
 }
 SEPARATE = ("services",)  # the files of these layers never import each other; the command line joins them
 

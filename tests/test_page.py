@@ -16,6 +16,7 @@ from omni_msa.evidence import gather
 from omni_msa.figures.canvas import Figure
 from omni_msa.ledger import Ledger
 from omni_msa.page import page
+from omni_msa.page.measured import measured_on
 from omni_msa.page.page import write_page
 from omni_msa.page.players import clips_of
 from omni_msa.plan import make_plan
@@ -94,8 +95,40 @@ def test_the_page_answers_in_the_order_that_readers_ask(evidence, tmp_path):
         *(("2", "Environment"), ("2", "Do it again")),
     ]
     text = parse(path).text
-    assert text.index("Does it work?") < text.index(evidence.summary["verdict"]["text"]) < text.index("trials complete")
+    answer = evidence.summary["verdict"]["text"].partition(": ")[2]
+    assert text.index("Does it work?") < text.index(answer[1:]) < text.index("trials complete")
     assert COMMAND in text.rpartition("Do it again")[2]
+
+
+def test_the_badge_is_not_repeated_by_the_answer(evidence, tmp_path):
+    text = parse(write_page(evidence, [], tmp_path, COMMAND)).text
+    assert "Incomplete Not decided yet, with 4 of 5 trials finished: on MAE, " in text
+    whole = gather(recorded_plan("readout_comparison", tmp_path / "recorded"))
+    assert whole.summary["verdict"]["text"].startswith("Not decided: on MAE, ")
+    text = parse(write_page(whole, [], tmp_path, COMMAND)).text
+    assert "Not decided On MAE, " in text and "Not decided:" not in text
+
+
+def test_one_is_no_plural(tmp_path, write_sweep, text_clips):
+    keys = {"axes": "{readout: [discriminative]}", "seeds": "[1]"}
+    alone = gather(finished_plan(tmp_path / "mlruns", write_sweep, SAID, **keys))
+    text = parse(write_page(alone, [], tmp_path, COMMAND)).text
+    assert "1 of 1 trial complete; 1 cell, seed 1; profile" in text
+
+
+def test_the_page_says_what_it_was_measured_on(evidence, tmp_path):
+    parsed = parse(write_page(evidence, [], tmp_path, COMMAND))
+    assert f"{measured_on(evidence)} " in parsed.text
+    assert "vader_av: real sentences and ratings, synthetic voice and face: not comparable" in parsed.text
+
+
+def test_what_it_was_measured_on_is_known_without_data(tmp_path, write_sweep, text_clips):
+    def said(**keys):
+        return measured_on(gather(finished_plan(tmp_path, write_sweep, SAID, **keys))).split(" · ")
+
+    assert said() == ["vader_av: 8/4/4 clips (train/valid/test)", "text+audio+video", "tiny"]
+    assert said(axes="{modalities: [[text], [text, audio]]}")[1:] == ["several sets of modalities", "tiny"]
+    assert said(axes="{num_train_clips: [4, 8]}")[0] == "vader_av: several numbers of clips (train/valid/test)"
 
 
 def test_nothing_comes_from_elsewhere(evidence, tmp_path, figures):

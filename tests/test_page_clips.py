@@ -50,6 +50,14 @@ def test_every_cell_answers_the_compared_pair_first(evidence):
     )
 
 
+def test_the_text_of_an_expected_value_is_named_the_most_probable_one(tmp_path, write_sweep, own_cache):
+    said = {"expected_value": {1: [(2.2, "+2.4")] * 4, 2: [(2.1, "+2.2")] * 4}, "generative": {1: [(2.0, "+2.0")] * 4}}
+    keys = {"axes": "{readout: [expected_value, generative]}"}
+    first = clips.choose(gather(finished_plan(tmp_path, write_sweep, said, **keys)))[0]
+    texts = {answer.cell: answer.texts for answer in first.answers}
+    assert texts == {"expected_value": ["most probable: “+2.4”", "“+2.2”"], "generative": ["“+2.0”"]}
+
+
 def test_the_pair_is_the_compared_cell_and_the_best_other(evidence, tmp_path, write_sweep):
     # MAE: discriminative 0.9, generative 1.625, constant 1.6
     assert clips.compared_pair(evidence) == ("discriminative", "constant")

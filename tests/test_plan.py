@@ -12,6 +12,7 @@ from fake_nvml import FakeCard, FakeNvml
 from stand_ins import complete
 
 from omni_msa import hardware, plugins
+from omni_msa.datasets import vader_av
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, as_json, make_plan
@@ -128,7 +129,8 @@ def test_costs_are_in_the_json(plan_of):
     assert values["expected"]["hours"] == pytest.approx(32 / 3600) and values["expected"]["hours_of"] == "core-hours"
     assert values["cells"][0] == {"cell": "discriminative", "hours": pytest.approx(32 / 3600)}
     assert [trial["expected_s"] for trial in values["trials"]] == [pytest.approx(16), 0, pytest.approx(16)]
-    assert values["slots"] == {"num_gpus": 0, "visible_devices": None} and values["notes"] == []
+    assert values["slots"] == {"num_gpus": 0, "visible_devices": None}
+    assert values["notes"] == vader_av.notes(None, vader_av.Options())
 
 
 def test_a_card_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, monkeypatch):

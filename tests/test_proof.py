@@ -207,3 +207,17 @@ def test_uncommitted_changes_and_smaller_batches_are_told(make):
         "recorded with uncommitted changes to the code: rank 4, seed 2",
         "went on with smaller batches when memory ran out, so with other dropout masks: rank 2, seed 1",
     ]
+
+
+def test_a_trial_whose_origin_is_lost_is_named_and_differs_from_none(tmp_path, write_sweep, own_cache):
+    keys = {"seeds": "[1, 2]", "axes": "{adapter.rank: [2, 4]}"}
+    plan = made_plan(tmp_path, write_sweep, **keys)
+    for label in ("rank 2", "rank 4"):
+        for seed in SEEDS:
+            finish(plan, label, seed, noisy(0.5, seed), hashes=recorded(seed), provenance=PROVENANCE)
+    (trial,) = [each for each in plan.trials if each.label == "rank 2, seed 1"]
+    (plan.ledger.trial(trial.trial_id).path / "provenance.json").write_text("{garb")
+    cells = cells_of(made_plan(tmp_path, write_sweep, **keys))
+    control = prove_pair(cells["rank 2"], cells["rank 4"])
+    assert control.controlled and control.provenance == {}
+    assert control.flags == ["where it ran, and with which code, is not recorded: rank 2, seed 1"]

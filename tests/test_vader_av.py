@@ -139,3 +139,8 @@ def test_all_domains_of_the_real_source_can_be_planned() -> None:
     assert all(len(found) == 1 for found in texts.values())
     labels = np.array([sentence.label for sentence in everything if sentence.domain == "movies"])
     assert np.abs(labels).max() <= 3 and labels.std() > 1
+
+
+def test_a_reader_of_results_is_told_what_the_data_are():
+    (note,) = vader_av.notes(None, vader_av.Options())
+    assert "synthetic voice and face" in note and "not comparable" in note

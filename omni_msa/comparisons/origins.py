@@ -16,9 +16,10 @@ def origin_differences(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """Return what differs of code and machine between the trials of any pair: name to the values of both sides.
 
     Args:
-        pairs: complete trials of two cells, one pair for each seed. What neither recorded is not compared.
+        pairs: complete trials of two cells, one pair for each seed. What neither recorded is not compared, nor a
+            trial that recorded nothing.
     """
-    both = [(_origin(a), _origin(b)) for a, b in pairs]
+    both = [(_origin(a), _origin(b)) for a, b in pairs if a.provenance and b.provenance]
     names = dict.fromkeys(name for pair in both for side in pair for name in side)
     differing = [name for name in names if any(a.get(name) != b.get(name) for a, b in both)]
     return {
@@ -59,6 +60,8 @@ def origin_flags(pairs: Sequence[Pair], differences: Mapping[str, Sequence[str]]
         named = "; ".join(f"{name} {a} against {b}" for name, (a, b) in differences.items())
         flags.append(f"different code or machine: {named}")
     records = list({record.trial_id: record for pair in pairs for record in pair}.values())
+    if unknown := [record.trial.label for record in records if not record.provenance]:
+        flags.append(f"where it ran, and with which code, is not recorded: {_named(unknown)}")
     changed = [record.trial.label for record in records if record.provenance.get("dirty")]
     if changed:
         flags.append(f"recorded with uncommitted changes to the code: {_named(changed)}")

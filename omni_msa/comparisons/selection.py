@@ -45,7 +45,7 @@ def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence
         f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
         f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
         f"{found['num_failed'] or 'none'} failed; every cell of the sweep is in the table.",
-        "Cells were listed in the sweep file, none was proposed by a search.",
+        "Cells were listed in the sweep file or on the command line, none was proposed by a search.",
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]

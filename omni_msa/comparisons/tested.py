@@ -91,7 +91,7 @@ class Resampler:
     def intervals(self, tested: ClipScores, minus: ClipScores | None = None) -> dict[str, tuple[float, float]]:
         """Return 95 % intervals over clips of the metrics of one trial, or of its differences to another one's.
 
-        BCa, and of differences of correlations, for which that does not cover, Student's t with the jackknife.
+        BCa; of differences, for which that is too short where few clips differ, Student's t with the jackknife.
 
         Args:
             tested: of one trial.
@@ -109,7 +109,7 @@ class Resampler:
             parts = {name: tuple(a - b for a, b in zip(parts[name], others[name], strict=True)) for name in parts}
         found = {}
         for name, (replicates, jackknife, estimate) in parts.items():
-            if minus is not None and name == "corr":  # there BCa does not cover
+            if minus is not None:
                 interval = clip_interval(float(estimate[0]), influences(jackknife[:, None])[:, 0])
             else:
                 interval = bca_interval(replicates, float(estimate[0]), jackknife)

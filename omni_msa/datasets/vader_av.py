@@ -78,6 +78,19 @@ def check(root: Path | None, options: Options) -> list[Problem]:
     return [Problem(what, "dataset.root", str(root), next_step="create it, or leave root out to use the cache folder")]
 
 
+def notes(root: Path | None, options: Options) -> list[str]:
+    """Return what a reader of results must know about the data.
+
+    Args:
+        root: not looked at.
+        options: of this dataset.
+    """
+    return [
+        "vader_av: real sentences and ratings, synthetic voice and face: not comparable with CMU-MOSI or any recorded "
+        "corpus"
+    ]
+
+
 def load(root: Path | None, options: Options, progress: Progress | None = None) -> list[Clip]:
     """Return the clips of all splits, fetching the sentences and rendering the clips on first use.
 

@@ -10,7 +10,8 @@ from omni_msa.grids.mmsa_style import mmsa_text
 from omni_msa.metrics import METRICS, headline
 
 RATES = ("unparsable_rate", "zero_rate")
-COSTS = tuple(name for name, metric in METRICS.items() if metric.kind == "cost")
+COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")
+"""Of the costs those that stand in the headline table; `table.csv` has all."""
 DASH = "\N{EN DASH}"
 STANDARD, MMSA = "standard", "mmsa"
 _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
@@ -69,7 +70,7 @@ def build_grid(
         summary: the content of `aggregate.json`; by its `style` numbers are shown as they are, or as MMSA prints them.
         human: metrics of a human rater on test, or None.
         dataset: the plug-in's name where it is no axis; for mosi and mosei the paper's numbers stand beside.
-        columns: metrics to show; by default quality, and rates and costs that any cell has.
+        columns: metrics to show; by default those of `default_columns`.
     """
     cells, style = summary["cells"], summary.get("style", STANDARD)
     names = columns if columns is not None else default_columns(cells)
@@ -102,7 +103,7 @@ def primary_metric(summary: Mapping[str, Any]) -> str:
 
 
 def default_columns(cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the metrics of the headline table: quality, and rates and costs that any cell has."""
+    """Return the metrics of the headline table: quality, and rates and the main costs that any cell has."""
     there = _names_of(cells)
     return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
 
@@ -189,12 +190,24 @@ def _notes(cells: Sequence[Mapping[str, Any]], names: Sequence[str], human: bool
         "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
         "(1/2) after a number: of two finished seeds one counts, the other is undefined (NaN); a constant has no "
         "correlation.": collapsed,
-        "Exact zeros: scores that are 0; non0 metrics count them as negative, has0 as positive.": "zero_rate" in names,
-        "Latency: one clip alone, from files to score; model: from prompt to score. p95: 95th percentile.": "latency_s"
-        in names,
+        _zeros_note(names): "zero_rate" in names,
+        _latency_note(names): "latency_s" in names,
         "Human rater: how well people's own ratings agree; it does not compete for bold.": human,
     }
     return [note for note, applies in notes.items() if applies]
+
+
+def _zeros_note(names: Sequence[str]) -> str:
+    sides = {"non0": "negative", "has0": "positive"}
+    there = [ending for ending in sides if any(name.endswith(f"_{ending}") for name in names)]
+    said = [f"; {ending} metrics count them as {sides[ending]}" for ending in there]
+    return f"Exact zeros: scores that are 0{''.join(said)}."
+
+
+def _latency_note(names: Sequence[str]) -> str:
+    model = "; model: from prompt to score" if "latency_model_s" in names else ""
+    p95 = " p95: 95th percentile." if {"latency_p95_s", "latency_model_p95_s"} & set(names) else ""
+    return f"Latency: one clip alone, from files to score{model}.{p95}"
 
 
 def _with_reported(

@@ -16,6 +16,7 @@ from omni_msa.sweep import find_cell
 
 NUM_WORST, NUM_DISPUTED, NUM_CELLS_MAX = 12, 6, 12
 WORST, DISPUTED = "largest mean error", "the two cells disagree"
+MOST_PROBABLE = "most probable:"
 _TEXT_LENGTH_MAX = 200
 
 
@@ -26,7 +27,7 @@ class Answer:
     Args:
         cell: its label; `role`: what it is to the comparison, "" if nothing.
         scores: of each seed, as text.
-        texts: what was decoded, each text once, with how often.
+        texts: what was decoded, each text once, with how often; of `expected_value` its most probable answers.
         error: mean absolute error over seeds; of classes the share of seeds that were wrong.
     """
 
@@ -177,7 +178,12 @@ class _Texts:
             text = self._known[record.trial_id].get(clip_id, "")
             found[text] = found.get(text, 0) + 1
         times = {text: f" ({num} times)" if num > 1 else "" for text, num in found.items() if text}
-        return [f"“{text[:_TEXT_LENGTH_MAX]}”{more}" for text, more in times.items()]
+        said = [f"“{text[:_TEXT_LENGTH_MAX]}”{more}" for text, more in times.items()]
+        return [f"{MOST_PROBABLE} {said[0]}", *said[1:]] if said and self._is_read_off(cell) else said
+
+    def _is_read_off(self, cell: str) -> bool:
+        """Whether the score is the mean over all answers, so that it is no reading of the text, the likeliest one."""
+        return self._scores.records[cell][0].trial.config.readout.name == "expected_value"
 
 
 def _answer(

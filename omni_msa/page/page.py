@@ -22,6 +22,7 @@ from omni_msa.grids.grid import Grid, build_grid
 from omni_msa.grids.pivot import pivot_axes, pivot_grid
 from omni_msa.options import DatasetOptions
 from omni_msa.page import clips, facts
+from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
@@ -109,7 +110,7 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"setting": _setting, "breakable": _breakable}
+    environment.filters |= {"setting": _setting, "breakable": _breakable, "number": _number}
     return environment.get_template("report.html.jinja")
 
 
@@ -126,6 +127,8 @@ def _contents(evidence: Evidence) -> dict[str, Any]:
     is_classes = any(classes_of(cell.config.dataset) for cell in evidence.plan.sweep.cells)
     return {
         "plan": evidence.plan,
+        "measured_on": measured_on(evidence),
+        "answer": _without_state(evidence.summary["verdict"]["text"], _STATES.get(state, state)),
         "state": _STATES.get(state, state),
         "counts": evidence.plan.counts(),
         "summary": evidence.summary,
@@ -195,6 +198,17 @@ def _clips(evidence: Evidence) -> list[Shown]:
         media = players.of(clip, root_of(example.dataset)) if clip else []
         shown.append(Shown(example, clip, media))
     return shown
+
+
+def _without_state(text: str, state: str) -> str:
+    """Return the answer without the words that stand above it."""
+    rest = text.removeprefix(f"{state}: ")
+    return text if rest == text else rest[:1].upper() + rest[1:]
+
+
+def _number(num: int, what: str) -> str:
+    """Return a number with what it is of, as `1 cell` or `2 cells`."""
+    return f"{num} {what}{'' if num == 1 else 's'}"
 
 
 def _setting(value: Any) -> str:

@@ -1,0 +1,35 @@
+"""Whether a database file of SQLite is whole; one that is not is put aside, so that a new one can be made."""
+
+import os
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+def put_damaged_aside(path: Path) -> Path | None:
+    """Rename what is no whole database, with whatever it is: nothing is deleted.
+
+    Args:
+        path: where a database should be; it need not exist.
+
+    Returns:
+        The new name, None if there is a whole database or nothing.
+    """
+    if not os.path.lexists(path) or _is_whole(path):
+        return None
+    aside = path.with_name(f"{path.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    os.rename(path, aside)
+    return aside
+
+
+def _is_whole(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as base:
+            return base.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError as error:  # locked, or not ours to read: that is not damage
+        return "malformed" not in str(error)
+    except sqlite3.DatabaseError:
+        return False

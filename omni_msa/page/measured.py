@@ -1,0 +1,41 @@
+"""What a sweep was measured on, in one line: dataset, sizes of the splits, modalities, backbone."""
+
+from collections.abc import Iterable
+
+from omni_msa.clip import SPLITS
+from omni_msa.estimate import num_clips, num_train_clips
+from omni_msa.evidence import Evidence
+
+SEVERAL = "several"
+
+
+def measured_on(evidence: Evidence) -> str:
+    """Return what the sweep was measured on; "several" where cells differ. Nothing is fetched to know it.
+
+    Args:
+        evidence: of the sweep; the number of test clips is that of the predictions, where there are any.
+    """
+    configs = [cell.config for cell in evidence.plan.sweep.cells]
+    dataset = _one("datasets", (config.dataset.name for config in configs))
+    modalities = _one("sets of modalities", ("+".join(config.modalities) for config in configs))
+    backbone = _one("backbones", (config.backbone.name for config in configs))
+    clips = _one("numbers of", _sizes(evidence))
+    return " \N{MIDDLE DOT} ".join([f"{dataset}: {clips} clips (train/valid/test)", modalities, backbone])
+
+
+def _sizes(evidence: Evidence) -> Iterable[str]:
+    tested: dict[str, int] = {}
+    for record in evidence.records:
+        if (said := record.test_predictions) is not None:
+            tested |= dict.fromkeys(record.trial.cells, len(said.clip_ids))
+    for cell in evidence.plan.sweep.cells:
+        dataset = cell.config.dataset
+        sizes = (num_train_clips(cell.config), num_clips(dataset, "valid"), num_clips(dataset, "test"))
+        known = dict(zip(SPLITS, sizes, strict=True)) | ({"test": tested[cell.label]} if cell.label in tested else {})
+        yield "/".join(str(known[split] or "?") for split in SPLITS)
+
+
+def _one(what: str, values: Iterable[str]) -> str:
+    """Return the value that all have, or that there are several of them."""
+    different = list(dict.fromkeys(values))
+    return different[0] if len(different) == 1 else f"{SEVERAL} {what}"
