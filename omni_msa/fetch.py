@@ -67,16 +67,24 @@ def unpack(archive: Path, members: Iterable[str], folder: Path) -> list[Path]:
 
     Raises:
         KeyError: there is no such member.
-        tarfile.FilterError: a member of a tar file would leave the folder, or is a device.
+        ValueError: a member of a tar file would leave the folder, or is no plain file.
     """
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             return [Path(zipped.extract(name, folder)) for name in members]  # drops ".." and leading slashes
     with tarfile.open(archive) as tar:
-        chosen = [tar.getmember(name) for name in members]
-        for member in chosen:
-            tar.extract(member, folder, filter="data")
-        return [folder / member.name for member in chosen]
+        return [_unpack_one(tar, name, folder) for name in members]
+
+
+def _unpack_one(tar: tarfile.TarFile, name: str, folder: Path) -> Path:
+    """By hand: the safe way of tarfile itself, `filter="data"`, is missing before Python 3.11.4."""
+    member, path = tar.getmember(name), folder / name
+    content = tar.extractfile(member) if member.isfile() else None
+    if content is None or not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name} of {tar.name} is not unpacked: it is no plain file, or lies outside the folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.read())
+    return path
 
 
 @dataclass(frozen=True)
