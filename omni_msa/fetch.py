@@ -81,7 +81,7 @@ def _unpack_one(tar: tarfile.TarFile, name: str, folder: Path) -> Path:
     member, path = tar.getmember(name), folder / name
     content = tar.extractfile(member) if member.isfile() else None
     if content is None or not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name} of {tar.name} is not unpacked: it is no plain file, or lies outside the folder")
+        raise ValueError(f"{name} is not unpacked: it is no plain file, or lies outside the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.read())
     return path
