@@ -150,6 +150,8 @@ class TrialConfig(Section):
     repeat: int = Field(0, ge=0, description="the same trial again, to see what reruns alone change")
     num_train_clips: int | None = Field(None, ge=1, description="train on a part of the training split, as an axis")
     dropped_clips: tuple[str, ...] = Field((), strict=False, description="ids of bad clips; the quarantine sets it")
+    opens_test: bool = Field(True, description="False: the test split stays locked; a search sets it")
+    stops_after_epoch: int | None = Field(None, ge=1, description="and keeps its checkpoint; a search sets it")
     runtime: RuntimeConfig = RuntimeConfig()
 
     @field_validator("modalities")

@@ -1,7 +1,7 @@
 """What pydantic says about a configuration, in words that tell a person what to mend."""
 
 import re
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -67,10 +67,15 @@ def cut(text: str) -> str:
 
 def _fields_at(model: Any, path: list[str], options: dict[str, Any]) -> list[str]:
     """Return the keys allowed at a path; none where no section stands there."""
+    is_key = False  # of a mapping of names to sections: any name may stand there
     for part in path:
         fields = getattr(model, "model_fields", {})
+        if is_key:
+            is_key = False
+            continue
         if part not in fields:
             return []
+        is_key = get_origin(fields[part].annotation) is dict
         kinds = [options.get(part, fields[part].annotation), *get_args(fields[part].annotation)]
         model = next((kind for kind in kinds if hasattr(kind, "model_fields")), None)
         options = {}

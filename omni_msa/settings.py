@@ -11,10 +11,14 @@ from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, shorten
 
-_NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips")
+_NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips", "opens_test", "stops_after_epoch")
 SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in _NO_SECTIONS)
 COMMAND_LINE = "command line"
-_KEYS_WITH_DOTS = ("axes.", "compare.against.")  # below these a whole path, as adapter.rank, is one key
+_KEYS_WITH_DOTS = (
+    "axes.",
+    "compare.against.",
+    "search.space.",
+)  # below them a whole path, as adapter.rank, is one key
 
 
 @dataclass

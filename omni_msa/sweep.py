@@ -5,8 +5,9 @@ import itertools
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +19,12 @@ from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, explain, shorten
 from omni_msa.metrics import METRICS
 from omni_msa.options import Section
+from omni_msa.search_checks import check_rules, check_space
+from omni_msa.search_space import Parameters, Search, read_space
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 
-_AXES = tuple(name for name in TrialConfig.model_fields if name not in ("seed", "runtime", "dropped_clips"))
+_NO_AXES = ("seed", "runtime", "dropped_clips", "opens_test", "stops_after_epoch")
+_AXES = tuple(name for name in TrialConfig.model_fields if name not in _NO_AXES)
 _CELLS_MAX = 10_000
 _TRIALS_MAX = 100_000
 
@@ -47,7 +51,8 @@ class SweepFile(Section):
 
     question: str = Field(min_length=1)
     profile: str = "pocket"
-    axes: dict[str, list[Any]] = Field(min_length=1)
+    axes: dict[str, list[Any]] = Field({}, description="not needed beside a search")
+    search: Search | None = Field(None, description="a space to search, for each cell of the axes, if there are any")
     seeds: tuple[int, ...] = Field(min_length=1, strict=False)
     select: Select = Select()
     compare: Compare | None = None
@@ -95,12 +100,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its name (the file's), what it asks, its cells, and the settings laid over the file."""
+    """A checked sweep: its name (the file's), what it asks, its cells, the settings laid over the file, the base."""
 
     name: str
     file: SweepFile
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
+    base: Mapping[str, Any] = field(default_factory=dict)
 
     def trials(self) -> list[tuple[Cell, TrialConfig]]:
         """Return every (cell, trial configuration), the first seed of all cells first."""
@@ -142,25 +148,60 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
         problems += _check_report_keys(file)
     if file and not problems:
         problems += _check_cells(file, cells)
+    problems += _check_search(settings, file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
     if not path.stem.isprintable():  # it names the report and the experiment
         problems.append(Problem("the file's name cannot name a sweep", shorten(str(path)), "", "printable text"))
     if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
-    return Sweep(path.stem, file, tuple(cells), tuple(overrides))
+    return Sweep(path.stem, file, tuple(cells), tuple(overrides), settings.base)
+
+
+def _check_search(settings: Settings, file: SweepFile | None, cells: list[Cell]) -> list[Problem]:
+    """What is wrong with other keys does not hide what is wrong with the space."""
+    written, axes = settings.own.get("search"), settings.own.get("axes")
+    each = [partial(_configure_more, settings.base, cell.axes) for cell in cells]
+    problems = check_space(read_space(written), each, axes if isinstance(axes, dict) else {})
+    return problems + (check_rules(file.search, file.select.metric, file.seeds) if file and file.search else [])
+
+
+def proposed(sweep: Sweep, cell: Cell, parameters: Parameters) -> Cell:
+    """Return a cell of the axes with further parameters set.
+
+    Raises:
+        InputError: together they are no configuration.
+    """
+    config = _configure_more(sweep.base, cell.axes, parameters)
+    deterministic = plugins.load("readouts", config.readout.name).deterministic
+    kept = {"dropped_clips": cell.config.dropped_clips}
+    return replace(cell, config=config.model_copy(update=kept), deterministic=deterministic)
+
+
+def _configure_more(base: Mapping[str, Any], point: dict[str, Any], parameters: Parameters) -> TrialConfig:
+    return _configure(base, {**point, **parameters})
 
 
 def _check_own_keys(settings: Settings) -> tuple[SweepFile | None, list[Problem]]:
+    problems = _check_axes_given(settings.own)
     try:
-        return SweepFile.model_validate(settings.own), []
+        file = SweepFile.model_validate(settings.own)
+        return (None, problems) if problems else (file, [])
     except ValidationError as error:
-        problems = explain(error, SweepFile)
+        problems += explain(error, SweepFile)
     allowed = [*SweepFile.model_fields, *SECTIONS]
     at_top = [problem.what == "unknown key" and problem.where in settings.own for problem in problems]
     return None, [
         replace(problem, allowed=", ".join(allowed), next_step=did_you_mean(problem.where, allowed)) if top else problem
         for problem, top in zip(problems, at_top, strict=True)
     ]
+
+
+def _check_axes_given(own: dict[str, Any]) -> list[Problem]:
+    if own.get("search") is not None or own.get("axes", {}) != {}:
+        return []
+    if "axes" in own:
+        return [Problem("wrong value", "axes", "{}", "at least 1 of them")]
+    return [Problem("a key is missing", "axes", next_step="add axes")]
 
 
 def _set_select_metric(settings: Settings, file: SweepFile | None) -> list[Problem]:
@@ -192,8 +233,8 @@ def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], lis
     return cells, problems
 
 
-def _configure(base: dict[str, Any], point: dict[str, Any]) -> TrialConfig:
-    data = copy.deepcopy(base)
+def _configure(base: Mapping[str, Any], point: dict[str, Any]) -> TrialConfig:
+    data = copy.deepcopy(dict(base))
     for axis in sorted(point, key=lambda axis: axis.count(".")):  # readout before readout.decimals
         assign(data, axis, copy.deepcopy(point[axis]))
     return parse_trial(data)

@@ -16,7 +16,7 @@ LAYERS = {
     "command line": "orchestrate execute driver reaper hazards watch ready check_data finish measure plantext",
     "services": "runner search tracking progress",
     "report": "figures/* page/*",
-    "jobs": "dispatch attempt reactions cluster",
+    "jobs": "dispatch search_queue attempt reactions cluster",
     "training": "train evaluate assembly fits",
     "model": "readouts/* readout generation answers layers forward decoding padding prefix probe prompt adapter "
     "resident backbones/* savings thinker hub checkpoint qwen_omni pocket/*",
@@ -24,9 +24,10 @@ LAYERS = {
     "loader shelf examine examine_all prepare prepared media decode container mel patches",
     "plain": "plan schema quarantine preflight slots memory estimate timing hardware guard gpus provenance sweep "
     "settings states system_metrics identity config denoiser explain plugins options ledger flatten "
-    "runs attach database_file model_card lease process watchdog files folders records evidence metrics "
-    "statistics/* comparisons/* grids/* aggregate tables reported sizes seeding pool fetch yamlfile "
-    "cache clip errors",
+    "search_space search_checks search_rules proposals study transfer planjson "
+    "runs attach database_file model_card lease process watchdog files folders records evidence metrics statistics/* "
+    "comparisons/* grids/* aggregate tables reported sizes seeding pool fetch yamlfile cache clip "
+    "errors",
 }
 SEPARATE = ("services",)  # the files of these layers never import each other; the command line joins them
 

@@ -1,0 +1,205 @@
+"""The space of a search, and every mistake in one: one message for each, all at once."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import WriteSweep
+
+from omni_msa import search_space
+from omni_msa.errors import InputError
+from omni_msa.search_space import Parameter, read_space
+from omni_msa.sweep import load_sweep, proposed
+
+SPACE = {
+    "adapter.rank": {"choice": [4, 8]},
+    "readout.huber_delta": {"uniform": [0.5, 2.0], "when": {"readout.loss": "huber"}},
+    "readout.loss": {"choice": ["l1", "huber"]},
+    "readout.width": {"log_int": [32, 512]},
+    "training.learning_rate": {"log_uniform": [1e-5, 1e-3]},
+}
+SEARCH = {"space": SPACE, "budget": {"proposals": 4}, "confirm": {"best": 2, "seeds": [7, 8]}}
+
+
+def text(**changes) -> str:
+    """Return a search section as YAML in one line; a key with None is left out."""
+    section = {key: value for key, value in {**SEARCH, **changes}.items() if value is not None}
+    return yaml.safe_dump(section, default_flow_style=True, width=10**6).strip()
+
+
+def problems(write_sweep: WriteSweep, overrides=(), **changes) -> list:
+    with pytest.raises(InputError) as caught:
+        load_sweep(write_sweep(**changes), overrides)
+    return list(caught.value.problems)
+
+
+def of_space(write_sweep: WriteSweep, **space) -> list:
+    return problems(write_sweep, axes=None, search=text(space=space))
+
+
+def test_a_search_needs_no_axes(write_sweep):
+    sweep = load_sweep(write_sweep(axes=None, search=text()))
+    assert [cell.axes for cell in sweep.cells] == [{}]
+    assert sweep.file.search.space["readout.width"].kind == "log_int"
+    two = load_sweep(write_sweep(axes="{modalities: [[text], [audio]]}", search=text()))
+    assert len(two.cells) == 2
+
+
+def test_a_proposal_is_configured_as_axes_are(write_sweep):
+    sweep = load_sweep(write_sweep(axes="{modalities: [[text], [audio]]}", search=text()))
+    cell = proposed(sweep, sweep.cells[1], {"adapter.rank": 8, "readout.loss": "huber", "readout.huber_delta": 0.7})
+    config = cell.config
+    assert (config.modalities, config.adapter.rank, config.readout.huber_delta) == (("audio",), 8, 0.7)
+    assert config.readout.width == sweep.cells[1].config.readout.width and cell.axes == sweep.cells[1].axes
+
+
+ONE = [
+    ({"adapter.rank": {"choice": []}}, "wrong value", "adapter.rank.choice", "at least 1"),
+    ({"adapter.rank": {"choice": [4, 4]}}, "values are written twice: 4", "adapter.rank", ""),
+    ({"readout.width": {"int": [64, 32]}}, "the range is empty: 64 is not below 32", "readout.width", ""),
+    ({"readout.width": {"int": [64, 64]}}, "the range is empty", "readout.width", ""),
+    (
+        {"training.learning_rate": {"log_uniform": [-1e-5, 1e-3]}},
+        "-1e-05 has no logarithm",
+        "training.learning_rate",
+        "",
+    ),
+    ({"readout.width": {"log_int": [0, 4]}}, "0 has no logarithm", "readout.width", ""),
+    ({"readout.width": {"int": [1.5, 4]}}, "wrong value", "readout.width.int.0", "a valid integer"),
+    ({"adapter.rank": {"choice": [4], "int": [1, 2]}}, "exactly one of choice, int", "adapter.rank", ""),
+    ({"adapter.rank": {}}, "not none", "adapter.rank", ""),
+    ({"adapter.rank": {"chioce": [4]}}, "unknown key", "adapter.rank.chioce", 'did you mean "choice"?'),
+    ({"adapter.rnk": {"choice": [4]}}, "unknown key", "adapter.rnk", 'did you mean "rank"?'),
+    ({"adaptr.rank": {"choice": [4]}}, "unknown parameter", "adaptr.rank", 'did you mean "adapter"?'),
+    ({"dataset.num_train": {"choice": [4]}}, "unknown parameter", "dataset.num_train", "a path into adapter"),
+    ({"seed": {"int": [1, 4]}}, "unknown parameter", "seed", "a path into adapter"),
+    ({"training.select_metric": {"choice": ["corr"]}}, "select.metric sets this", "training.select_metric", ""),
+    ({"adapter.dropout": {"uniform": [0.5, 1.5]}}, "wrong value", "adapter.dropout", "less than 1"),
+    ({"adapter.rank": {"uniform": [1.0, 2.0]}}, "wrong value", "adapter.rank", "a valid integer"),
+    ({"readout.loss": {"choice": ["l1", "l3"]}}, "wrong value", "readout.loss", 'did you mean "l1"?'),
+    (
+        {"readout.width": {"int": [1, 9], "when": {"readout.los": "l1"}}, "readout.loss": {"choice": ["l1"]}},
+        "not another parameter of the space",
+        "readout.width.when.readout.los",
+        'did you mean "readout.loss"?',
+    ),
+    (
+        {"readout.width": {"int": [1, 9], "when": {"readout.loss": "mse"}}, "readout.loss": {"choice": ["l1"]}},
+        "the other parameter never has this value",
+        "readout.width.when.readout.loss",
+        "['l1']",
+    ),
+    (
+        {
+            "readout.width": {"choice": [1, 9], "when": {"readout.loss": "l1"}},
+            "readout.loss": {"choice": ["l1"], "when": {"readout.width": 9}},
+        },
+        "conditions go round in a circle",
+        "",
+        "remove one",
+    ),
+    ({}, "wrong value", "", "at least 1"),
+]
+
+
+@pytest.mark.parametrize(("space", "what", "where", "hint"), ONE)
+def test_a_bad_space_is_one_message(write_sweep, space, what, where, hint):
+    found = of_space(write_sweep, **space)
+    assert len(found) == 1, found
+    assert what in found[0].what and found[0].where.endswith(f"sweep.yaml search.space.{where}".rstrip("."))
+    assert hint in f"{found[0].allowed} {found[0].next_step}"
+
+
+RULES = [
+    ({"confirm": None}, "a key is missing", "search.confirm"),
+    ({"confirm": {"seeds": [2, 7, 7]}}, "a seed confirms what it has helped to choose", "search.confirm.seeds"),
+    ({"confirm": {"seeds": [7, 7]}}, "seeds are written twice: [7]", "search.confirm.seeds"),
+    ({"confirm": {"seeds": [-7]}}, "a seed lies outside", "search.confirm.seeds"),
+    ({"budget": {}}, "proposals, hours or gpu_hours is needed", "search.budget"),
+    ({"sampler": "tpee"}, "wrong value", "search.sampler"),
+    ({"objectives": ["corr"]}, "this cannot be an objective", "search.objectives"),
+    ({"objectives": ["mae", "mae"]}, "an objective is written twice", "search.objectives"),
+    ({"objectives": ["mae", "gpu_gb"]}, "unknown metric", "search.objectives.1"),
+    ({"pruning": {"halving": {"epochs": [2, 1]}}}, "epochs must rise", "search.pruning.halving.epochs"),
+    (
+        {"pruning": {"halving": {}}, "objectives": ["mae", "peak_memory_gb"]},
+        "halving needs select.metric as the one objective",
+        "search.pruning",
+    ),
+    (
+        {"sampler": "grid", "space": {"adapter.dropout": {"uniform": [0.0, 0.5]}}},
+        "a grid needs values that can be counted",
+        "search.space.adapter.dropout",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "what", "where"), RULES)
+def test_rules_that_contradict_each_other_are_refused(write_sweep, changes, what, where):
+    found = problems(write_sweep, axes=None, search=text(**changes))
+    assert what in found[0].what and found[0].where.endswith(where)
+    assert len(found) <= 2
+
+
+def test_a_parameter_that_is_also_an_axis_is_refused(write_sweep):
+    for axis in ("adapter.rank: [4]", "readout: [discriminative]"):
+        found = problems(write_sweep, axes=f"{{{axis}}}", search=text())
+        assert {problem.what for problem in found} == {"a parameter is also an axis"}
+
+
+def test_all_problems_are_told_at_once(write_sweep):
+    space = {
+        "adapter.rank": {"choice": []},
+        "adapter.dropout": {"uniform": [0.5, 0.1]},
+        "adapter.alphaa": {"choice": [1.0]},
+        "readout.width": {"log_int": [-4, 4]},
+        "modalities": {"choice": [["text"]]},
+    }
+    found = problems(write_sweep, axes="{modalities: [[text]]}", seeds="[]", search=text(space=space, sampler="x"))
+    places = {problem.where.partition(" ")[2] for problem in found}
+    named = {"adapter.rank.choice", "adapter.dropout", "adapter.alphaa", "readout.width", "modalities"}
+    assert places == {f"search.space.{name}" for name in named} | {"seeds", "search.sampler"}
+
+
+def test_a_parameter_can_be_set_on_the_command_line(write_sweep):
+    path = write_sweep(axes=None, search=text())
+    setting = "search.space.adapter.rank={choice: [2]}"
+    assert load_sweep(path, [setting, "search.budget.proposals=9"]).file.search.budget.proposals == 9
+    assert load_sweep(path, [setting]).file.search.space["adapter.rank"].choice == (2,)
+    found = problems(write_sweep, ["search.space.adapter.rank={choice: [0]}"], axes=None, search=text())
+    assert found[0].where == "command line search.space.adapter.rank"
+
+
+def test_what_counts_depends_on_the_others():
+    space = read_space({"space": SPACE})
+    order = search_space.ordered(space)
+    assert order.index("readout.loss") < order.index("readout.huber_delta") and set(order) == set(SPACE)
+    base = {"adapter.rank": 4, "readout.width": 64, "training.learning_rate": 1e-4}
+    assert search_space.is_in(space, {**base, "readout.loss": "l1"})
+    assert not search_space.is_in(space, {**base, "readout.loss": "l1", "readout.huber_delta": 1.0})
+    assert not search_space.is_in(space, {**base, "readout.loss": "huber"})
+    assert search_space.is_in(space, {**base, "readout.loss": "huber", "readout.huber_delta": 1.0})
+    assert not search_space.is_in(space, {**base, "readout.loss": "l1", "adapter.rank": 5})
+    assert not search_space.is_in(space, {**base, "readout.loss": "l1", "readout.width": 64.5})
+
+
+def test_a_grid_has_every_point_once():
+    space = read_space(
+        {
+            "space": {
+                "readout.huber_delta": {"choice": [1, 2], "when": {"readout.loss": ["huber"]}},
+                "readout.loss": {"choice": ["l1", "huber"]},
+                "adapter.rank": {"int": [1, 2]},
+            }
+        }
+    )
+    points = search_space.grid(space)
+    assert len(points) == 6 and len({search_space.label(point) for point in points}) == 6
+    assert all(search_space.is_in(space, point) for point in points)
+
+
+def test_the_shipped_search_is_valid():
+    path = Path(__file__).parents[1] / "sweeps" / "head_lora_search.yaml"
+    search = load_sweep(path).file.search
+    assert {"adapter.rank", "readout.norm", "training.warmup_fraction"} <= set(search.space)
+    assert Parameter(choice=("a",)).has("a") and not Parameter(choice=(1,)).has("1")
