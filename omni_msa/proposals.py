@@ -1,0 +1,135 @@
+"""The ledger of proposals: one small file each, written before anything of it starts. Studies are rebuilt from it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from omni_msa.files import is_number, read_json, write_json
+from omni_msa.process import now
+from omni_msa.search_space import Parameter, is_in
+
+_NUMBER_MAX = 10**9
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a sampler suggested.
+
+    Args:
+        number: from 0, in the order of suggestion.
+        parameters: dotted path to value.
+        rung: how far it may be run, from 0; rises when it is promoted.
+        trials: ids of its trials so far, by seed, for people; what counts is made of the parameters.
+        time: when it was made, ISO time.
+        notes: the sampler's own, which it wants back with the value.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    rung: int = 0
+    trials: dict[str, str] = field(default_factory=dict)
+    time: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A cell that trials of the ledger told of before the search began.
+
+    Args:
+        parameters: a point of the space.
+        values: one for each objective.
+    """
+
+    parameters: dict[str, Any]
+    values: tuple[float, ...]
+
+
+class StudyFolder:
+    """The files of one study: `study.json`, `proposals/<number>.json`, `known.json`, `winner.json`, `spent.json`.
+
+    Args:
+        path: `mlruns/searches/<study id>`.
+        space: proposals outside it (somebody changed a file) are left out.
+    """
+
+    def __init__(self, path: Path, space: Mapping[str, Parameter]) -> None:
+        self.path, self._space = path, space
+
+    def describe(self, facts: Mapping[str, Any]) -> None:
+        """Write once what the study is about, for people."""
+        if not (self.path / "study.json").exists():
+            write_json(self.path / "study.json", dict(facts))
+
+    def proposals(self) -> list[Proposal]:
+        """Return all proposals by number; torn and foreign files are left out."""
+        found = [self._proposal(path) for path in sorted((self.path / "proposals").glob("[0-9]*.json"))]
+        return sorted((each for each in found if each is not None), key=lambda each: each.number)
+
+    def _proposal(self, path: Path) -> Proposal | None:
+        values = read_json(path) or {}
+        kinds = {name: type(value) for name, value in asdict(Proposal(0, {})).items()}
+        if set(values) != set(kinds) or any(type(values[name]) is not kind for name, kind in kinds.items()):
+            return None
+        one = Proposal(**values)
+        is_sound = path.stem == _stem(one.number) and 0 <= one.rung < _NUMBER_MAX
+        return one if is_sound and is_in(self._space, one.parameters) else None
+
+    def next_number(self) -> int:
+        """Return the number of the next proposal: above all that there ever were, torn files included."""
+        stems = [path.stem for path in (self.path / "proposals").glob("[0-9]*.json")]
+        return 1 + max((int(stem) for stem in stems if stem.isdecimal()), default=-1)
+
+    def write(self, proposal: Proposal) -> None:
+        """Write a proposal, or write it again after it was promoted."""
+        stamped = proposal if proposal.time else replace(proposal, time=now())
+        write_json(self.path / "proposals" / f"{_stem(proposal.number)}.json", asdict(stamped))
+
+    def known(self) -> list[Known] | None:
+        """Return what was known before the search began, None if nobody has looked yet."""
+        values = read_json(self.path / "known.json")
+        if values is None or not isinstance(values.get("cells"), list):
+            return None
+        return [Known(each["parameters"], tuple(each["values"])) for each in values["cells"] if self._is_known(each)]
+
+    def _is_known(self, each: Any) -> bool:
+        if not isinstance(each, dict) or not isinstance(each.get("parameters"), dict):
+            return False
+        values = each.get("values")
+        return isinstance(values, list) and all(map(is_number, values)) and is_in(self._space, each["parameters"])
+
+    def write_known(self, cells: Sequence[Known]) -> None:
+        """Write what was known before the search began: from then on it does not change."""
+        write_json(self.path / "known.json", {"cells": [asdict(each) for each in cells]})
+
+    def winner(self) -> dict[str, Any]:
+        """Return `winner.json`, empty if none has been named."""
+        return read_json(self.path / "winner.json") or {}
+
+    def write_winner(self, facts: Mapping[str, Any]) -> None:
+        """Name a winner; those named before are kept, for each time the test split was opened."""
+        before = self.winner()
+        earlier = [*before.pop("earlier", []), before] if before else []
+        write_json(self.path / "winner.json", {**facts, "time": now(), "earlier": earlier})
+
+    def spent(self) -> dict[str, float]:
+        """Return what the search has taken so far: `wall_s` and `work_s`, in seconds."""
+        values = read_json(self.path / "spent.json") or {}
+        return {name: float(values[name]) if is_number(values.get(name)) else 0.0 for name in ("wall_s", "work_s")}
+
+    def write_spent(self, spent: Mapping[str, float]) -> None:
+        """Write what the search has taken so far."""
+        write_json(self.path / "spent.json", dict(spent))
+
+
+def study_id(facts: Mapping[str, Any]) -> str:
+    """Return 16 hex digits that name a study by all that its proposals depend on."""
+    text = json.dumps(facts, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _stem(number: int) -> str:
+    return f"{number:05d}"

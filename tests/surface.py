@@ -1,0 +1,56 @@
+"""A known surface to search: a function instead of training, with seeds that shift it and epochs that approach it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+from omni_msa.search import Told
+from omni_msa.search_rules import Score
+from omni_msa.search_space import Search
+
+SPACE = {
+    "training.learning_rate": {"log_uniform": [1e-5, 1e-1]},
+    "adapter.rank": {"choice": [2, 4, 8, 16, 32]},
+    "adapter.dropout": {"uniform": [0.0, 0.5]},
+    "readout.loss": {"choice": ["l1", "huber"]},
+    "readout.huber_delta": {"uniform": [0.1, 2.0], "when": {"readout.loss": "huber"}},
+}
+
+
+def search_of(sampler: str = "tpe", seed: int = 0, **changes: Any) -> Search:
+    """Return a search of the surface."""
+    confirm = {"best": 2, "seeds": [11, 12]}
+    keys = {"space": SPACE, "sampler": sampler, "seed": seed, "budget": {"proposals": 20}, "objectives": ["mae"]}
+    return Search.model_validate({**keys, "confirm": confirm, **changes})
+
+
+def height(parameters: Mapping[str, Any]) -> float:
+    """Return the value at a point; the lowest is 0.2, at rate 1e-3, rank 8, dropout 0.1, Huber with delta 1."""
+    found = 0.3 * (math.log10(parameters["training.learning_rate"]) + 3) ** 2
+    found += 0.1 * (math.log2(parameters["adapter.rank"]) - 3) ** 2 + (parameters["adapter.dropout"] - 0.1) ** 2
+    delta = parameters.get("readout.huber_delta")
+    return 0.2 + found + (0.1 if delta is None else 0.3 * (delta - 1) ** 2)
+
+
+def measured(parameters: Mapping[str, Any], seed: int, noise: float = 0.02) -> float:
+    """Return the value that a trial with a seed finds: the height and something of the seed's own."""
+    return height(parameters) + Random(f"{seed} {sorted(parameters.items())}").gauss(0, noise)
+
+
+def curve(parameters: Mapping[str, Any], seed: int, num_epochs: int) -> dict[int, float]:
+    """Return the value after each epoch: half of what is left to learn is learned in each."""
+    last = measured(parameters, seed)
+    return {epoch: last + 0.5**epoch - 0.5**num_epochs for epoch in range(1, num_epochs + 1)}
+
+
+def told(parameters: Mapping[str, Any], number: int) -> Told:
+    """Return a proposal that three seeds have measured."""
+    value = math.fsum(measured(parameters, seed) for seed in (1, 2, 3)) / 3
+    return Told(parameters, Score("complete", (value,), {0: value}), number)
+
+
+def lowest(cells: Sequence[Told]) -> float:
+    """Return the true height of the cell that was measured lowest: what a search really finds."""
+    chosen = min(cells, key=lambda each: (each.score.values or (math.inf,))[0])
+    return height(chosen.parameters)
