@@ -18,7 +18,7 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute
 from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, as_json, make_plan
+from omni_msa.plan import Plan, as_json, make_plan, opened
 from omni_msa.plantext import failures_text, plan_text, status_text
 from omni_msa.process import read_process
 from omni_msa.progress import Progress
@@ -114,11 +114,11 @@ def _planned(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
     from omni_msa.measure import measure
     from omni_msa.ready import make_ready
 
-    with sole_driver(ledger), Progress(len(plan.trials), plan.counts()["complete"]) as progress:
+    with sole_driver(ledger), Progress(len(plan.trials) + len(plan.ahead), plan.counts()["complete"]) as progress:
         if make_ready(plan, progress.stage):
-            plan = make_plan(plan.sweep, ledger, options.retry, bool(options.address))
+            plan = make_plan(plan.asked or plan.sweep, ledger, options.retry, bool(options.address))
         measure(plan.missing(), ledger, progress.stage)
-    return make_plan(plan.sweep, ledger, options.retry, bool(options.address))
+    return make_plan(plan.asked or plan.sweep, ledger, options.retry, bool(options.address))
 
 
 def _describe(plan: Plan, options: argparse.Namespace) -> int:
@@ -161,9 +161,9 @@ def _orphans(plan: Plan) -> list[int]:
 def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
     from omni_msa.ready import make_ready
 
-    with Progress(len(plan.trials), plan.counts()["complete"]) as progress:
+    with Progress(len(plan.trials) + len(plan.ahead), plan.counts()["complete"]) as progress:
         if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids
-            plan = make_plan(plan.sweep, plan.ledger, options.retry, bool(options.address))
+            plan = make_plan(plan.asked or plan.sweep, plan.ledger, options.retry, bool(options.address))
         if not plan.missing():
             return Outcome()
         return execute(plan, seat, progress, record.trial, options.local, options.address)
@@ -220,7 +220,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     from omni_msa.finish import write_report
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
-    report = write_report(plan, shlex.join(command))
+    report = write_report(opened(plan), shlex.join(command))
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
@@ -236,7 +236,9 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
     counts = plan.counts()
-    is_complete = counts["complete"] == counts["trials"] or (options.report and not counts["failed"])
+    is_complete = counts["complete"] + counts.get("pruned", 0) == counts["trials"] or (
+        options.report and not counts["failed"]
+    )
     return COMPLETE if is_complete else SOME_FAILED
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from omni_msa import denoiser, reactions
 from omni_msa.config import TrialConfig, parse_trial
-from omni_msa.errors import Interrupted
+from omni_msa.errors import Interrupted, Pruned
 from omni_msa.files import read_json, write_json
 from omni_msa.guard import release_memory
 from omni_msa.ledger import Ledger, TrialFolder
@@ -45,7 +45,7 @@ class Job:
 
     def folder(self) -> TrialFolder:
         """Return the trial's folder."""
-        return Ledger(Path(self.ledger)).trial(self.trial_id)
+        return Ledger(Path(self.ledger)).trial(self.trial_id, self.config.get("opens_test") is not False)
 
     def parsed(self) -> TrialConfig:
         """Return the trial's configuration."""
@@ -69,7 +69,7 @@ def run_attempt(
         prepare: brings to this machine what the trial needs, however long it takes.
 
     Returns:
-        The trial's state: "complete", "failed", or "pending" after an interruption or if another attempt is due.
+        The trial's state: "complete", "failed", "pruned", or "pending" after an interruption or if an attempt is due.
     """
     folder = job.folder()
     if folder.result() is not None:
@@ -77,6 +77,9 @@ def run_attempt(
     started = time.monotonic()
     try:
         _run(job, folder, resident, train, is_watched, prepare)
+    except Pruned:
+        with suppress(OSError):
+            folder.prune()
     except (Interrupted, KeyboardInterrupt):
         with suppress(OSError):
             folder.interrupt()

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Protocol
 
 from omni_msa import hardware, reactions
 from omni_msa.attempt import Job, Train, record_loss, run_attempt
@@ -27,6 +27,16 @@ class _Out:
     num_oom_kills: int
 
 
+class Source(Protocol):
+    """Where further jobs come from when nothing waits: a search, which learns from those that are done."""
+
+    def more(self) -> Iterable[Job]:
+        """Return jobs that are to run now, none if there are none before another one is done."""
+
+    def done(self, trial_id: str) -> None:
+        """Take note that a job has ended and is not tried again."""
+
+
 class JobQueue:
     """Hands out jobs in order; of jobs that share a fit only one is out at a time, the next then finds it trained.
 
@@ -36,6 +46,7 @@ class JobQueue:
         jobs: in the order of the plan.
         is_stopping: once it says True, no further job is handed out.
         request_stop: called with a reason when all trials must checkpoint and end.
+        source: of further jobs.
     """
 
     def __init__(
@@ -43,8 +54,10 @@ class JobQueue:
         jobs: Iterable[Job],
         is_stopping: Callable[[], bool],
         request_stop: Callable[[str], None] = lambda reason: None,
+        source: Source | None = None,
     ) -> None:
         self._waiting = list(jobs)
+        self._source, self._is_dry = source, source is None  # dry: nothing comes before another job is done
         self._out: dict[str, _Out] = {}
         self._is_stopping, self._request_stop = is_stopping, request_stop
         self._bugs: Counter[str] = Counter()
@@ -59,13 +72,21 @@ class JobQueue:
         with self._lock:
             if self._is_stopping() or self.given_up:
                 self._waiting.clear()
-            busy = {out.job.fit_id for out in self._out.values()}
-            for job in self._waiting:
-                if job.fit_id not in busy:
-                    self._waiting.remove(job)
-                    self._out[job.trial_id] = _Out(job, hardware.num_oom_kills())
-                    return job
-            return Wait.LATER if self._out or self._waiting else Wait.FINISHED
+                self._is_dry = True
+            while (job := self._runnable()) is None and self._source is not None and not self._is_dry:
+                more = list(self._source.more())
+                self._waiting += more
+                self._is_dry = not more
+            if job is None:
+                return Wait.LATER if self._out or self._waiting else Wait.FINISHED
+            self._waiting.remove(job)
+            self._out[job.trial_id] = _Out(job, hardware.num_oom_kills())
+            return job
+
+    def _runnable(self) -> Job | None:
+        """Return the first job whose fit nobody trains."""
+        busy = {out.job.fit_id for out in self._out.values()}
+        return next((job for job in self._waiting if job.fit_id not in busy), None)
 
     def done(self, trial_id: str) -> None:
         """Say that a job handed out has ended, in whatever state."""
@@ -105,7 +126,8 @@ class JobQueue:
     def is_over(self) -> bool:
         """Return whether no job is out and none will be."""
         with self._lock:
-            return not self._out and (not self._waiting or self._is_stopping() or bool(self.given_up))
+            is_dry = self._is_dry and not self._waiting
+            return not self._out and (is_dry or self._is_stopping() or bool(self.given_up))
 
     def _react(self, job: Job, status: Status) -> None:
         last = status.history[-1] if status.history else {}
@@ -114,6 +136,9 @@ class JobQueue:
             self._request_stop("the disk is full")
         if is_again and not self._is_stopping():
             self._waiting.append(job)
+        elif self._source is not None:
+            self._source.done(job.trial_id)
+            self._is_dry = False
         if status.state == "failed" and last.get("kind") == reactions.BUG:
             place = str(last.get("place"))
             self._bugs[place] += 1

@@ -46,6 +46,10 @@ class Interrupted(Exception):
     """A trial was asked to stop and has written its checkpoint; running it again goes on from there."""
 
 
+class Pruned(Exception):
+    """A trial has come as far as it was asked to and has written its checkpoint; promoted, it goes on from there."""
+
+
 class NotFinite(FloatingPointError):
     """A loss or its gradient is not a finite number.
 

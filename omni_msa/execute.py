@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from omni_msa import estimate
 from omni_msa.attempt import Job
 from omni_msa.cache import cache_folder
-from omni_msa.dispatch import JobQueue, run_local
+from omni_msa.dispatch import JobQueue, Source, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
 from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
@@ -16,6 +16,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
+from omni_msa.study import Study
 from omni_msa.watch import Watch
 
 
@@ -55,16 +56,25 @@ def execute(
     Raises:
         InputError: the nodes of a cluster do not have what a trial needs.
     """
-    ledger, missing = plan.ledger, plan.missing()
-    watch = Watch(plan.trials, ledger, progress.update, record)
+    ledger, missing, trials = plan.ledger, plan.missing(), list(plan.trials)
+    watch = Watch(trials, ledger, progress.update, record)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)
-        hazards = Hazards(missing, ledger, seat.lease, reserve_gb, (ledger.root, cache_folder()), stop.request)
+        hazards = Hazards(
+            trials if plan.studies else missing,
+            ledger,
+            seat.lease,
+            reserve_gb,
+            (ledger.root, cache_folder()),
+            stop.request,
+        )
         for look in (hazards.look, watch.look, watch.follow):
             stack.enter_context(repeatedly(look))
         stack.enter_context(repeatedly(hazards.end_frozen, FROZEN_EVERY_S))
-        queue = JobQueue([_job(trial, ledger) for trial in missing], stop.is_requested, stop.request)
+        source = _source(plan, trials) if plan.studies else None
+        jobs = [] if source else [_job(trial, ledger) for trial in missing]
+        queue = JobQueue(jobs, stop.is_requested, stop.request, source)
         if is_local:
             from omni_msa.resident import Resident
 
@@ -73,6 +83,21 @@ def execute(
             stack.enter_context(reaper(seat.scratch))
             _run_on_ray(plan, queue, seat, stop, address)
     return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_cards(plan)))
+
+
+def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
+    from omni_msa import search
+    from omni_msa.search_queue import SearchSource
+
+    return SearchSource(plan, search.suggest, publish, trials)
+
+
+def publish(study: Study) -> None:
+    """Show what a study has found in Optuna's database; the search does not need it, so an error ends nothing."""
+    from omni_msa import search
+
+    with suppress(Exception):
+        search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:

@@ -98,7 +98,7 @@ class Record:
 
             sweep, artifacts = self._plan.sweep, self._plan.ledger.root / "artifacts"
             tracker = Tracker(self.uri, artifacts, sweep.name, sweep.file.question)
-            tracker.start({cell.label: cell.axes for cell in sweep.cells})
+            tracker.start({cell.label: {**cell.axes, **cell.parameters} for cell in sweep.cells})
             self._tracker = tracker
         return self._tracker
 
@@ -137,6 +137,7 @@ class Record:
                 self.trial(trial, trial.status.state)
         if self.error is None:
             try:
+                self._open().start({cell.label: {**cell.axes, **cell.parameters} for cell in plan.sweep.cells})
                 self._summarise(plan, summary)
             except Exception as error:
                 self.error = error

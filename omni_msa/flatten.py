@@ -18,8 +18,8 @@ _TEXT_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
 
 def final_metrics(folder: TrialFolder) -> dict[str, float]:
     """Return the numbers of a finished trial: `best_valid_*` of the epoch kept, `test_*`, and the costs."""
-    result = folder.result() or {}
-    groups = (("best_valid_", result.get("valid")), ("test_", folder.test_metrics()), ("", result.get("cost")))
+    result, test = folder.result() or {}, folder.test_metrics() if folder.opens_test else None
+    groups = (("best_valid_", result.get("valid")), ("test_", test), ("", result.get("cost")))
     return {prefix + name: as_number(value) for prefix, values in groups for name, value in (values or {}).items()}
 
 

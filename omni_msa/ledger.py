@@ -51,10 +51,15 @@ class Status:
 
 
 class TrialFolder:
-    """One trial's files. Every write is atomic; `result.json` is written last and is the one sign of completion."""
+    """One trial's files. Every write is atomic; `result.json` is written last and is the one sign of completion.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: of the folder.
+        opens_test: False for a search: a trial is complete without `test.json`, and what tells of test is locked.
+    """
+
+    def __init__(self, path: Path, opens_test: bool = True) -> None:
+        self.path, self.opens_test = path, opens_test
 
     @property
     def trial_id(self) -> str:
@@ -73,10 +78,24 @@ class TrialFolder:
             return None
         if not (_are_metrics(result.get("valid")) and _are_metrics(result.get("cost"))):
             return None
-        return result if self.test_metrics() is not None else None
+        return result if not self.opens_test or self.test_metrics() is not None else None
+
+    def check_open(self, split: str) -> None:
+        """Refuse to touch what tells of the test split while a search chooses.
+
+        Raises:
+            PermissionError: the split is test, and it is locked.
+        """
+        if split == "test" and not self.opens_test:
+            raise PermissionError("the test split is locked for a search until its winner has been named")
 
     def test_metrics(self) -> dict[str, float | None] | None:
-        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign."""
+        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign.
+
+        Raises:
+            PermissionError: the test split is locked.
+        """
+        self.check_open("test")
         metrics = read_json(self.path / "test.json")
         return metrics if _are_metrics(metrics) else None
 
@@ -160,6 +179,10 @@ class TrialFolder:
         """Close the attempt as interrupted: the trial is pending again and goes on from its checkpoint."""
         self._write(replace(self.written_status(), state="pending", since=now()))
 
+    def prune(self) -> None:
+        """Close the attempt as pruned: stopped with its checkpoint, from which it goes on if it is promoted."""
+        self._write(replace(self.written_status(), state="pruned", since=now()))
+
     def complete(self, result: dict[str, Any]) -> None:
         """Close the attempt as complete; the result says which attempts failed before, and what was done about it."""
         status = self.written_status()
@@ -194,6 +217,7 @@ class TrialFolder:
 
     def write_predictions(self, split: str, predictions: "pandas.DataFrame") -> None:
         """Write `predictions.<split>.parquet`; columns clip_id, label, score, text, parsed, in_range."""
+        self.check_open(split)
         path = self.path / f"predictions.{split}.parquet"
         write_atomic(path, lambda temporary: predictions.to_parquet(temporary, index=False))
 
@@ -219,6 +243,7 @@ class TrialFolder:
 
     def write_test_metrics(self, metrics: dict[str, float]) -> None:
         """Write `test.json`."""
+        self.check_open("test")
         write_json(self.path / "test.json", finite(metrics))
 
 
@@ -228,9 +253,9 @@ class Ledger:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def trial(self, trial_id: str) -> TrialFolder:
-        """Return a trial's folder, which need not exist yet."""
-        return TrialFolder(self.root / "trials" / trial_id)
+    def trial(self, trial_id: str, opens_test: bool = True) -> TrialFolder:
+        """Return a trial's folder, which need not exist yet; for a search with the test split locked."""
+        return TrialFolder(self.root / "trials" / trial_id, opens_test)
 
     def fit(self, fit_id: str) -> Path:
         """Return the folder of a fit: its checkpoint and, when trained, `fit.json`."""

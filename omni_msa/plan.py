@@ -2,8 +2,8 @@
 
 import socket
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omni_msa import denoiser, plugins, preflight, quarantine, timing
@@ -16,6 +16,7 @@ from omni_msa.memory import LargestTrial, largest
 from omni_msa.options import DatasetOptions
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.slots import Slots, choose
+from omni_msa.study import Study, expand, studies
 from omni_msa.sweep import Cell, Sweep
 from omni_msa.timing import Cost, Expected
 
@@ -41,7 +42,7 @@ class PlannedTrial:
     def label(self) -> str:
         """The trial's name for people: cell and seed."""
         seed = "" if self.config.seed is None else f", seed {self.config.seed}"
-        return self.cells[0] + seed
+        return (self.cells or ("to be proposed",))[0] + seed
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,9 @@ class Plan:
         retry: whether failed trials are run again.
         stores: the bad clips of each dataset, where the sweep drops them.
         data_notes: what a reader of the results must know of these copies of the corpora.
+        asked: the sweep as it was loaded: of a search `sweep` has the cells that there are so far.
+        studies: the searches, one for each cell of the axes.
+        ahead: stand-ins for trials that searches will still propose, with the default configuration.
     """
 
     sweep: Sweep
@@ -88,10 +92,17 @@ class Plan:
     stores: Mapping[DatasetOptions, quarantine.Store] = field(default_factory=dict)
     data_notes: tuple[str, ...] = ()
     largest: LargestTrial | None = None
+    asked: Sweep | None = None
+    studies: tuple[Study, ...] = ()
+    ahead: tuple[PlannedTrial, ...] = ()
 
     def missing(self) -> list[PlannedTrial]:
-        """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`."""
-        return missing(self.trials, self.retry)
+        """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`; and `ahead`."""
+        return [*missing(self.trials, self.retry), *self.ahead]
+
+    def is_complete(self) -> bool:
+        """Return whether there is nothing left to run or to try again."""
+        return not missing(self.trials, retry=True) and not self.ahead
 
     @property
     def num_slots(self) -> int:
@@ -124,7 +135,12 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Return how many trials there are, and how many in each state."""
         states = Counter(trial.status.state for trial in self.trials)
-        return {"trials": len(self.trials), **{state: states[state] for state in ("complete", "failed", "running")}}
+        pruned = {"pruned": states["pruned"]} if states["pruned"] else {}
+        return {
+            "trials": len(self.trials),
+            **{state: states[state] for state in ("complete", "failed", "running")},
+            **pruned,
+        }
 
 
 def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:
@@ -142,12 +158,14 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         retry: count failed trials among those to run.
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
-    prints, problems, notes = _fingerprints(sweep)
+    asked, (prints, problems, notes) = sweep, _fingerprints(sweep)
     stores = quarantine.look_up(sweep, ledger, prints)
     sweep = quarantine.apply(sweep, stores)
-    trials = _trials(sweep, ledger, prints)
-    left = missing(trials, retry)
-    models, known = _models(sweep.cells), timing.measured(ledger) if left else {}
+    searches = studies(sweep, ledger, prints)
+    sweep = expand(sweep, searches)
+    trials, ahead = _trials(sweep, ledger, prints), _ahead(searches)
+    left = [*missing(trials, retry), *ahead]
+    models, known = _models(asked.cells), timing.measured(ledger) if left else {}
     configs, fits = [trial.config for trial in left], _untrained(left, ledger)
     weights_gb = max((model.weights_gb for model in models), default=0.0)
     places = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
@@ -171,6 +189,9 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         stores,
         notes,
         largest((cell.label, cell.config) for cell in sweep.cells),
+        asked,
+        searches,
+        ahead,
     )
 
 
@@ -209,12 +230,45 @@ def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> 
         name = trial_id(config, prints[config.dataset])
         configs.setdefault(name, config)
         cells.setdefault(name, []).append(cell.label)
-    return [
-        PlannedTrial(
-            name, fit_id(config, prints[config.dataset]), tuple(cells[name]), config, ledger.trial(name).status()
-        )
-        for name, config in configs.items()
+    return [planned(config, prints[config.dataset], ledger, tuple(cells[name])) for name, config in configs.items()]
+
+
+def planned(config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[str, ...]) -> PlannedTrial:
+    """Identify a trial and look it up in the ledger.
+
+    Args:
+        config: of the trial.
+        fingerprint: of its dataset.
+        ledger: the trials on disk.
+        cells: labels of the cells it belongs to.
+    """
+    name = trial_id(config, fingerprint)
+    folder = ledger.trial(name, config.opens_test)
+    status, stops_after = folder.status(), config.stops_after_epoch
+    if status.state == "pruned" and not any(row.get("epoch") == stops_after for row in folder.metrics()):
+        status = replace(status, state="pending")  # it has been promoted, or another sweep wants all of it
+    return PlannedTrial(name, fit_id(config, fingerprint), cells, config, status)
+
+
+def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:
+    names = [
+        (study, f"ahead {place} {number}")
+        for place, study in enumerate(searches)
+        for number in range(study.num_ahead())
     ]
+    return tuple(PlannedTrial(name, name, (), study.cell.config, Status()) for study, name in names)
+
+
+def opened(plan: Plan) -> Plan:
+    """Return the part of a plan that tables show: of a search, the cells whose test split is open."""
+    if not plan.studies:
+        return plan
+    cells = [cell for cell in plan.sweep.cells if cell.config.opens_test] or list(plan.sweep.cells[:1])
+    labels = {cell.label for cell in cells}
+    trials = [replace(trial, cells=tuple(cell for cell in trial.cells if cell in labels)) for trial in plan.trials]
+    return replace(
+        plan, sweep=replace(plan.sweep, cells=tuple(cells)), trials=tuple(trial for trial in trials if trial.cells)
+    )
 
 
 def _models(cells: Iterable[Cell]) -> tuple[ModelSize, ...]:

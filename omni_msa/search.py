@@ -10,12 +10,11 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.flatten import digest
-from omni_msa.search_rules import Score
+from omni_msa.search_rules import Score, Suggestion, Told
 from omni_msa.search_space import Parameter, Search, counts, grid, ordered, same, text
 from omni_msa.seeding import derive
 
@@ -29,33 +28,6 @@ _REDRAWS = 20
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 _SEEDS_MAX = 2**32  # of numpy's generators
 _NUM_TREES = 64
-
-
-@dataclass(frozen=True)
-class Told:
-    """A cell that a sampler learns from.
-
-    Args:
-        parameters: its point of the space.
-        score: what it is worth so far.
-        number: of the proposal; None for a cell that the ledger knew before.
-        notes: what the sampler itself noted when it proposed the cell.
-        facts: more about it, for people.
-    """
-
-    parameters: Mapping[str, Any]
-    score: Score
-    number: int | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """What to try next, and what the sampler wants to be told again with the value."""
-
-    parameters: dict[str, Any]
-    notes: dict[str, Any] = field(default_factory=dict)
 
 
 def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | None:

@@ -6,7 +6,7 @@ A proposal is a cell: its value is the mean over its seeds on valid. One whose s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from omni_msa.metrics import METRICS
 from omni_msa.search_space import Halving
@@ -60,6 +60,33 @@ class Score:
     by_seed: Mapping[int, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Told:
+    """A cell that a sampler learns from.
+
+    Args:
+        parameters: its point of the space.
+        score: what it is worth so far.
+        number: of the proposal; None for a cell that the ledger knew before.
+        notes: what the sampler itself noted when it proposed the cell.
+        facts: more about it, for people.
+    """
+
+    parameters: Mapping[str, Any]
+    score: Score
+    number: int | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What to try next, and what the sampler wants to be told again with the value."""
+
+    parameters: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
 def rungs(halving: Halving | None, num_epochs: int, num_seeds: int) -> list[Rung]:
     """Return the rungs of a search: epochs of the first seed, all of them, then seeds one by one.
 
@@ -72,6 +99,21 @@ def rungs(halving: Halving | None, num_epochs: int, num_seeds: int) -> list[Rung
         return [Rung(num_seeds)]
     early = [Rung(1, epochs) for epochs in halving.epochs if epochs < num_epochs]
     return [*early, *(Rung(number) for number in range(1, num_seeds + 1))]
+
+
+def num_ahead(steps: Sequence[Rung], num_epochs: int, keep: float) -> float:
+    """Return how many whole trials a proposal takes on average, if a share of them goes on at each rung.
+
+    Args:
+        steps: all rungs.
+        num_epochs: of a whole trial.
+        keep: the share.
+    """
+    total, before = 0.0, 0.0
+    for number, rung in enumerate(steps):
+        done = rung.num_seeds if rung.num_epochs is None else rung.num_epochs / num_epochs
+        total, before = total + keep**number * (done - before), done
+    return total
 
 
 def best_so_far(rows: Sequence[Mapping[str, object]], metric: str) -> dict[int, float]:

@@ -12,8 +12,8 @@ from omni_msa.config import AnyMetric
 from omni_msa.metrics import METRICS
 from omni_msa.options import Section
 
-SECTIONS = ("adapter", "readout", "training", "media", "backbone", "modalities")
-"""What a search may change. Another dataset or another share of it would make the objective another one."""
+SECTIONS = ("adapter", "readout", "training")
+"""What a search may change: with other data or another backbone it would compare what axes are for."""
 
 KINDS = ("choice", "int", "log_int", "uniform", "log_uniform")
 Parameters = Mapping[str, Any]

@@ -85,12 +85,16 @@ class SweepFile(Section):
 
 @dataclass(frozen=True)
 class Cell:
-    """One point on all axes; `seeds` is (None,) where the readout is deterministic."""
+    """One point on all axes; `seeds` is (None,) where the readout is deterministic.
+
+    Of a proposal `parameters` are what it sets beside the axes.
+    """
 
     axes: dict[str, Any]
     config: TrialConfig
     deterministic: bool
     seeds: tuple[int | None, ...]
+    parameters: Parameters = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -173,8 +177,8 @@ def proposed(sweep: Sweep, cell: Cell, parameters: Parameters) -> Cell:
     """
     config = _configure_more(sweep.base, cell.axes, parameters)
     deterministic = plugins.load("readouts", config.readout.name).deterministic
-    kept = {"dropped_clips": cell.config.dropped_clips}
-    return replace(cell, config=config.model_copy(update=kept), deterministic=deterministic)
+    config = config.model_copy(update={"dropped_clips": cell.config.dropped_clips})
+    return replace(cell, config=config, deterministic=deterministic, parameters=parameters)
 
 
 def _configure_more(base: Mapping[str, Any], point: dict[str, Any], parameters: Parameters) -> TrialConfig:

@@ -184,7 +184,7 @@ class Tracker:
         trials have them as axes. Final metrics are `test_*`, the costs, and `best_valid_*` (of the epoch kept;
         `valid_*` is the curve).
         """
-        run, folder = self._trial(trial), TrialFolder(trial.folder)
+        run, folder = self._trial(trial), TrialFolder(trial.folder, trial.config.get("opens_test", True))
         content = digest(f"{trial.state} {_VERSION}", [trial.folder / name for name in _DIGESTED])
         if run.tags.get("ledger") == content and run.status == _STATUS[trial.state]:
             return

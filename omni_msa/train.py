@@ -13,7 +13,7 @@ import torch
 from omni_msa import evaluate, plugins, system_metrics
 from omni_msa.assembly import Assembly, assemble, choose_device
 from omni_msa.config import TrainingConfig, TrialConfig
-from omni_msa.errors import Interrupted, NotFinite
+from omni_msa.errors import Interrupted, NotFinite, Pruned
 from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 from omni_msa.lease import Lease
 from omni_msa.ledger import TrialFolder
@@ -42,6 +42,7 @@ def train(
 
     Raises:
         Interrupted: asked to stop; the checkpoint is written.
+        Pruned: trained for as many epochs as were asked for, fewer than all; the checkpoint is written.
         NotFinite: the loss or its gradient is not finite; says the step and the clips.
         LeaseLost: another process took the fit over while this one showed no life.
         InputError: the data or weights cannot be used.
@@ -83,12 +84,13 @@ def train(
             # 4. Loop over optimiser steps; at each epoch's end, valid decides whether its weights are kept.
             steps_per_epoch = math.ceil(len(splits.train) / plan.batch_size)
             num_steps = steps_per_epoch * plan.epochs
+            last_step = min(num_steps, steps_per_epoch * (config.stops_after_epoch or plan.epochs))
             saved_at = beat_at = time.monotonic()
             if finished is None:
                 labels, prompts = built.labels(splits.train), built.prompts(splits.train)
                 forward.keep(prompts, [fitted.answer(label) for label in labels.tolist()], False)
             batches: list[list[int]] = []
-            while finished is None and record.step < num_steps:
+            while finished is None and record.step < last_step:
                 started = time.perf_counter()
                 epoch, place = divmod(record.step, steps_per_epoch)
                 if place == 0 or not batches:
@@ -140,6 +142,8 @@ def train(
                     saved_at = time.monotonic()
                 if stopping:
                     raise Interrupted(f"stopped after step {record.step} of {num_steps}")
+            if finished is None and last_step < num_steps:
+                raise Pruned(f"stopped after step {record.step} of {num_steps}")
             if finished is None:
                 fit.finish(record)
             best = fit.best(record.best_epoch)
@@ -160,12 +164,13 @@ def train(
         valid_frame = built.predict(splits.valid)
         trial.write_predictions("valid", valid_frame)
 
-        # 6. Test: opened here and nowhere else, now that everything has been chosen.
-        splits.unlock_test()
-        test_frame, states = built.predict_test()
-        trial.write_predictions("test", test_frame)
-        trial.write_states(states)
-        trial.write_test_metrics(built.score(test_frame))
+        # 6. Test: opened here and nowhere else, now that everything has been chosen; in a search not yet.
+        if config.opens_test:
+            splits.unlock_test()
+            test_frame, states = built.predict_test()
+            trial.write_predictions("test", test_frame)
+            trial.write_states(states)
+            trial.write_test_metrics(built.score(test_frame))
 
         # 7. Cost.
         cost = {

@@ -17,7 +17,7 @@ class Watch:
     """Follows the trials of a plan.
 
     Args:
-        trials: of the plan.
+        trials: of the plan; those that a search proposes meanwhile are added to it.
         ledger: where they are.
         show: takes each snapshot, for people.
         record: takes each trial that runs or has just ended, with its state, for MLflow.
@@ -51,7 +51,7 @@ class Watch:
         """A complete trial is read once; a failed one may be tried again."""
         known = self._ended.get(trial.trial_id)
         if known is None:
-            known = self._ledger.trial(trial.trial_id).status()
+            known = self._ledger.trial(trial.trial_id, trial.config.opens_test).status()
             if known.state in ("complete", "pruned"):
                 self._ended[trial.trial_id] = known
         return known

@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from omni_msa.search import Told
-from omni_msa.search_rules import Score
+from omni_msa.search_rules import Score, Told
 from omni_msa.search_space import Search
 
 SPACE = {

@@ -7,8 +7,8 @@ import pytest
 from surface import height, lowest, search_of, told
 
 from omni_msa.aggregate import sign_flip_p
-from omni_msa.search import NUM_STARTUP, Told, importances, publish, suggest
-from omni_msa.search_rules import Score, worse_p
+from omni_msa.search import NUM_STARTUP, importances, publish, suggest
+from omni_msa.search_rules import Score, Told, worse_p
 from omni_msa.search_space import is_in, same
 
 

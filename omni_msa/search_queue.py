@@ -1,0 +1,134 @@
+"""Where the jobs of a search come from: what is proposed, promoted, confirmed and at last tested, one after the other.
+
+Before anything starts, it is written in the ledger of proposals; what a trial found is in its own folder. So this may
+be killed at any line: the next one reads the same and goes on.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from omni_msa.attempt import Job
+from omni_msa.files import is_number, read_json
+from omni_msa.plan import Plan, PlannedTrial, planned
+from omni_msa.proposals import Proposal
+from omni_msa.search_rules import Suggestion, Told
+from omni_msa.search_space import Search
+from omni_msa.study import Study, look_up_known
+from omni_msa.sweep import Cell
+
+Suggest = Callable[[Search, Sequence[Told], int], Suggestion | None]
+"""`omni_msa.search.suggest`, or another rule."""
+
+
+class SearchSource:
+    """Gives a queue the jobs of a plan's searches.
+
+    Args:
+        plan: of a sweep with a search.
+        suggest: what to try next.
+        publish: takes a study each time one of its trials has ended.
+        trials: those that are known; what is proposed is added.
+    """
+
+    def __init__(
+        self, plan: Plan, suggest: Suggest, publish: Callable[[Study], None], trials: list[PlannedTrial]
+    ) -> None:
+        self._plan, self._suggest, self._publish, self._trials = plan, suggest, publish, trials
+        self._given: dict[str, Study] = {}  # trial to the study that waits for it
+        self._tried: set[str] = set()  # trials that this run has run
+        self._since: dict[str, float] = {}
+        for study in plan.studies:
+            study.folder.describe({"sweep": study.sweep.name, "axes": study.cell.axes, **study.facts})
+            if study.search.transfer and study.folder.known() is None:
+                study.folder.write_known(look_up_known(study))
+
+    def more(self) -> list[Job]:
+        """Return the jobs that are next: of the first study that has any."""
+        return next((jobs for study in self._plan.studies if (jobs := self._of(study))), [])
+
+    def done(self, trial_id: str) -> None:
+        """Note what a trial has taken; what it found is in the ledger."""
+        study = self._given.pop(trial_id, None)
+        if study is None:
+            return
+        provenance = read_json(self._plan.ledger.trial(trial_id).path / "provenance.json") or {}
+        work_s = provenance.get("attempt_s")
+        now, spent = time.monotonic(), study.folder.spent()
+        spent["wall_s"] += now - self._since.get(study.name, now)
+        spent["work_s"] += (self._plan.hours(work_s) or 0.0) * 3600 if is_number(work_s) else 0.0
+        study.folder.write_spent(spent)
+        self._since[study.name] = now
+        self._publish(study)
+
+    def _of(self, study: Study) -> list[Job]:
+        """Return the next jobs of a study, each step only if the ones before have none."""
+        for step in (self._begun, self._promoted, self._proposed, self._fresh, self._named):
+            jobs = [self._job(trial, study) for trial in step(study)]
+            if jobs:
+                self._since.setdefault(study.name, time.monotonic())
+                return jobs
+        if study not in self._given.values():
+            self._since.pop(study.name, None)  # it waits for nothing: time does not count
+        return []
+
+    def _begun(self, study: Study) -> Iterator[PlannedTrial]:
+        """Yield what is left of proposals that were made before."""
+        for proposal in study.proposals:
+            yield from self._due(study, study.cell_of(proposal))
+
+    def _promoted(self, study: Study) -> Iterator[PlannedTrial]:
+        while (one := study.next_to_promote()) is not None:
+            found = self._write(study, replace(one, rung=one.rung + 1))
+            if found:  # else its trials were in the ledger already
+                yield from found
+                return
+
+    def _proposed(self, study: Study) -> Iterator[PlannedTrial]:
+        while study.may_propose():
+            number = study.folder.next_number()
+            suggestion = self._suggest(study.search, study.told(), number)
+            if suggestion is None:
+                return
+            found = self._write(study, Proposal(number, suggestion.parameters, notes=suggestion.notes))
+            if found:
+                yield from found
+                return
+
+    def _write(self, study: Study, proposal: Proposal) -> list[PlannedTrial]:
+        """Write a proposal, new or promoted, with its trials; return those that are to run."""
+        cell = study.cell_of(proposal)
+        ids = {str(seed): self._planned(study, cell, seed).trial_id for seed in cell.seeds}
+        study.write(replace(proposal, trials=ids))
+        return list(self._due(study, cell))
+
+    def _fresh(self, study: Study) -> Iterator[PlannedTrial]:
+        """Yield the default with fresh seeds, and when the search is over the best proposals likewise."""
+        for cell in study.cells():
+            yield from self._due(study, cell)
+
+    def _named(self, study: Study) -> Iterator[PlannedTrial]:
+        """Name the winner when all that is confirmed has ended; only then its test split is opened."""
+        winner = study.winner_now() if study not in self._given.values() else None
+        if winner is not None and study.candidates() and not study.winner():
+            study.folder.write_winner(winner)
+            yield from self._fresh(study)
+
+    def _due(self, study: Study, cell: Cell) -> Iterator[PlannedTrial]:
+        for seed in cell.seeds:
+            trial = self._planned(study, cell, seed)
+            again = trial.status.state == "failed" and (trial.trial_id in self._tried or not self._plan.retry)
+            if trial.trial_id not in self._given and trial.status.state not in ("complete", "pruned") and not again:
+                yield trial
+
+    def _planned(self, study: Study, cell: Cell, seed: int | None) -> PlannedTrial:
+        config = cell.config.model_copy(update={"seed": seed})
+        return planned(config, study.fingerprint, self._plan.ledger, (cell.label,))
+
+    def _job(self, trial: PlannedTrial, study: Study) -> Job:
+        self._given[trial.trial_id] = study
+        self._tried.add(trial.trial_id)
+        if all(trial.trial_id != known.trial_id for known in self._trials):
+            self._trials.append(trial)
+        values = {"trial_id": trial.trial_id, "fit_id": trial.fit_id, "label": trial.label}
+        return Job(str(self._plan.ledger.root), config=trial.config.model_dump(mode="json"), **values)
