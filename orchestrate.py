@@ -18,7 +18,8 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute
 from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, as_json, make_plan, opened
+from omni_msa.plan import Plan, make_plan, opened
+from omni_msa.planjson import as_json
 from omni_msa.plantext import failures_text, plan_text, status_text
 from omni_msa.process import read_process
 from omni_msa.progress import Progress

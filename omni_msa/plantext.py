@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from omni_msa.memory import LargestTrial
-from omni_msa.plan import ModelSize, Plan, PlannedTrial, last_line
+from omni_msa.plan import ModelSize, Plan, PlannedTrial
+from omni_msa.planjson import last_line
 from omni_msa.progress import duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")

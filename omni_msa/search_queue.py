@@ -14,8 +14,9 @@ from omni_msa.plan import Plan, PlannedTrial, planned
 from omni_msa.proposals import Proposal
 from omni_msa.search_rules import Suggestion, Told
 from omni_msa.search_space import Search
-from omni_msa.study import Study, look_up_known
+from omni_msa.study import Study
 from omni_msa.sweep import Cell
+from omni_msa.transfer import look_up_known
 
 Suggest = Callable[[Search, Sequence[Told], int], Suggestion | None]
 """`omni_msa.search.suggest`, or another rule."""

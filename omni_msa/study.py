@@ -11,15 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from omni_msa.config import TrialConfig
-from omni_msa.errors import InputError
-from omni_msa.files import read_json
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.metrics import METRICS
 from omni_msa.options import DatasetOptions
 from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
 from omni_msa.search_rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, num_ahead, rungs, score
-from omni_msa.search_space import Search, counts, grid, is_in, ordered, same
+from omni_msa.search_space import Search, grid, same
 from omni_msa.sweep import Cell, Compare, Sweep, proposed
 
 DEFAULT = "default"
@@ -139,7 +137,7 @@ class Study:
         folder = self.ledger.trial(name, opens_test=False)
         result = folder.result()
         if result is not None:
-            self._complete[name] = Seen("complete", self._values(result), self._curve(folder))
+            self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
             return self._complete[name]
         state, curve = folder.written_status().state, self._curve(folder)
         if state == "pruned" and config.stops_after_epoch in curve:
@@ -149,7 +147,7 @@ class Study:
     def _curve(self, folder: TrialFolder) -> dict[int, float]:
         return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}
 
-    def _values(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
+    def values(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
         """Return the objectives of a complete trial, None if one is not defined."""
         groups = {name: "valid" if METRICS[name].kind == "quality" else "cost" for name in self.search.objectives}
         found = [result[group].get(name) for name, group in groups.items()]
@@ -296,51 +294,3 @@ def expand(sweep: Sweep, found: Sequence[Study]) -> Sweep:
     against = {**compare.against, _PROPOSAL: DEFAULT, _SEEDS: "fresh"}
     file = file.model_copy(update={"compare": compare.model_copy(update={"against": against})})
     return replace(sweep, file=file, cells=tuple(cell for study in found for cell in study.cells()))
-
-
-def look_up_known(study: Study) -> list[Known]:
-    """Return the cells of the ledger that lie in a study's space, with the means over their seeds.
-
-    Seeds that will confirm are left out: they would not be fresh.
-
-    Args:
-        study: with its space.
-    """
-    found: list[tuple[dict[str, Any], list[tuple[float, ...]]]] = []
-    for path in sorted((study.ledger.root / "trials").glob("*/config.json")):
-        parameters, seed = _parameters(study, read_json(path) or {}), (read_json(path) or {}).get("seed")
-        result = study.ledger.trial(path.parent.name, opens_test=False).result()
-        if result is None or parameters is None or seed in study.search.confirm.seeds:
-            continue
-        values = study._values(result) if _id(study, parameters, seed) == path.parent.name else None
-        if values is None or not all(map(math.isfinite, values)):
-            continue
-        cell = next((each for each in found if same(each[0], parameters)), None)
-        if cell is None:
-            found.append(cell := (parameters, []))
-        cell[1].append(values)
-    return [
-        Known(parameters, tuple(math.fsum(each) / len(each) for each in zip(*values, strict=True)))
-        for parameters, values in found
-    ]
-
-
-def _parameters(study: Study, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the point of the space that a trial's configuration lies at, None if it lies outside."""
-    found: dict[str, Any] = {}
-    for path in ordered(study.search.space):
-        inner: Any = config
-        for part in path.split("."):
-            inner = inner.get(part) if isinstance(inner, Mapping) else None
-        if counts(study.search.space[path], found):
-            found[path] = inner
-    return found if is_in(study.search.space, found) else None
-
-
-def _id(study: Study, parameters: Mapping[str, Any], seed: Any) -> str:
-    """Return the id that a trial of the study would have there."""
-    try:
-        config = proposed(study.sweep, study.cell, parameters).config
-        return trial_id(config.model_copy(update={"seed": seed}), study.fingerprint)
-    except InputError:
-        return ""

@@ -17,7 +17,8 @@ from omni_msa.finish import write_report
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.metrics import HEADLINES, METRICS, compute, headline, metrics_of
-from omni_msa.plan import as_json, make_plan
+from omni_msa.plan import make_plan
+from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text
 from omni_msa.resident import Resident
 from omni_msa.sweep import load_sweep

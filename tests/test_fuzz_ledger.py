@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omni_msa.files import write_json
 from omni_msa.finish import write_report
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, PlannedTrial, as_json, make_plan
+from omni_msa.plan import Plan, PlannedTrial, make_plan
+from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text, status_text
 from omni_msa.sweep import Sweep, load_sweep
 from omni_msa.timing import hardware_name, warm_up_file

@@ -15,7 +15,8 @@ from omni_msa import hardware, plugins
 from omni_msa.datasets import vader_av
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, as_json, make_plan
+from omni_msa.plan import Plan, make_plan
+from omni_msa.planjson import as_json
 from omni_msa.sizes import num_base_parameters, num_lora_parameters
 from omni_msa.slots import Slots
 from omni_msa.sweep import load_sweep
