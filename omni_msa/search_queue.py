@@ -99,7 +99,7 @@ class SearchSource:
     def _write(self, study: Study, proposal: Proposal) -> list[PlannedTrial]:
         """Write a proposal, new or promoted, with its trials; return those that are to run."""
         cell = study.cell_of(proposal)
-        ids = {str(seed): self._planned(study, cell, seed).trial_id for seed in cell.seeds}
+        ids = {str(seed): study.id_of(cell, seed) for seed in cell.seeds}
         study.write(replace(proposal, trials=ids))
         return list(self._due(study, cell))
 
@@ -116,15 +116,15 @@ class SearchSource:
             yield from self._fresh(study)
 
     def _due(self, study: Study, cell: Cell) -> Iterator[PlannedTrial]:
+        """Yield those of a cell's trials that are to run and were not given out yet; failed ones once, to retry."""
+        if not cell.config.opens_test and all(one.state in ("complete", "pruned") for one in study.seen(cell)):
+            return
         for seed in cell.seeds:
-            trial = self._planned(study, cell, seed)
+            config = cell.config.model_copy(update={"seed": seed})
+            trial = planned(config, study.fingerprint, self._plan.ledger, (cell.label,))
             again = trial.status.state == "failed" and (trial.trial_id in self._tried or not self._plan.retry)
             if trial.trial_id not in self._given and trial.status.state not in ("complete", "pruned") and not again:
                 yield trial
-
-    def _planned(self, study: Study, cell: Cell, seed: int | None) -> PlannedTrial:
-        config = cell.config.model_copy(update={"seed": seed})
-        return planned(config, study.fingerprint, self._plan.ledger, (cell.label,))
 
     def _job(self, trial: PlannedTrial, study: Study) -> Job:
         self._given[trial.trial_id] = study

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from omni_msa.config import TrialConfig
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.metrics import METRICS
@@ -47,6 +46,7 @@ class Study:
     def __post_init__(self) -> None:
         self._cells: dict[int, Cell] = {}
         self._complete: dict[str, Seen] = {}
+        self._ids: dict[tuple[int | str, int | None], str] = {}
         self.proposals = self.folder.proposals()
 
     @cached_property
@@ -128,10 +128,16 @@ class Study:
 
     def seen(self, cell: Cell) -> list[Seen]:
         """Return what the ledger says of a cell's trials, in the order of its seeds."""
-        return [self._seen(cell.config.model_copy(update={"seed": seed})) for seed in cell.seeds]
+        return [self._seen(self.id_of(cell, seed), cell.config.stops_after_epoch) for seed in cell.seeds]
 
-    def _seen(self, config: TrialConfig) -> Seen:
-        name = trial_id(config, self.fingerprint)
+    def id_of(self, cell: Cell, seed: int | None) -> str:
+        """Return the id of one of a cell's trials."""
+        key = (cell.axes[_PROPOSAL], seed)
+        if key not in self._ids:
+            self._ids[key] = trial_id(cell.config.model_copy(update={"seed": seed}), self.fingerprint)
+        return self._ids[key]
+
+    def _seen(self, name: str, stops_after: int | None) -> Seen:
         if name in self._complete:
             return self._complete[name]
         folder = self.ledger.trial(name, opens_test=False)
@@ -140,7 +146,7 @@ class Study:
             self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
             return self._complete[name]
         state, curve = folder.written_status().state, self._curve(folder)
-        if state == "pruned" and config.stops_after_epoch in curve:
+        if state == "pruned" and stops_after in curve:
             return Seen("pruned", None, curve)
         return Seen("failed") if state == "failed" else Seen()
 

@@ -163,3 +163,51 @@ def test_local_runs_go_on_after_a_failure(queue_of, tmp_path):
     assert order == ["a", "b", "c"]
     states = [make_job(tmp_path, each).folder().status().state for each in order]
     assert states == ["complete", "failed", "complete"]
+
+
+class Ladder:
+    """A source that gives a job at the start and two more when it is done."""
+
+    def __init__(self, root) -> None:
+        self.root, self.asked, self.ended = root, 0, []
+
+    def more(self) -> list[Job]:
+        self.asked += 1
+        names = {0: ["a"], 1: ["b", "c"]}.get(len(self.ended), []) if self.asked in (1, 3) else []
+        return [make_job(self.root, name, f"f{name}") for name in names]
+
+    def done(self, trial_id: str) -> None:
+        self.ended.append(trial_id)
+
+
+def test_a_source_is_asked_when_nothing_waits_and_again_only_when_a_job_is_done(tmp_path):
+    source = Ladder(tmp_path)
+    queue = JobQueue([], lambda: False, source=source)
+    assert [name(queue.take()) for _ in range(4)] == ["a", Wait.LATER, Wait.LATER, Wait.LATER]
+    assert source.asked == 2 and not queue.is_over()
+    queue.done("a")
+    assert [name(queue.take()) for _ in range(3)] == ["b", "c", Wait.LATER]
+    queue.done("b")
+    queue.done("c")
+    assert queue.take() is Wait.FINISHED and queue.is_over() and source.ended == ["a", "b", "c"]
+
+
+def test_a_source_is_not_told_of_a_job_that_is_tried_again(tmp_path):
+    source = Ladder(tmp_path)
+    queue = JobQueue([], lambda: False, source=source)
+    lose(queue, "a")
+    again = queue.take()
+    assert source.ended == [] and name(again) == "a"
+    again.folder().begin(again.parsed(), {})
+    complete(again.folder())
+    queue.done("a")
+    assert source.ended == ["a"]
+
+
+def test_a_queue_that_stops_asks_no_source(tmp_path):
+    source, stop = Ladder(tmp_path), []
+    queue = JobQueue([], lambda: bool(stop), source=source)
+    queue.take()
+    stop.append(True)
+    queue.done("a")
+    assert queue.take() is Wait.FINISHED and source.asked == 1

@@ -71,6 +71,31 @@ def test_the_life_of_a_trial(trial: TrialFolder, config: TrialConfig) -> None:
     assert result["valid"] == {"mae": 0.5, "corr": None}
 
 
+def test_for_a_search_a_trial_is_complete_without_test_and_what_tells_of_test_is_locked(
+    trial: TrialFolder, config: TrialConfig
+) -> None:
+    locked = TrialFolder(trial.path, opens_test=False)
+    locked.begin(config, {})
+    locked.complete(RESULT)
+    assert locked.status().state == "complete" and locked.result() is not None
+    assert trial.status().state == "pending" and trial.result() is None
+    trial.write_test_metrics({"mae": 0.6})
+    assert trial.status().state == "complete" and locked.result() is not None
+    for touch in (locked.test_metrics, lambda: locked.write_test_metrics({"mae": 0.1})):
+        with pytest.raises(PermissionError, match="until its winner has been named"):
+            touch()
+    assert trial.test_metrics() == {"mae": 0.6}
+
+
+def test_a_pruned_trial_goes_on_with_its_next_attempt(trial: TrialFolder, config: TrialConfig) -> None:
+    trial.begin(config, {})
+    trial.heartbeat(1, 5)
+    trial.prune()
+    assert (trial.status().state, trial.status().epoch) == ("pruned", 1)
+    trial.begin(config, {})
+    assert (trial.status().state, trial.status().attempt) == ("running", 2)
+
+
 def test_files_have_the_names_and_keys_that_others_read(trial: TrialFolder, config: TrialConfig) -> None:
     finish(trial, config)
     status = json.loads((trial.path / "status.json").read_text())
