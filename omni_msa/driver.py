@@ -70,7 +70,8 @@ def _remove_scratch(folder: str) -> None:
 
 def _tidy(root: Path) -> None:
     """Remove what killed writers left: temporary files, and training states of fits that are finished."""
-    for pattern in (".*.db*", "trials/*/.*", "fits/*/.*", "fits/*/checkpoint/.*", "reports/*/.*", "quarantine/.*"):
+    patterns = [".*.db*", "trials/*/.*", "fits/*/.*", "fits/*/checkpoint/.*", "reports/*/.*", "quarantine/.*"]
+    for pattern in (*patterns, "searches/*/.*", "searches/*/proposals/.*"):
         for file in root.glob(pattern):
             file.unlink(missing_ok=True)
     for file in root.glob("fits/*/fit.json"):
