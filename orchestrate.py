@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -226,6 +226,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
         _print_report(report)
+    search_lines = _finish_searches(plan, report.folder, is_driver=record is not None)
     if record is not None:
         record.close(plan, report.evidence.summary)
     if options.json:
@@ -233,14 +234,25 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
         _print_tracking(record)
+    for line in () if options.json else search_lines:
+        print(line)
     if record is not None and record.error is not None:
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
-    counts = plan.counts()
-    is_complete = counts["complete"] + counts.get("pruned", 0) == counts["trials"] or (
-        options.report and not counts["failed"]
-    )
+    is_complete = plan.is_complete() or (options.report and not plan.counts()["failed"])
     return COMPLETE if is_complete else SOME_FAILED
+
+
+def _finish_searches(plan: Plan, folder: Path, is_driver: bool) -> list[str]:
+    """Write what searches have found; only the driver writes Optuna's database."""
+    if not plan.studies:
+        return []
+    from omni_msa.finish_search import publish, write_searches
+
+    for study in plan.studies if is_driver else ():
+        with suppress(Exception):  # a view that the next run writes again
+            publish(study)
+    return write_searches(plan, folder)
 
 
 def _report_folder(plan: Plan) -> Path:
@@ -250,7 +262,7 @@ def _report_folder(plan: Plan) -> Path:
 def _print_report(report: "Report") -> None:
     from omni_msa.tables import terminal_table
 
-    evidence, plan = report.evidence, report.evidence.plan
+    evidence = report.evidence
     table = terminal_table(evidence.summary, evidence.human)
     _console().print(plan.sweep.file.question, table, sep="\n", markup=False)
     for line in failures_text(plan):

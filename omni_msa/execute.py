@@ -10,6 +10,7 @@ from omni_msa.attempt import Job
 from omni_msa.cache import cache_folder
 from omni_msa.dispatch import JobQueue, Source, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
+from omni_msa.finish_search import publish
 from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger import Ledger
@@ -89,15 +90,12 @@ def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
     from omni_msa import search
     from omni_msa.search_queue import SearchSource
 
-    return SearchSource(plan, search.suggest, publish, trials)
+    return SearchSource(plan, search.suggest, _publish, trials)
 
 
-def publish(study: Study) -> None:
-    """Show what a study has found in Optuna's database; the search does not need it, so an error ends nothing."""
-    from omni_msa import search
-
-    with suppress(Exception):
-        search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
+def _publish(study: Study) -> None:
+    with suppress(Exception):  # a view: the search does not need it
+        publish(study)
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:

@@ -223,11 +223,13 @@ class TrialFolder:
 
     def write_states(self, found: States | None) -> None:
         """Write `states.test.npz`: hidden states of test clips; nothing where the readout reads none."""
+        self.check_open("test")
         if found is not None:
             write_atomic(self.path / "states.test.npz", found.write)
 
     def states(self) -> States | None:
         """Return what `states.test.npz` holds, or None: no backbone, an older version, or a damaged file."""
+        self.check_open("test")
         return read_states(self.path / "states.test.npz")
 
     def write_table(self, name: str, rows: list[dict[str, Any]]) -> None:

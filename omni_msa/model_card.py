@@ -32,6 +32,8 @@ with ExitStack() as stack:
     print(model.predict(model.splits.valid))
 ```'''
 
+_OPENED = {True: "test was opened once, after that", False: "test is locked: the trial is part of a search"}
+
 
 def weights_of(folder: TrialFolder) -> Path | None:
     """Return where the weights of a trial's chosen epoch should be, or None if it trained none; the file may be gone.
@@ -62,7 +64,7 @@ def model_card(folder: TrialFolder, cell: str, config: Mapping[str, Any], is_att
         f"# {title}",
         f"A sentiment readout on a frozen omni-modal backbone. Trial `{folder.trial_id}`.",
         _table(("", ""), _facts(config, result, provenance)),
-        "## Metrics\n\nThe epoch was chosen on valid; test was opened once, after that.",
+        f"## Metrics\n\nThe epoch was chosen on valid; {_OPENED[folder.opens_test]}.",
         _table(("", "valid", "test"), _metrics(folder, result)),
         _table(("cost", ""), [(name, _number(value)) for name, value in result.get("cost", {}).items()]),
         "## Weights",
@@ -119,7 +121,7 @@ def _licence(backbone: str) -> str:
 
 
 def _metrics(folder: TrialFolder, result: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    valid, test = result.get("valid", {}), folder.test_metrics() or {}
+    valid, test = result.get("valid", {}), (folder.test_metrics() or {}) if folder.opens_test else {}
     return [(name, _number(valid.get(name)), _number(test.get(name))) for name in {**test, **valid}]
 
 

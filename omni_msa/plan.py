@@ -259,15 +259,15 @@ def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:
 
 
 def opened(plan: Plan) -> Plan:
-    """Return the part of a plan that tables show: of a search, the cells whose test split is open."""
+    """Return the part of a plan that a report shows: of a search, the cells whose test split is open."""
     if not plan.studies:
         return plan
     cells = [cell for cell in plan.sweep.cells if cell.config.opens_test] or list(plan.sweep.cells[:1])
     labels = {cell.label for cell in cells}
     trials = [replace(trial, cells=tuple(cell for cell in trial.cells if cell in labels)) for trial in plan.trials]
-    return replace(
-        plan, sweep=replace(plan.sweep, cells=tuple(cells)), trials=tuple(trial for trial in trials if trial.cells)
-    )
+    file = plan.sweep.file.model_copy(update={"seeds": plan.studies[0].search.confirm.seeds})
+    shown = replace(plan.sweep, cells=tuple(cells), file=file)
+    return replace(plan, sweep=shown, trials=tuple(trial for trial in trials if trial.cells))
 
 
 def _models(cells: Iterable[Cell]) -> tuple[ModelSize, ...]:

@@ -132,6 +132,7 @@ def read_texts(folder: TrialFolder, split: str) -> dict[str, str]:
 def _columns(folder: TrialFolder, split: str, columns: list[str]) -> dict[str, list[Any]] | None:
     from pyarrow import ArrowException, parquet
 
+    folder.check_open(split)
     try:
         table = parquet.read_table(folder.path / f"predictions.{split}.parquet", columns=columns)
     except (OSError, ArrowException):

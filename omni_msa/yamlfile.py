@@ -105,6 +105,11 @@ def _check_plain(value: Any) -> None:
         raise ValueError(f"{value} is read as a {type(value).__name__}; put it in quotes")
 
 
+def dump(value: Any) -> str:
+    """Return plain values as YAML that `parse` reads again as the same."""
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
+
+
 def read(path: Path) -> dict[str, Any]:
     """Return the mapping a YAML file holds.
 

@@ -6,10 +6,10 @@ import optuna
 import pytest
 from surface import height, lowest, search_of, told
 
-from omni_msa.aggregate import sign_flip_p
 from omni_msa.search import NUM_STARTUP, importances, publish, suggest
 from omni_msa.search_rules import Score, Told, worse_p
 from omni_msa.search_space import is_in, same
+from omni_msa.statistics.paired import sign_flip_p
 
 
 def one_by_one(search, num: int, known=(), begin=()) -> list[Told]:

@@ -7,10 +7,10 @@ import pytest
 from searched import NUM_EPOCHS, Searched, train
 from surface import height
 
-from omni_msa.aggregate import sign_flip_p
 from omni_msa.errors import NotFinite
 from omni_msa.plan import opened, planned
 from omni_msa.search_space import same
+from omni_msa.statistics.paired import sign_flip_p
 from omni_msa.study import DEFAULT
 
 

@@ -113,7 +113,17 @@ def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
 
 def _differing_axes(cell: Cell, against: Cell) -> dict[str, list[Any]]:
     both = {axis: [value, against.axes.get(axis)] for axis, value in cell.axes.items()}
+    for path in {**cell.parameters, **against.parameters}:  # of a search: what a proposal sets takes its number's place
+        both.pop("proposal", None)
+        both[path] = [_at(each.config, path) for each in (cell, against)]
     return {axis: values for axis, values in both.items() if values[0] != values[1]}
+
+
+def _at(config: TrialConfig, path: str) -> Any:
+    found: Any = config.model_dump(mode="json")
+    for part in path.split("."):
+        found = found.get(part) if isinstance(found, dict) else None
+    return found
 
 
 def _sort_settings(first: TrialConfig, second: TrialConfig, axes: Sequence[str]) -> _Settings:

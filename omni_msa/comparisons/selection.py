@@ -31,7 +31,7 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
         "num_trials": counts["trials"],
         "num_complete": counts["complete"],
         "num_failed": counts["failed"],
-        "num_proposals": 0,
+        "num_proposals": sum(len(study.proposals) for study in plan.studies),
         "num_comparisons": num_comparisons,
         "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
     }
@@ -45,7 +45,10 @@ def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence
         f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
         f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
         f"{found['num_failed'] or 'none'} failed; every cell of the sweep is in the table.",
-        "Cells were listed in the sweep file or on the command line, none was proposed by a search.",
+        f"A search made {count(found['num_proposals'], 'proposal')} and chose by valid alone; the best and the default "
+        "are shown with fresh seeds, and only their test split was opened."
+        if found["num_proposals"]
+        else "Cells were listed in the sweep file or on the command line, none was proposed by a search.",
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
