@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -219,6 +219,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
+    from omni_msa.finish_search import write_searches
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
     report = write_report(opened(plan), shlex.join(command))
@@ -226,7 +227,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
         _print_report(report)
-    search_lines = _finish_searches(plan, report.folder, is_driver=record is not None)
+    search_lines = write_searches(plan, report.folder, is_driver=record is not None)
     if record is not None:
         record.close(plan, report.evidence.summary)
     if options.json:
@@ -241,18 +242,6 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
     is_complete = plan.is_complete() or (options.report and not plan.counts()["failed"])
     return COMPLETE if is_complete else SOME_FAILED
-
-
-def _finish_searches(plan: Plan, folder: Path, is_driver: bool) -> list[str]:
-    """Write what searches have found; only the driver writes Optuna's database."""
-    if not plan.studies:
-        return []
-    from omni_msa.finish_search import publish, write_searches
-
-    for study in plan.studies if is_driver else ():
-        with suppress(Exception):  # a view that the next run writes again
-            publish(study)
-    return write_searches(plan, folder)
 
 
 def _report_folder(plan: Plan) -> Path:

@@ -79,7 +79,7 @@ def run_attempt(
         _run(job, folder, resident, train, is_watched, prepare)
     except Pruned:
         with suppress(OSError):
-            folder.prune()
+            folder.interrupt("pruned")
     except (Interrupted, KeyboardInterrupt):
         with suppress(OSError):
             folder.interrupt()

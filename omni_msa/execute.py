@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from omni_msa import estimate
@@ -17,7 +17,6 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
-from omni_msa.study import Study
 from omni_msa.watch import Watch
 
 
@@ -90,12 +89,7 @@ def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
     from omni_msa import search
     from omni_msa.search_queue import SearchSource
 
-    return SearchSource(plan, search.suggest, _publish, trials)
-
-
-def _publish(study: Study) -> None:
-    with suppress(Exception):  # a view: the search does not need it
-        publish(study)
+    return SearchSource(plan, search.suggest, publish, trials)
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:

@@ -1,5 +1,6 @@
 """From a search to what people read: history, importance, what was confirmed, and the best configuration to run."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,23 @@ from omni_msa.yamlfile import dump
 
 
 def publish(study: Study) -> None:
-    """Show what a study has found in Optuna's database, where `optuna-dashboard` finds it."""
+    """Show what a study has found in Optuna's database, where `optuna-dashboard` finds it; only the driver writes it.
+
+    It is a view that the next run writes again, so an error ends nothing.
+    """
     from omni_msa import search
 
-    search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
+    with suppress(Exception):
+        search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
 
 
-def write_searches(plan: Plan, folder: Path) -> list[str]:
+def write_searches(plan: Plan, folder: Path, is_driver: bool = False) -> list[str]:
     """Write what a plan's searches have found: `search.json`, `search_*.csv` and, once a winner is named, `best.yaml`.
 
     Args:
         plan: with the states as they are now; without a search nothing is written.
         folder: of the report.
+        is_driver: the ledger is ours: bring Optuna's database up to date, too.
 
     Returns:
         for each search where it stands and whether it found anything real.
@@ -31,6 +37,8 @@ def write_searches(plan: Plan, folder: Path) -> list[str]:
         return []
     from omni_msa import search
 
+    for study in plan.studies if is_driver else ():
+        publish(study)
     found = [describe(study, search.importances(study.search, study.told())) for study in plan.studies]
     write_json(folder / "search.json", {"studies": found})
     rows = {

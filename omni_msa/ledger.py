@@ -53,9 +53,7 @@ class Status:
 class TrialFolder:
     """One trial's files. Every write is atomic; `result.json` is written last and is the one sign of completion.
 
-    Args:
-        path: of the folder.
-        opens_test: False for a search: a trial is complete without `test.json`, and what tells of test is locked.
+    For a search `opens_test` is False: a trial is complete without `test.json`, and what tells of test is locked.
     """
 
     def __init__(self, path: Path, opens_test: bool = True) -> None:
@@ -81,20 +79,12 @@ class TrialFolder:
         return result if not self.opens_test or self.test_metrics() is not None else None
 
     def check_open(self, split: str) -> None:
-        """Refuse to touch what tells of the test split while a search chooses.
-
-        Raises:
-            PermissionError: the split is test, and it is locked.
-        """
+        """Raise PermissionError for what tells of the test split while a search chooses."""
         if split == "test" and not self.opens_test:
             raise PermissionError("the test split is locked for a search until its winner has been named")
 
     def test_metrics(self) -> dict[str, float | None] | None:
-        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign.
-
-        Raises:
-            PermissionError: the test split is locked.
-        """
+        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign."""
         self.check_open("test")
         metrics = read_json(self.path / "test.json")
         return metrics if _are_metrics(metrics) else None
@@ -175,13 +165,9 @@ class TrialFolder:
         text = f"{known[-_TRACES_LENGTH_MAX:]}== {heading}\n{trace.rstrip()}\n\n"
         write_text(path, text)
 
-    def interrupt(self) -> None:
-        """Close the attempt as interrupted: the trial is pending again and goes on from its checkpoint."""
-        self._write(replace(self.written_status(), state="pending", since=now()))
-
-    def prune(self) -> None:
-        """Close the attempt as pruned: stopped with its checkpoint, from which it goes on if it is promoted."""
-        self._write(replace(self.written_status(), state="pruned", since=now()))
+    def interrupt(self, state: str = "pending") -> None:
+        """Close the attempt as interrupted, or as "pruned": the next one goes on from its checkpoint."""
+        self._write(replace(self.written_status(), state=state, since=now()))
 
     def complete(self, result: dict[str, Any]) -> None:
         """Close the attempt as complete; the result says which attempts failed before, and what was done about it."""

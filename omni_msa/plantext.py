@@ -36,7 +36,7 @@ def _head(plan: Plan) -> str:
     first = f"{plan.sweep.name}: {file.question}"
     second = f"profile {file.profile}: {size}, {_number(counts['trials'], 'trial')}: {done}"
     left_out = (store.found.text() for store in plan.stores.values() if store.found)
-    return "\n".join([first, second, *filter(None, left_out)])
+    return "\n".join([first, second, *(study.text() for study in plan.studies), *filter(None, left_out)])
 
 
 def _number(number: int, what: str) -> str:

@@ -220,11 +220,8 @@ class Study:
     def confirmed(self) -> dict[int | str, Score]:
         """Return what the default and the candidates are worth with fresh seeds."""
         names: list[int | str] = [DEFAULT, *self.candidates()]
-        found = {}
-        for name in names:
-            cell = self.fresh_cell(name, False)
-            found[name] = score(self.seen(cell), [Rung(len(cell.seeds))], 0)
-        return found
+        cells = {name: self.fresh_cell(name, False) for name in names}
+        return {name: score(self.seen(cell), [Rung(len(cell.seeds))], 0) for name, cell in cells.items()}
 
     def winner_now(self) -> dict[str, Any] | None:
         """Return who wins by what is known, as `winner.json` has it; None while something is still to be run.

@@ -3,7 +3,6 @@
 import copy
 import itertools
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from omni_msa import plugins
+from omni_msa.axes import name_axis, usable_axes
 from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, explain, shorten
@@ -23,9 +23,6 @@ from omni_msa.search_checks import check_rules, check_space
 from omni_msa.search_space import Parameters, Search, read_space
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 
-_NO_AXES = ("seed", "runtime", "dropped_clips", "opens_test", "stops_after_epoch")
-_AXES = tuple(name for name in TrialConfig.model_fields if name not in _NO_AXES)
-_CELLS_MAX = 10_000
 _TRIALS_MAX = 100_000
 
 
@@ -221,14 +218,14 @@ def _set_select_metric(settings: Settings, file: SweepFile | None) -> list[Probl
 
 def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], list[Problem]]:
     """Return all cells; what is wrong with one axis does not hide what is wrong in the others."""
-    axes, problems = _usable_axes(settings.own.get("axes"))
+    axes, problems = usable_axes(settings.own.get("axes"))
     cells = []
     for values in itertools.product(*axes.values()):
         point = dict(zip(axes, values, strict=True))
         try:
             config = _configure(settings.base, point)
         except InputError as error:
-            problems += [_name_axis(problem, point) for problem in error.problems]
+            problems += [name_axis(problem, point) for problem in error.problems]
             continue
         deterministic = plugins.load("readouts", config.readout.name).deterministic
         cells.append(Cell(point, config, deterministic, (None,) if deterministic else seeds))
@@ -242,55 +239,6 @@ def _configure(base: Mapping[str, Any], point: dict[str, Any]) -> TrialConfig:
     for axis in sorted(point, key=lambda axis: axis.count(".")):  # readout before readout.decimals
         assign(data, axis, copy.deepcopy(point[axis]))
     return parse_trial(data)
-
-
-def _usable_axes(written: Any) -> tuple[dict[str, list[Any]], list[Problem]]:
-    """Return the axes that can be expanded and what is wrong with the others."""
-    axes: dict[str, list[Any]] = {}
-    problems: list[Problem] = []
-    named = written.items() if isinstance(written, dict) else ()
-    lists = {axis: values for axis, values in named if isinstance(values, list)}
-    for axis, values in lists.items():
-        found = _check_axis(axis, values) or _check_overlap(axis, lists)
-        problems += found
-        if not found:
-            axes[axis] = values
-    if (num_cells := math.prod(map(len, axes.values()))) > _CELLS_MAX:
-        return {}, [*problems, Problem("too many cells", "axes", str(num_cells), f"at most {_CELLS_MAX}")]
-    return axes, problems
-
-
-def _check_axis(axis: str, values: list[Any]) -> list[Problem]:
-    place, first = f"axes.{cut(axis)}", axis.partition(".")[0]
-    if first not in _AXES or not all(axis.split(".")):
-        allowed = f"{', '.join(_AXES)}, or a path into them as adapter.rank"
-        step = "seeds have their own key" if first in ("seed", "seeds") else did_you_mean(first, _AXES)
-        return [Problem("unknown axis", place, shorten(axis), allowed, step)]
-    if not values:
-        return [Problem("the axis is empty", place, "[]", "at least one value", "add a value or remove the axis")]
-    written = [json.dumps(value, sort_keys=True) for value in values]
-    twice = sorted(value for value, count in Counter(written).items() if count > 1)
-    return [Problem("a value stands twice on the axis", place, cut(value), "each value once") for value in twice]
-
-
-def _check_overlap(axis: str, axes: dict[str, list[Any]]) -> list[Problem]:
-    """An axis inside another one may only set keys that the other's values leave open."""
-    for outer in (other for other in axes if axis.startswith(f"{other}.")):
-        key = axis.removeprefix(f"{outer}.").partition(".")[0]
-        if key == "name" or any(isinstance(value, dict) and key in value for value in axes[outer]):
-            return [Problem("two axes set the same key", f"axes.{axis}", f"{outer} and {axis}", "one of them")]
-    return []
-
-
-def _name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
-    """Say `axes.<axis>` where the value at fault came from an axis."""
-    for axis in sorted(point, key=len, reverse=True):
-        if f"{problem.where}.".startswith(f"{axis}."):
-            is_whole = not isinstance(point[axis], dict)
-            return replace(problem, where=f"axes.{axis if is_whole else problem.where}")
-        if axis.startswith(f"{problem.where}."):  # the axis made keys where none can be
-            return replace(problem, where=f"axes.{axis}")
-    return problem
 
 
 def _check_report_keys(file: SweepFile) -> list[Problem]:

@@ -90,7 +90,7 @@ def test_for_a_search_a_trial_is_complete_without_test_and_what_tells_of_test_is
 def test_a_pruned_trial_goes_on_with_its_next_attempt(trial: TrialFolder, config: TrialConfig) -> None:
     trial.begin(config, {})
     trial.heartbeat(1, 5)
-    trial.prune()
+    trial.interrupt("pruned")
     assert (trial.status().state, trial.status().epoch) == ("pruned", 1)
     trial.begin(config, {})
     assert (trial.status().state, trial.status().attempt) == ("running", 2)

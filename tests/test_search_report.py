@@ -1,0 +1,149 @@
+"""What is said of a search, on a known surface."""
+
+import math
+
+import pytest
+import yaml
+from searched import Searched, train
+from surface import SPACE
+
+from omni_msa.finish_search import write_searches
+from omni_msa.plan import make_plan, opened
+from omni_msa.search_report import NOT_DECIDED, NOTHING, REAL, UNFINISHED, best_sweep, describe, history_rows
+from omni_msa.study import DEFAULT
+from omni_msa.sweep import load_sweep
+
+CONFIRM = {"best": 2, "seeds": [11, 12, 13]}
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda number: None)
+
+
+@pytest.fixture
+def place(tmp_path) -> Searched:
+    place = Searched(tmp_path, budget={"proposals": 8}, confirm=CONFIRM)
+    place.run()
+    return place
+
+
+def test_search_value_and_fresh_value_stand_side_by_side_with_the_default(place):
+    study = place.study()
+    found = describe(study, {})
+    rows = {row["configuration"]: row for row in found["confirmed"]}
+    assert list(rows) == [DEFAULT, *map(str, study.candidates())]
+    assert rows[DEFAULT]["search_value"] is None and rows[DEFAULT]["n"] == 3
+    best = study.candidates()[0]
+    values = [result["valid"]["mae"] for result in fresh_results(place, best)]
+    assert rows[str(best)]["fresh_values"] == values
+    assert rows[str(best)]["fresh_mean"] == pytest.approx(sum(values) / 3)
+    assert rows[str(best)]["search_value"] == study.scores()[best].values[0]
+
+
+def fresh_results(place: Searched, number: int) -> list[dict]:
+    study = place.study()
+    cell = study.fresh_cell(number, False)
+    return [place.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds]
+
+
+def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(place):
+    found = describe(place.study(), {})
+    compared, verdict = found["comparison"], found["verdict"]
+    candidate = compared["candidate"]
+    default, ours = (next(r for r in found["confirmed"] if r["configuration"] == str(n)) for n in (DEFAULT, candidate))
+    gained = [a - b for a, b in zip(default["fresh_values"], ours["fresh_values"], strict=True)]
+    assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 3)
+    assert (compared["p"], compared["p_floor"], compared["n"]) == (0.25, 0.25, 3)  # all of three: 2 / 2^3
+    assert verdict["state"] == REAL and compared["interval_95"][0] > 0
+    assert f"{default['fresh_mean']:.3f} of the default: better by {compared['mean']:.3f}" in verdict["text"]
+    assert found["winner"] == candidate and found["times_test_was_opened"] == 1
+
+
+def verdict_where(tmp_path, shift) -> tuple[str, str]:
+    """Return the verdict of a search whose proposals differ from the default on fresh seeds as `shift(seed)` says."""
+    place = Searched(tmp_path, budget={"proposals": 2}, confirm={"best": 1, "seeds": [11, 12, 13]})
+
+    def shifted(config, folder, *others):
+        complete = folder.complete
+
+        def change(result):
+            is_default = config.adapter.rank == 2 and config.adapter.dropout == 0.4
+            mae = 1.0 if is_default else 1.0 - shift(config.seed)
+            complete({**result, "valid": {"mae": mae}})
+
+        folder.complete = change
+        train(config, folder, *others)
+
+    place.train = shifted
+    place.run()
+    found = describe(place.study(), {})["verdict"]
+    return found["state"], found["text"]
+
+
+def test_a_gain_within_the_luck_of_seeds_is_not_decided(tmp_path):
+    state, text = verdict_where(tmp_path, lambda seed: {11: 0.3, 12: -0.2, 13: 0.1}.get(seed, 0.5))
+    assert state == NOT_DECIDED and "luck of seeds" in text and "(in the search: 0.500)" in text
+
+
+def test_what_only_the_search_saw_is_nothing(tmp_path):
+    state, text = verdict_where(tmp_path, lambda seed: -0.1 if seed > 10 else 0.5)
+    assert state == NOTHING and "which stays" in text and "worse by 0.100" in text
+
+
+def test_before_its_end_a_search_says_nothing(tmp_path):
+    place = Searched(tmp_path)
+    assert describe(place.study(), {})["verdict"]["state"] == UNFINISHED
+    place.run(num_jobs=5)
+    found = describe(place.study(), {})
+    assert found["verdict"]["state"] == UNFINISHED and found["winner"] is None and found["confirmed"] == []
+    assert write_searches(place.plan(), tmp_path / "report") and not (tmp_path / "report" / "best.yaml").exists()
+
+
+def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
+    found = describe(place.study(), {})
+    rows = history_rows(found)
+    lowest = math.inf
+    for row in rows:
+        lowest = min(lowest, row["mae"])
+        assert row["best_so_far"] == lowest
+    assert [row["proposal"] for row in rows] == list(range(8))
+    assert set(SPACE) <= {name for row in rows for name in row}
+    assert found["pareto_front"] is None and found["rungs"] == [{"num_seeds": 2, "num_epochs": None}]
+
+
+def test_the_pareto_front_is_told_of_two_objectives(tmp_path):
+    place = Searched(tmp_path, objectives=["mae", "peak_memory_gb"], budget={"proposals": 6}, confirm={"seeds": [11]})
+    place.run()
+    found = describe(place.study(), {})
+    values = {row["proposal"]: row["values"] for row in found["history"]}
+    front = found["pareto_front"]
+    beaten = [
+        number
+        for number, each in values.items()
+        if any(other[0] <= each[0] and other[1] <= each[1] and other != each for other in values.values())
+    ]
+    assert sorted(front + beaten) == sorted(values) and front
+
+
+def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path):
+    folder = tmp_path / "report"
+    lines = write_searches(place.plan(), folder)
+    assert len(lines) == 2 and "winner: proposal" in lines[0] and "fresh seeds" in lines[1]
+    plan = make_plan(load_sweep(folder / "best.yaml"), place.ledger)
+    assert {trial.status.state for trial in plan.trials} == {"complete"} and len(plan.trials) == 3
+    winner = [trial.trial_id for trial in opened(place.plan()).trials if DEFAULT not in trial.cells[0]]
+    assert sorted(trial.trial_id for trial in plan.trials) == sorted(winner)
+    assert yaml.safe_load((folder / "best.yaml").read_text())["seeds"] == [11, 12, 13]
+    names = {"best.yaml", "profiles", "search.json", "search_confirmed.csv", "search_history.csv"}
+    assert {file.name for file in folder.iterdir()} == names | {"search_importance.csv"}
+    header = (folder / "search_importance.csv").read_text().splitlines()
+    assert header[0] == "study,parameter,share" and len(header) >= 3
+
+
+def test_if_the_default_stays_the_best_sweep_is_the_default(tmp_path):
+    confirm = {"best": 1, "seeds": [11, 12, 13]}
+    place = Searched(tmp_path, space={"adapter.rank": {"choice": [64]}}, confirm=confirm, budget={"proposals": 1})
+    place.run()
+    assert place.winner()["winner"] == DEFAULT and place.winner()["candidate"] == 0
+    assert best_sweep(place.study())["adapter"]["rank"] == 2
