@@ -54,7 +54,8 @@ def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | N
         trial = study.ask()
         parameters = _draw(search.space, trial)
         if not any(same(parameters, each) for each in before):
-            return Suggestion(parameters, dict(trial.system_attrs) if search.sampler == "cmaes" else {})
+            notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
+            return Suggestion(parameters, dict(notes) if search.sampler == "cmaes" else {})
     if any(each.score.state == "running" for each in told):
         return None
     return Suggestion(parameters)

@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from typing import Any
 
 from omni_msa.errors import InputError, Problem, did_you_mean
@@ -113,7 +114,8 @@ def check_rules(search: Search, select_metric: str, seeds: tuple[int, ...]) -> l
         select_metric: what chooses the epoch that is kept.
         seeds: of the proposals.
     """
-    return [*_check_objectives(search, select_metric), *_check_fresh(search.confirm.seeds, seeds), *_check_grid(search)]
+    found = [*_check_objectives(search, select_metric), *_check_fresh(search.confirm.seeds, seeds)]
+    return [*found, *_check_sampler(search)]
 
 
 def _check_objectives(search: Search, select_metric: str) -> Iterator[Problem]:
@@ -142,7 +144,12 @@ def _check_fresh(fresh: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[Pro
         yield Problem("a seed lies outside 0 to 2147483647", place, shorten(list(fresh)))
 
 
-def _check_grid(search: Search) -> Iterator[Problem]:
+def _check_sampler(search: Search) -> Iterator[Problem]:
+    if search.sampler == "cmaes" and len(search.objectives) > 1:
+        yield Problem("this sampler takes one objective", "search.sampler", "cmaes", "tpe, gp, random, grid")
+    if search.sampler == "cmaes" and find_spec("cmaes") is None:
+        step = 'install it: python -m pip install -e ".[cmaes]"'
+        yield Problem("this sampler needs a package that is not installed", "search.sampler", "cmaes", "", step)
     if search.sampler == "grid":
         for path in (path for path, parameter in search.space.items() if parameter.values() is None):
             kind = search.space[path].kind

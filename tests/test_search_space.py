@@ -141,6 +141,15 @@ def test_rules_that_contradict_each_other_are_refused(write_sweep, changes, what
     assert len(found) <= 2
 
 
+def test_a_sampler_whose_package_is_missing_is_refused_with_the_way_to_it(write_sweep, monkeypatch):
+    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: None)
+    (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes"))
+    assert found.what == "this sampler needs a package that is not installed" and "[cmaes]" in found.next_step
+    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: name)
+    (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes", objectives=["mae", "latency_s"]))
+    assert found.what == "this sampler takes one objective"
+
+
 def test_a_parameter_that_is_also_an_axis_is_refused(write_sweep):
     for axis in ("adapter.rank: [4]", "readout: [discriminative]"):
         found = problems(write_sweep, axes=f"{{{axis}}}", search=text())
