@@ -2,11 +2,14 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pandas as pd
 import pytest
 from kill_harness import KILLED, KillPlace, Moment, rows
+from place import ROOT
 
 SEARCH = """
 question: Can it be bettered?
@@ -106,15 +109,26 @@ def test_optunas_database_holds_each_proposal_once_and_none_is_running(reference
 
 def test_mlflow_shows_every_proposal_with_its_parameters(reference):
     with closing(sqlite3.connect(f"file:{reference.ledger / 'mlflow.db'}?mode=ro", uri=True)) as base:
-        cells = base.execute("select run_uuid, value from tags where key = 'cell'").fetchall()
+        query = "select run_uuid, c.value from tags c join tags k using (run_uuid) where c.key = 'cell'"
+        cells = base.execute(f"{query} and k.key = 'kind' and k.value = 'cell'").fetchall()
         statuses = {status for (status,) in base.execute("select status from runs")}
         run = next(run for run, cell in cells if cell == "proposal 0, search")
         params = dict(base.execute("select key, value from params where run_uuid = ?", (run,)).fetchall())
-        tests = base.execute("select count(*) from metrics where key = 'test_mae'").fetchone()
-        valid = base.execute("select count(*) from latest_metrics where key = 'best_valid_mae'").fetchone()
+        trials = "join tags k using (run_uuid) where k.key = 'kind' and k.value = 'trial' and m.key"
+        tests = base.execute(f"select count(*) from latest_metrics m {trials} = 'test_mae'").fetchone()
+        valid = base.execute(f"select count(*) from latest_metrics m {trials} = 'best_valid_mae'").fetchone()
     assert statuses == {"FINISHED"} and "adapter.rank" in params and params["proposal"] == "0"
     complete = sum(state == "complete" for state in reference.states().values())
     assert tests == (2,) and valid == (complete,)
+
+
+def test_the_best_configuration_can_be_run_and_has_nothing_left_to_run(reference):
+    report = reference.ledger / "reports" / "small"
+    assert {"search.json", "search_history.csv", "search_confirmed.csv"} <= {file.name for file in report.iterdir()}
+    command = [sys.executable, str(ROOT / "orchestrate.py"), str(report / "best.yaml"), "--plan"]
+    ran = subprocess.run(command, env=reference.environment, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0 and "to run: nothing" in ran.stdout, ran.stdout + ran.stderr
+    assert "winner: " in reference.said and "fresh seed" in reference.said
 
 
 def test_running_it_again_runs_nothing(reference):
