@@ -1,7 +1,7 @@
 """Run the trials that a plan misses, here or on a cluster, with an eye on all that can go wrong meanwhile."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -57,12 +57,13 @@ def execute(
         InputError: the nodes of a cluster do not have what a trial needs.
     """
     ledger, missing, trials = plan.ledger, plan.missing(), list(plan.trials)
+    watched = trials if plan.studies else missing
     watch = Watch(trials, ledger, progress.update, record)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)
         hazards = Hazards(
-            trials if plan.studies else missing,
+            watched,
             ledger,
             seat.lease,
             reserve_gb,
@@ -82,7 +83,7 @@ def execute(
         else:
             stack.enter_context(reaper(seat.scratch))
             _run_on_ray(plan, queue, seat, stop, address)
-    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_cards(plan)))
+    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_cards(plan, watched)))
 
 
 def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
@@ -104,11 +105,11 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, addr
         stop.request("Ray itself died")
 
 
-def _left_on_cards(plan: Plan) -> list[str]:
+def _left_on_cards(plan: Plan, ran: Sequence[PlannedTrial]) -> list[str]:
     """Say which cards did not become free when the trials' processes had ended."""
     if not plan.slots.num_gpus:
         return []
-    pids = {plan.ledger.trial(trial.trial_id).written_status().pid for trial in plan.missing()} - {os.getpid()}
+    pids = {plan.ledger.trial(trial.trial_id).written_status().pid for trial in ran} - {os.getpid()}
     step = "end them before the next run"
     return [
         f"{card} still holds processes of this run, {', '.join(map(str, own))}: {step}"

@@ -28,6 +28,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "cells": [{"cell": cell, "hours": hours} for cell, hours in plan.cell_hours().items()],
         "models": [vars(model) for model in plan.models],
         "memory_gb": {"total": plan.largest.memory.total, **vars(plan.largest.memory)} if plan.largest else None,
+        "searches": [study.text() for study in plan.studies],
         "would_refuse": [vars(problem) for problem in plan.refusals],
         "trials": [_trial_json(trial, plan) for trial in plan.trials],
     }
