@@ -251,7 +251,7 @@ def _report_folder(plan: Plan) -> Path:
 def _print_report(report: "Report") -> None:
     from omni_msa.tables import terminal_table
 
-    evidence = report.evidence
+    evidence, plan = report.evidence, report.evidence.plan
     table = terminal_table(evidence.summary, evidence.human)
     _console().print(plan.sweep.file.question, table, sep="\n", markup=False)
     for line in failures_text(plan):

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.flatten import digest
@@ -28,6 +29,7 @@ _REDRAWS = 20
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 _SEEDS_MAX = 2**32  # of numpy's generators
 _NUM_TREES = 64
+_CMA_STATE, _CMA_GENERATION = "cma:optimizer", "cma:generation"  # as Optuna names them
 
 
 def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | None:
@@ -46,19 +48,40 @@ def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | N
         new = (point for point in grid(search.space) if not any(same(point, each) for each in before))
         point = next(new, None)
         return None if point is None else Suggestion(point)
-    study = _study(search)
-    for each in told:
-        study.add_trial(_frozen(search, each))
+    study = _study(search, told, _evolved(search, told) if search.sampler == "cmaes" else {})
     for redraw in range(_REDRAWS):
         study.sampler = _sampler(search, derive(search.seed, "proposal", number, redraw) % _SEEDS_MAX)
         trial = study.ask()
         parameters = _draw(search.space, trial)
         if not any(same(parameters, each) for each in before):
-            notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
-            return Suggestion(parameters, dict(notes) if search.sampler == "cmaes" else {})
+            return Suggestion(parameters, _kept(study.get_trials(deepcopy=False)[trial.number].system_attrs))
     if any(each.score.state == "running" for each in told):
         return None
     return Suggestion(parameters)
+
+
+def _evolved(search: Search, told: Sequence[Told]) -> dict[str, Any]:
+    """Return the state of CMA-ES: each generation of what was told is replayed, in this process.
+
+    Optuna keeps that state pickled with a trial. A pickle can run any code, so none is written to the ledger, and none
+    is read from it: what is kept of a proposal is the number of its generation.
+    """
+    state: dict[str, Any] = {}
+    while True:  # each turn is one generation further, and there are no more generations than proposals
+        study = _study(search, told, state)
+        study.sampler = _sampler(search, derive(search.seed, "generations", 0) % _SEEDS_MAX)
+        trial = study.ask()
+        _draw(search.space, trial)  # tells the generation
+        notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
+        further = {name: value for name, value in notes.items() if name.startswith(_CMA_STATE)}
+        if not further:
+            return state
+        state = further
+
+
+def _kept(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a sampler's notes goes to the ledger and comes from it: a whole number, whoever wrote the file."""
+    return {name: value for name, value in notes.items() if name == _CMA_GENERATION and type(value) is int}
 
 
 def _draw(space: Mapping[str, Parameter], trial: "optuna.Trial") -> dict[str, Any]:
@@ -95,7 +118,9 @@ def _drawn(parameter: Parameter, path: str, trial: "optuna.Trial") -> Any:
     return trial.suggest_float(path, low, high, log=parameter.is_log)
 
 
-def _frozen(search: Search, told: Told, is_view: bool = False) -> "optuna.trial.FrozenTrial":
+def _frozen(
+    search: Search, told: Told, is_view: bool = False, state: Mapping[str, Any] = MappingProxyType({})
+) -> "optuna.trial.FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
     space, score = search.space, told.score
@@ -106,14 +131,18 @@ def _frozen(search: Search, told: Told, is_view: bool = False) -> "optuna.trial.
         params=params,
         distributions={path: _distribution(space[path]) for path in params},
         intermediate_values={rung + 1: value for rung, value in score.by_rung.items()} if search.pruning else None,
-        system_attrs=dict(told.notes),
+        system_attrs={**_kept(told.notes), **state},
         user_attrs={"proposal": told.number, **told.facts} if is_view else None,
     )
 
 
-def _study(search: Search) -> "optuna.Study":
-    optuna = _quiet_optuna()
-    return optuna.create_study(directions=_directions(search))
+def _study(search: Search, told: Sequence[Told], state: Mapping[str, Any]) -> "optuna.Study":
+    """Return a study of all that was told; `state` goes with the last complete proposal, where CMA-ES looks for it."""
+    study: optuna.Study = _quiet_optuna().create_study(directions=_directions(search))
+    last = max((place for place, each in enumerate(told) if each.score.state == "complete"), default=None)
+    for place, each in enumerate(told):
+        study.add_trial(_frozen(search, each, state=state if place == last else {}))
+    return study
 
 
 def _directions(search: Search) -> list[str]:

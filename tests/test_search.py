@@ -1,6 +1,8 @@
 """Optuna's side of a search, on a known surface."""
 
+import pickle
 import sqlite3
+from pathlib import Path
 
 import optuna
 import pytest
@@ -151,3 +153,50 @@ def test_a_study_that_holds_something_else_is_made_anew(database):
     assert len(stored(database, "other")) == 1
     with sqlite3.connect(database) as connection:
         assert connection.execute("select count(*) from trials where state = 'RUNNING'").fetchone() == (0,)
+
+
+class Bomb:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def told_of_a_bowl(suggestion, number: int, **notes) -> Told:
+    value = sum((each - 0.2) ** 2 for each in suggestion.parameters.values())
+    return Told(suggestion.parameters, Score("complete", (value,), {0: value}), number, {**suggestion.notes, **notes})
+
+
+BOWL = {"adapter.dropout": {"uniform": [0.0, 1.0]}, "training.warmup_fraction": {"uniform": [0.0, 1.0]}}
+
+
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
+def test_nothing_of_a_proposal_is_ever_unpickled(tmp_path, name):
+    if name == "cmaes":
+        pytest.importorskip("cmaes")
+    bomb, search = pickle.dumps(Bomb(tmp_path / "gone off")).hex(), search_of(name, space=BOWL)
+    pickle.loads(bytes.fromhex(bomb))
+    (tmp_path / "gone off").unlink()  # it works
+    cells: list[Told] = []
+    for number in range(NUM_STARTUP + 8):
+        notes = {"cma:optimizer:0": bomb, "cma:generation": 0, "x": "y"}
+        cells.append(told_of_a_bowl(suggest(search, cells, number), number, **notes))
+    assert not (tmp_path / "gone off").exists()
+
+
+def test_cmaes_learns_from_generation_to_generation_and_notes_only_their_numbers():
+    pytest.importorskip("cmaes")
+    search, cells = search_of("cmaes", 1, space=BOWL), []
+    for number in range(NUM_STARTUP + 8 * 6):
+        suggestion = suggest(search, cells, number)
+        assert set(suggestion.notes) <= {"cma:generation"}
+        cells.append(told_of_a_bowl(suggestion, number))
+    generations = [each.notes["cma:generation"] for each in cells[NUM_STARTUP:]]
+    assert generations == sorted(generations) and generations[-1] >= 6  # of six proposals each, with two parameters
+    values = [each.score.values[0] for each in cells]
+    assert sum(values[-12:]) < sum(values[NUM_STARTUP : NUM_STARTUP + 12]) / 4
+    again = [Told(dict(each.parameters), each.score, each.number, dict(each.notes)) for each in cells[:30]]
+    assert suggest(search, again, 30).parameters == cells[30].parameters  # after a kill
