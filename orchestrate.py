@@ -219,15 +219,16 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
-    from omni_msa.finish_search import write_searches
+    from omni_msa.finish_search import find, write_searches
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
-    report = write_report(opened(plan), shlex.join(command))
+    searches = find(plan)
+    report = write_report(opened(plan), shlex.join(command), searches)
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
         _print_report(report)
-    search_lines = write_searches(plan, report.folder, is_driver=record is not None)
+    search_lines = write_searches(plan, searches, report.folder, is_driver=record is not None)
     if record is not None:
         record.close(plan, report.evidence.summary)
     if options.json:

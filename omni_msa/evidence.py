@@ -32,6 +32,7 @@ class Evidence:
         summary: the content of `aggregate.json`: cells, comparisons, controls, selection, verdict, notes.
         dataset: the plug-in's name where all cells have the same one, else "".
         human: metrics of a human rater on test, None where the dataset has none.
+        searches: what each search has found, as `search.json` has it.
     """
 
     plan: Plan
@@ -39,6 +40,7 @@ class Evidence:
     summary: dict[str, Any]
     dataset: str = ""
     human: Mapping[str, float] | None = None
+    searches: Sequence[Mapping[str, Any]] = ()
 
     def of_cell(self, label: str) -> list[TrialRecord]:
         """Return the complete trials of a cell, in the order of its seeds."""

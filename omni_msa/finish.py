@@ -1,8 +1,8 @@
 """From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,14 +35,15 @@ class Report:
     problem: str = ""
 
 
-def write_report(plan: Plan, command: str = "") -> Report:
+def write_report(plan: Plan, command: str = "", searches: Sequence[Mapping[str, Any]] = ()) -> Report:
     """Write tables, figures and `report.html` of a sweep; its old report stays until the new one is whole.
 
     Args:
         plan: with the states as they are now.
         command: that ran the sweep, for the page.
+        searches: what its searches have found, as `finish_search.find` returns it.
     """
-    evidence, folder = gather(plan), plan.ledger.report_folder(plan.sweep.name)
+    evidence, folder = replace(gather(plan), searches=tuple(searches)), plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
         pivot = plan.sweep.file.pivot
         write_tables(draft, evidence.summary, trial_rows(evidence), (), evidence.human, evidence.dataset, pivot)

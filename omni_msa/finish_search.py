@@ -1,5 +1,6 @@
 """From a search to what people read: history, importance, what was confirmed, and the best configuration to run."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,25 @@ def publish(study: Study) -> None:
         search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
 
 
-def write_searches(plan: Plan, folder: Path, is_driver: bool = False) -> list[str]:
+def find(plan: Plan) -> list[dict[str, Any]]:
+    """Return what each of a plan's searches has found, as plain values; nothing without a search.
+
+    Args:
+        plan: with the states as they are now.
+    """
+    if not plan.studies:
+        return []
+    from omni_msa import search
+
+    return [describe(study, search.importances(study.search, study.told())) for study in plan.studies]
+
+
+def write_searches(plan: Plan, found: Sequence[dict[str, Any]], folder: Path, is_driver: bool = False) -> list[str]:
     """Write what a plan's searches have found: `search.json`, `search_*.csv` and, once a winner is named, `best.yaml`.
 
     Args:
         plan: with the states as they are now; without a search nothing is written.
+        found: in its searches, as `find` returned it.
         folder: of the report.
         is_driver: the ledger is ours: bring Optuna's database up to date, too.
 
@@ -35,12 +50,9 @@ def write_searches(plan: Plan, folder: Path, is_driver: bool = False) -> list[st
     """
     if not plan.studies:
         return []
-    from omni_msa import search
-
     for study in plan.studies if is_driver else ():
         publish(study)
-    found = [describe(study, search.importances(study.search, study.told())) for study in plan.studies]
-    write_json(folder / "search.json", {"studies": found})
+    write_json(folder / "search.json", {"studies": list(found)})
     rows = {
         "history": [row for one in found for row in history_rows(one)],
         "confirmed": [row for one in found for row in one["confirmed"]],

@@ -7,7 +7,7 @@ import yaml
 from searched import Searched, train
 from surface import SPACE
 
-from omni_msa.finish_search import write_searches
+from omni_msa.finish_search import find, write_searches
 from omni_msa.plan import make_plan, opened
 from omni_msa.search_report import NOT_DECIDED, NOTHING, REAL, UNFINISHED, best_sweep, describe, history_rows
 from omni_msa.study import DEFAULT
@@ -97,7 +97,8 @@ def test_before_its_end_a_search_says_nothing(tmp_path):
     place.run(num_jobs=5)
     found = describe(place.study(), {})
     assert found["verdict"]["state"] == UNFINISHED and found["winner"] is None and found["confirmed"] == []
-    assert write_searches(place.plan(), tmp_path / "report") and not (tmp_path / "report" / "best.yaml").exists()
+    plan = place.plan()
+    assert write_searches(plan, find(plan), tmp_path / "report") and not (tmp_path / "report" / "best.yaml").exists()
 
 
 def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
@@ -128,7 +129,7 @@ def test_the_pareto_front_is_told_of_two_objectives(tmp_path):
 
 def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path):
     folder = tmp_path / "report"
-    lines = write_searches(place.plan(), folder)
+    lines = write_searches(place.plan(), find(place.plan()), folder)
     assert len(lines) == 2 and "winner: proposal" in lines[0] and "fresh seeds" in lines[1]
     plan = make_plan(load_sweep(folder / "best.yaml"), place.ledger)
     assert {trial.status.state for trial in plan.trials} == {"complete"} and len(plan.trials) == 3

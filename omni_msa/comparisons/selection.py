@@ -11,6 +11,9 @@ _ONCE = (
     "Fix the number of further seeds once: looking again after each addition, and adding until something is found, "
     "raises the error level (from 5 % to between 6 and 9 % in simulations)."
 )
+_LISTED = "Cells were listed in the sweep file or on the command line, none was proposed by a search."
+_ALL_IN_TABLE = "every cell of the sweep is in the table."
+_IN_TABLE = "of the cells of a search, those whose test split is open are in the table."
 
 
 def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: int | None = None) -> dict[str, Any]:
@@ -35,20 +38,21 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
         "num_comparisons": num_comparisons,
         "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
     }
-    text = _sentences(found, [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title)
+    text = _sentences(
+        found, len(plan.studies), [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title
+    )
     return {**found, "text": [*text, *([_ONCE] if num_seeds_more else [])]}
 
 
-def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence[int], metric: str) -> list[str]:
+def _sentences(
+    found: dict[str, Any], num_searches: int, chosen_by: Sequence[str], epochs: Sequence[int], metric: str
+) -> list[str]:
     num = found["num_complete"]
     text = [
         f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
         f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
-        f"{found['num_failed'] or 'none'} failed; every cell of the sweep is in the table.",
-        f"A search made {count(found['num_proposals'], 'proposal')} and chose by valid alone; the best and the default "
-        "are shown with fresh seeds, and only their test split was opened."
-        if found["num_proposals"]
-        else "Cells were listed in the sweep file or on the command line, none was proposed by a search.",
+        f"{found['num_failed'] or 'none'} failed; {_IN_TABLE if found['num_proposals'] else _ALL_IN_TABLE}",
+        _proposed(found["num_proposals"], num_searches) if found["num_proposals"] else _LISTED,
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
@@ -61,6 +65,14 @@ def _sentences(found: dict[str, Any], chosen_by: Sequence[str], epochs: Sequence
             f"{'shares' if found['num_comparisons'] == 1 else 'share'} one correction (Holm); the rest is exploratory."
         )
     return text
+
+
+def _proposed(num: int, num_searches: int) -> str:
+    who = "A search" if num_searches == 1 else f"{num_searches} searches"
+    return (
+        f"{who} made {count(num, 'proposal')} and chose by valid alone; the best and the default are shown with fresh "
+        "seeds, and only their test split was opened."
+    )
 
 
 def _either(numbers: Sequence[int]) -> str:

@@ -24,6 +24,7 @@ from omni_msa.options import DatasetOptions
 from omni_msa.page import clips, facts
 from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
+from omni_msa.page.searched import searches_of
 from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
 
@@ -99,6 +100,7 @@ def write_page(evidence: Evidence, figures: "Sequence[Figure]", folder: Path, co
         command=command,
         files={name: what for name, what in BESIDE.items() if (folder / name).is_file()},
         pictures=_pictures(figures),
+        searches=_searches(evidence, figures),
         **_files(),
         **_contents(evidence),
     )
@@ -176,8 +178,25 @@ def _pictures(figures: "Sequence[Figure]") -> dict[str, list[Picture]]:
     found: dict[str, list[Picture]] = {"bars": [], "differences": [], "others": []}
     for each in figures:
         section = each.name if each.name in found else "others"
-        found[section].append(Picture(each.name, each.title, each.caption, each.alt, _image(each)))
+        if not each.name.startswith("search_"):
+            found[section].append(_picture(each))
     return found
+
+
+def _picture(figure: "Figure") -> Picture:
+    return Picture(figure.name, figure.title, figure.caption, figure.alt, _image(figure))
+
+
+def _searches(evidence: Evidence, figures: "Sequence[Figure]") -> list[dict[str, Any]]:
+    """Return what the section on searches shows of each."""
+    return [
+        {
+            **vars(one),
+            "tables": {name: _boxed(grid, f"search-{name}-{one.number}") for name, grid in one.grids.items()},
+            "pictures": [_picture(figure) for figure in figures if one.has(figure.name)],
+        }
+        for one in searches_of(evidence)
+    ]
 
 
 def _image(figure: "Figure") -> str:

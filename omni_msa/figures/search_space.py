@@ -1,0 +1,207 @@
+"""Where a search has looked: one panel a parameter, and all parameters of each proposal as a line."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator
+
+from omni_msa.figures import canvas
+from omni_msa.figures.canvas import Figure
+from omni_msa.figures.shown import heading, unit
+from omni_msa.metrics import METRICS
+
+_PARAMETERS_MAX = 16
+_FEW = 2
+_HALO = {"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
+Found = Mapping[str, Any]
+Valued = list[tuple[Mapping[str, Any], float]]
+"""Proposals that have a value at the first rung: their row of the history, and the value as people read it."""
+
+
+def draw(found: Found, folder: Path, ending: str, of: str) -> Iterator[Figure]:
+    """Draw slices and parallel coordinates, if two proposals at least have values.
+
+    Args:
+        found: one search, as `search.json` has it.
+        folder: of the figures.
+        ending: of their names.
+        of: which search it is, for the titles; "" if there is one.
+    """
+    rows, (paths, limited) = _valued(found), _chosen(found)
+    if len(rows) >= _FEW:
+        yield draw_slices(found, rows, paths, limited, folder, f"search_slices{ending}", f"Each parameter alone{of}")
+        title = f"All parameters together{of}"
+        yield draw_parallel(found, rows, paths, limited, folder, f"search_parallel{ending}", title)
+
+
+def axis_name(metric: str) -> str:
+    """Return the name of an axis that shows an objective: quality is measured on valid, costs on no split."""
+    return heading(metric, "valid" if METRICS[metric].kind == "quality" else "")
+
+
+def _valued(found: Found) -> Valued:
+    size = unit(found["objectives"][0])
+    return [(row, row["by_rung"]["0"] * size) for row in found["history"] if row["by_rung"].get("0") is not None]
+
+
+def _chosen(found: Found) -> tuple[list[str], str]:
+    """Return the parameters that are shown, and the sentence that says so if they are not all."""
+    space, order = list(found["space"]), list(found["importances"])
+    if len(space) <= _PARAMETERS_MAX:
+        return space, ""
+    chosen = set([*order, *(path for path in space if path not in order)][:_PARAMETERS_MAX])
+    return [path for path in space if path in chosen], f"{_PARAMETERS_MAX} of {len(space)} parameters are shown."
+
+
+def kind_of(parameter: Mapping[str, Any]) -> str:
+    """Return which range a parameter has, as `choice` or `log_uniform`."""
+    return next(name for name in parameter if name != "when")
+
+
+def place_of(parameter: Mapping[str, Any], value: Any) -> float:
+    """Return where a value lies in its range, from 0 to 1; choices lie evenly spaced.
+
+    Args:
+        parameter: as the sweep file has it: its kind to its range.
+        value: in the range.
+    """
+    kind = kind_of(parameter)
+    if kind == "choice":
+        names = list(map(_text, parameter["choice"]))
+        return names.index(_text(value)) / (len(names) - 1) if len(names) > 1 else 0.5
+    low, high = parameter[kind]
+    if kind.startswith("log_"):
+        return math.log(value / low) / math.log(high / low)
+    return float((value - low) / (high - low))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
+
+
+def draw_slices(
+    found: Found, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
+) -> Figure:
+    """Draw the value of all proposals by each parameter, those that were confirmed in orange.
+
+    Args:
+        found: one search.
+        rows: proposals with values.
+        paths: parameters that are shown.
+        limited: what to say if they are not all.
+        folder, name, title: of the figure.
+    """
+    num_rows = math.ceil(len(paths) / 2)
+    drawing = canvas.new_drawing(1.75 * num_rows + 0.2)
+    panels = drawing.subplots(num_rows, 2, squeeze=False, sharey=True).ravel()
+    metric, chosen = found["objectives"][0], _confirmed(found)
+    for axes, path in zip(panels, paths, strict=False):
+        shown = [(row["parameters"][path], value, row["proposal"]) for row, value in rows if path in row["parameters"]]
+        for value, up, number in sorted(shown, key=lambda one: one[2] in chosen):
+            colour = canvas.COLOURS[1 if number in chosen else 0]
+            axes.scatter(_across(found["space"][path], value), up, s=22, color=colour, edgecolor="white", linewidth=0.5)
+        _name_slice(axes, found["space"][path], path)
+    for axes in panels[len(paths) :]:
+        axes.set_axis_off()
+    drawing.supylabel(axis_name(metric), fontsize=9.5)
+    caption = (
+        f"{METRICS[metric].title} of each proposal at the first rung, by one parameter at a time; orange: those that "
+        f"were run again with fresh seeds. A parameter that does not count in a proposal has no dot. {limited}"
+    )
+    alt = f"{METRICS[metric].title} of {len(rows)} proposals by each of {', '.join(paths)}."
+    return canvas.save(drawing, folder, name, title, caption.strip(), alt)
+
+
+def _confirmed(found: Found) -> set[int]:
+    return {int(row["configuration"]) for row in found["confirmed"] if row["configuration"].isdecimal()}
+
+
+def _across(parameter: Mapping[str, Any], value: Any) -> float:
+    if kind_of(parameter) == "choice":
+        return float([_text(each) for each in parameter["choice"]].index(_text(value)))
+    return float(value)
+
+
+def _name_slice(axes: Axes, parameter: Mapping[str, Any], path: str) -> None:
+    kind = kind_of(parameter)
+    if kind == "choice":
+        choices = parameter["choice"]
+        width = max(5, 30 // len(choices))
+        axes.set_xticks(range(len(choices)), [canvas.wrap(_text(each), width, 2) for each in choices])
+        axes.set_xlim(-0.5, len(choices) - 0.5)
+    else:
+        low, high = parameter[kind]
+        if kind.startswith("log_"):
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(numticks=4))
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.minorticks_off()
+            axes.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
+        else:
+            axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+            axes.locator_params(axis="x", nbins=5)
+    axes.set_title(canvas.cut(path, 36), fontsize=9)
+    axes.grid(True)
+
+
+def draw_parallel(
+    found: Found, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
+) -> Figure:
+    """Draw each proposal as a line through all parameters, from top to bottom, the better the darker.
+
+    Args:
+        found: one search.
+        rows: proposals with values.
+        paths: parameters that are shown.
+        limited: what to say if they are not all.
+        folder, name, title: of the figure.
+    """
+    metric, chosen = found["objectives"][0], _confirmed(found)
+    sign = -1 if METRICS[metric].better == "higher" else 1
+    ranked = sorted(rows, key=lambda item: -sign * item[1])  # the best last: on top
+    drawing = canvas.new_drawing(0.5 * len(paths) + 0.5)
+    axes = drawing.subplots()
+    shades = matplotlib.colormaps["cividis"]
+    for place, (row, _) in enumerate(ranked):
+        line = [
+            place_of(found["space"][path], row["parameters"][path]) if path in row["parameters"] else math.nan
+            for path in paths
+        ]
+        looks: dict[str, Any] = {"color": shades(0.9 * (1 - place / max(1, len(ranked) - 1))), "linewidth": 1.0}
+        if row["proposal"] in chosen:
+            looks = {"color": canvas.COLOURS[1], "linewidth": 2.0, "zorder": 3}
+        axes.plot(line, range(len(paths)), marker="o", markersize=3, **looks)
+    for place, path in enumerate(paths):
+        _name_axis(axes, place, found["space"][path])
+    canvas.name_rows(axes, list(paths), 22)
+    axes.set_xlim(-0.04, 1.04)
+    axes.set_xticks([])
+    axes.spines[["bottom"]].set_visible(False)
+    caption = (
+        f"Each line is a proposal, from the first parameter to the last; the darker, the better its "
+        f"{METRICS[metric].title} at the first rung; orange: those that were run again with fresh seeds. A line is "
+        f"broken where a parameter does not count. {limited}"
+    )
+    alt = f"{len(rows)} proposals as lines through {', '.join(paths)}."
+    return canvas.save(drawing, folder, name, title, caption.strip(), alt)
+
+
+def _name_axis(axes: Axes, row: int, parameter: Mapping[str, Any]) -> None:
+    """Write the values of a choice, or the ends of a range, above the row's line."""
+    kind = kind_of(parameter)
+    values = parameter[kind]
+    axes.axhline(row, color=canvas.PALE, linewidth=0.8, zorder=0)
+    width = max(6, 46 // len(values))
+    for value in values:
+        across = place_of(parameter, value)
+        side = "left" if across == 0 else "right" if across == 1 else "center"
+        text = canvas.cut(_text(value), width)
+        looks: dict[str, Any] = {"fontsize": canvas.SMALL, "color": canvas.INK, "bbox": _HALO, "zorder": 4}
+        axes.text(across, row - 0.17, text, ha=side, va="bottom", **looks)
