@@ -131,6 +131,16 @@ def test_the_best_configuration_can_be_run_and_has_nothing_left_to_run(reference
     assert "winner: " in reference.said and "fresh seed" in reference.said
 
 
+def test_the_report_has_a_section_and_figures_of_the_search(reference):
+    report = reference.ledger / "reports" / "small"
+    text = (report / "report.html").read_text(encoding="utf-8")
+    assert '<section id="search"' in text and "4 proposals by tpe (seed 0)" in text
+    assert "The test split was opened once, after a winner was named." in text
+    found = {file.stem for file in (report / "figures").glob("search_*.svg")}
+    assert {"search_history", "search_confirmed", "search_slices", "search_parallel"} <= found
+    assert all(f'<figure id="figure-{name}"' in text for name in found)
+
+
 def test_running_it_again_runs_nothing(reference):
     before = reference.trial_files()
     ran = reference.go_on("--local")
