@@ -126,10 +126,12 @@ def _compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any)
     gained = [_sign(study) * (theirs[place] - ours[place]) for place in places]
     if not gained:
         return None
-    interval = t_interval(gained)
+    num = sum(name != DEFAULT for name in confirmed)
+    interval = t_interval(gained, num)  # the candidate is the best of them by these very seeds
     return {
         "candidate": candidate,
         "against": DEFAULT,
+        "best_of": num,
         "gained": gained,  # above zero: the proposal is better
         "mean": statistics.fmean(gained),
         "interval_95": None if interval is None else list(interval),
@@ -160,11 +162,12 @@ def _verdict(
     interval = compared["interval_95"]
     if interval is not None:
         text += f", 95 % t interval {metric.show(interval[0])} to {metric.show(interval[1])}"
+        text += f" (corrected for being the best of {compared['best_of']})" if compared["best_of"] > 1 else ""
     text += f", exact sign-flip p = {compared['p']:.3g} (at least {compared['p_floor']:.3g} with {seeds}). "
     if gained <= 0:
         return NOTHING, f"{text}The search found nothing better than the default, which stays."
     if interval is not None and interval[0] > 0:
-        return REAL, f"{text}The gain is real: the interval lies above zero, with seeds that chose nothing but it."
+        return REAL, f"{text}The gain is real: the interval lies above zero, with seeds that had no part in the search."
     return NOT_DECIDED, f"{text}Whether the gain is real is not decided: it may be the luck of seeds."
 
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import yaml
+from scipy import stats
 from searched import Searched, train
 from surface import SPACE
 
@@ -55,6 +56,8 @@ def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(p
     gained = [a - b for a, b in zip(default["fresh_values"], ours["fresh_values"], strict=True)]
     assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 3)
     assert (compared["p"], compared["p_floor"], compared["n"]) == (0.25, 0.25, 3)  # all of three: 2 / 2^3
+    corrected = stats.t(2, compared["mean"], stats.sem(gained)).interval(1 - 0.05 / 2)  # it is the best of two
+    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2)" in verdict["text"]
     assert verdict["state"] == REAL and compared["interval_95"][0] > 0
     assert f"{default['fresh_mean']:.3f} of the default: better by {compared['mean']:.3f}" in verdict["text"]
     assert found["winner"] == candidate and found["times_test_was_opened"] == 1

@@ -30,6 +30,8 @@ def test_t_interval_by_hand_and_against_scipy():
     values = np.random.default_rng(0).normal(1, 0.1, 7).tolist()
     expected = stats.t(df=6, loc=np.mean(values), scale=stats.sem(values)).interval(0.95)
     assert intervals.t_interval(values) == pytest.approx(expected)
+    corrected = stats.t(df=6, loc=np.mean(values), scale=stats.sem(values)).interval(1 - 0.05 / 3)
+    assert intervals.t_interval(values, 3) == pytest.approx(corrected)
     assert intervals.t_interval([1.0]) is None
     assert intervals.t_interval([0.1 + 0.2] * 3) is None  # three equal seeds do not say that all are
 
