@@ -222,8 +222,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     from omni_msa.finish_search import find, write_searches
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
-    searches = find(plan)
-    report = write_report(opened(plan), shlex.join(command), searches)
+    report = write_report(opened(plan), shlex.join(command), searches := find(plan))
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
@@ -235,9 +234,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         values = {"aggregate": report.evidence.summary, "report": str(report.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_tracking(record)
-    for line in () if options.json else search_lines:
-        print(line)
+        _print_tracking(record, search_lines)
     if record is not None and record.error is not None:
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
@@ -262,7 +259,8 @@ def _print_report(report: "Report") -> None:
     print(f"report: {_short(report.folder / ('table.md' if report.problem else 'report.html'))}")
 
 
-def _print_tracking(record: "Record | None") -> None:
+def _print_tracking(record: "Record | None", search_lines: list[str]) -> None:
+    print(*search_lines, sep="\n", end="\n" if search_lines else "")
     if record is None:
         print("MLflow: left to the run that is going on")
     elif record.error is None:
