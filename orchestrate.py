@@ -238,8 +238,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     if record is not None and record.error is not None:
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
-    is_complete = plan.is_complete() or (options.report and not plan.counts()["failed"])
-    return COMPLETE if is_complete else SOME_FAILED
+    return COMPLETE if plan.is_complete() or (options.report and not plan.counts()["failed"]) else SOME_FAILED
 
 
 def _report_folder(plan: Plan) -> Path:
