@@ -18,7 +18,7 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute
 from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, make_plan, opened
+from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import failures_text, plan_text, status_text
 from omni_msa.process import read_process
@@ -219,22 +219,23 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
-    from omni_msa.finish_search import find, write_searches
+    from omni_msa.finish_search import lines, publish
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
-    report = write_report(opened(plan), shlex.join(command), searches := find(plan))
+    report = write_report(plan, shlex.join(command))
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
         _print_report(report)
-    search_lines = write_searches(plan, searches, report.folder, is_driver=record is not None)
     if record is not None:
+        for study in plan.studies:
+            publish(study)
         record.close(plan, report.evidence.summary)
     if options.json:
         values = {"aggregate": report.evidence.summary, "report": str(report.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_tracking(record, search_lines)
+        _print_tracking(record, lines(plan, report.evidence.searches))
     if record is not None and record.error is not None:
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)

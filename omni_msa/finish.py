@@ -1,7 +1,7 @@
 """From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from omni_msa.aggregate import TrialRow
 from omni_msa.evidence import Evidence, gather
+from omni_msa.finish_search import find, locked_cells, write_searches
 from omni_msa.folders import new_folder
-from omni_msa.plan import Plan, PlannedTrial
+from omni_msa.plan import Plan, PlannedTrial, opened
 from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
     from omni_msa.tracking import Tracker
 
 RECORDED = ("complete", "failed", "pruned")
-_OURS = "table.* pivot.* trials.csv aggregate.json dropped_clips.csv probe.csv neighbours.csv report.html figures .*"
+_OURS = (
+    "table.* pivot.* trials.csv aggregate.json dropped_clips.csv probe.csv neighbours.csv report.html figures .* "
+    "search.json search_*.csv best*.yaml profiles"
+)
 
 
 @dataclass(frozen=True)
@@ -35,18 +39,19 @@ class Report:
     problem: str = ""
 
 
-def write_report(plan: Plan, command: str = "", searches: Sequence[Mapping[str, Any]] = ()) -> Report:
+def write_report(plan: Plan, command: str = "") -> Report:
     """Write tables, figures and `report.html` of a sweep; its old report stays until the new one is whole.
 
     Args:
-        plan: with the states as they are now.
+        plan: with the states as they are now; of a search only cells whose test split is open are in the tables.
         command: that ran the sweep, for the page.
-        searches: what its searches have found, as `finish_search.find` returns it.
     """
-    evidence, folder = replace(gather(plan), searches=tuple(searches)), plan.ledger.report_folder(plan.sweep.name)
+    evidence = replace(gather(opened(plan)), searches=find(plan))
+    folder = plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
         pivot = plan.sweep.file.pivot
         write_tables(draft, evidence.summary, trial_rows(evidence), (), evidence.human, evidence.dataset, pivot)
+        write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
     return Report(evidence, folder, problem)
 
@@ -145,7 +150,7 @@ class Record:
 
     def _summarise(self, plan: Plan, summary: Mapping[str, Any]) -> None:
         tracker = self._open()
-        for cell in summary["cells"]:
+        for cell in (*summary["cells"], *locked_cells(plan)):
             tracker.cell_metrics(cell)
         tracker.reports(plan.ledger.report_folder(plan.sweep.name))
         tracker.close()

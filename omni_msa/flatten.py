@@ -29,13 +29,15 @@ def cell_numbers(cell: Mapping[str, Any]) -> dict[str, float]:
     So `test_mae` is a column of MLflow's table, and an axis of its charts, that cells and trials share.
 
     Args:
-        cell: an element of `cells` in `aggregate.json`.
+        cell: an element of `cells` in `aggregate.json`; with `split` "valid" its numbers are named `best_valid_*`.
     """
     found: dict[str, float] = {}
+    is_valid = cell.get("split") == "valid"
     for name, summary in cell["metrics"].items():
         is_cost = name in METRICS and METRICS[name].kind == "cost"
-        parts = {f"{name}_{part}": summary[part] for part in ("mean", "std", "n")}
-        parts[name if is_cost else f"test_{name}"] = summary["mean"]
+        own = f"best_valid_{name}" if is_valid and not is_cost else name
+        parts = {f"{own}_{part}": summary[part] for part in ("mean", "std", "n")}
+        parts[own if is_cost or is_valid else f"test_{name}"] = summary["mean"]
         found |= {key: float(value) for key, value in parts.items() if value is not None}
     return found
 

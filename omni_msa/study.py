@@ -293,7 +293,7 @@ def expand(sweep: Sweep, found: Sequence[Study]) -> Sweep:
     if not found:
         return sweep
     file = sweep.file
-    compare = file.compare or Compare(against=found[0].cell.axes, metric=file.select.metric)
+    compare = file.compare or Compare(against={}, metric=file.select.metric)
     against = {**compare.against, _PROPOSAL: DEFAULT, _SEEDS: "fresh"}
     file = file.model_copy(update={"compare": compare.model_copy(update={"against": against})})
     return replace(sweep, file=file, cells=tuple(cell for study in found for cell in study.cells()))

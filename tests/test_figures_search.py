@@ -19,7 +19,7 @@ ALL = ["history", "confirmed", "importance", "slices", "parallel"]
 
 def evidence_of(place: Searched) -> Evidence:
     plan = place.plan()
-    return replace(gather(opened(plan)), searches=tuple(find(plan)))
+    return replace(gather(opened(plan)), searches=find(plan))
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def _quick(monkeypatch):
 
 def evidence_of(place: Searched):
     plan = place.plan()
-    return replace(gather(opened(plan)), searches=tuple(find(plan)))
+    return replace(gather(opened(plan)), searches=find(plan))
 
 
 def test_the_section_has_verdict_table_figures_and_what_to_run(tmp_path):

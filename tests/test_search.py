@@ -175,8 +175,6 @@ BOWL = {"adapter.dropout": {"uniform": [0.0, 1.0]}, "training.warmup_fraction": 
 
 @pytest.mark.parametrize("name", ["tpe", "cmaes"])
 def test_nothing_of_a_proposal_is_ever_unpickled(tmp_path, name):
-    if name == "cmaes":
-        pytest.importorskip("cmaes")
     bomb, search = pickle.dumps(Bomb(tmp_path / "gone off")).hex(), search_of(name, space=BOWL)
     pickle.loads(bytes.fromhex(bomb))
     (tmp_path / "gone off").unlink()  # it works
@@ -188,7 +186,6 @@ def test_nothing_of_a_proposal_is_ever_unpickled(tmp_path, name):
 
 
 def test_cmaes_learns_from_generation_to_generation_and_notes_only_their_numbers():
-    pytest.importorskip("cmaes")
     search, cells = search_of("cmaes", 1, space=BOWL), []
     for number in range(NUM_STARTUP + 8 * 6):
         suggestion = suggest(search, cells, number)

@@ -8,6 +8,7 @@ from searched import NUM_EPOCHS, Searched, train
 from surface import height
 
 from omni_msa.errors import NotFinite
+from omni_msa.evidence import gather
 from omni_msa.plan import opened, planned
 from omni_msa.search_space import same
 from omni_msa.statistics.paired import sign_flip_p
@@ -156,7 +157,9 @@ def test_one_study_for_each_cell_of_the_axes(tmp_path):
     plan = place.plan()
     assert [len(study.proposals) for study in plan.studies] == [3, 3] and not plan.missing()
     assert [cell.axes["training.batch_size"] for cell in opened(plan).sweep.cells] == [4, 4, 8, 8]
-    assert plan.sweep.file.compare.against == {"training.batch_size": 4, "proposal": DEFAULT, "seeds": "fresh"}
+    assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "seeds": "fresh"}
+    pairs = [(one["label"], one["against"]) for one in gather(opened(plan)).summary["differences"]]
+    assert [[label.split(", ")[0] for label in pair] for pair in pairs] == [["batch_size 4"] * 2, ["batch_size 8"] * 2]
 
 
 def failing(bad_rank: int):

@@ -8,7 +8,9 @@ from scipy import stats
 from searched import Searched, train
 from surface import SPACE
 
-from omni_msa.finish_search import find, write_searches
+from omni_msa import search
+from omni_msa.finish_search import find, lines, locked_cells, write_searches
+from omni_msa.flatten import cell_numbers
 from omni_msa.plan import make_plan, opened
 from omni_msa.search_report import NOT_DECIDED, NOTHING, REAL, UNFINISHED, best_sweep, describe, history_rows
 from omni_msa.study import DEFAULT
@@ -101,7 +103,9 @@ def test_before_its_end_a_search_says_nothing(tmp_path):
     found = describe(place.study(), {})
     assert found["verdict"]["state"] == UNFINISHED and found["winner"] is None and found["confirmed"] == []
     plan = place.plan()
-    assert write_searches(plan, find(plan), tmp_path / "report") and not (tmp_path / "report" / "best.yaml").exists()
+    write_searches(plan, find(plan), tmp_path)
+    assert (tmp_path / "search.json").exists() and not (tmp_path / "best.yaml").exists()
+    assert len(lines(plan, find(plan))) == 2
 
 
 def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
@@ -132,8 +136,10 @@ def test_the_pareto_front_is_told_of_two_objectives(tmp_path):
 
 def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path):
     folder = tmp_path / "report"
-    lines = write_searches(place.plan(), find(place.plan()), folder)
-    assert len(lines) == 2 and "winner: proposal" in lines[0] and "fresh seeds" in lines[1]
+    found = find(place.plan())
+    write_searches(place.plan(), found, folder)
+    said = lines(place.plan(), found)
+    assert len(said) == 2 and "winner: proposal" in said[0] and "fresh seeds" in said[1]
     plan = make_plan(load_sweep(folder / "best.yaml"), place.ledger)
     assert {trial.status.state for trial in plan.trials} == {"complete"} and len(plan.trials) == 3
     winner = [trial.trial_id for trial in opened(place.plan()).trials if DEFAULT not in trial.cells[0]]
@@ -143,6 +149,24 @@ def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path
     assert {file.name for file in folder.iterdir()} == names | {"search_importance.csv"}
     header = (folder / "search_importance.csv").read_text().splitlines()
     assert header[0] == "study,parameter,share" and len(header) >= 3
+
+
+def test_an_error_in_the_importance_of_parameters_costs_nothing_else(place, monkeypatch):
+    monkeypatch.setattr(search, "importances", lambda *given: 1 / 0)
+    (found,) = find(place.plan())
+    assert found["importances"] == {} and found["confirmed"] and found["winner"] is not None
+
+
+def test_cells_whose_test_split_is_locked_have_means_over_their_seeds_on_valid(place):
+    plan = place.plan()
+    cells = {each["label"]: each for each in locked_cells(plan)}
+    opened_labels = {cell.label for cell in opened(plan).sweep.cells}
+    assert cells.keys() == {cell.label for cell in plan.sweep.cells} - opened_labels
+    for row in find(plan)[0]["history"]:
+        numbers = cell_numbers(cells[f"proposal {row['proposal']}, search"])
+        assert numbers["best_valid_mae"] == numbers["best_valid_mae_mean"] == pytest.approx(row["values"][0])
+        assert numbers["best_valid_mae_n"] == 2 and numbers["best_valid_mae_std"] > 0
+        assert numbers["peak_memory_gb"] > 0 and not any(name.startswith(("test_", "mae")) for name in numbers)
 
 
 def test_if_the_default_stays_the_best_sweep_is_the_default(tmp_path):

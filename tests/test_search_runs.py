@@ -114,10 +114,14 @@ def test_mlflow_shows_every_proposal_with_its_parameters(reference):
         statuses = {status for (status,) in base.execute("select status from runs")}
         run = next(run for run, cell in cells if cell == "proposal 0, search")
         params = dict(base.execute("select key, value from params where run_uuid = ?", (run,)).fetchall())
+        query = "select value from latest_metrics where run_uuid = ? and key = 'best_valid_mae_mean'"
+        (mean,) = base.execute(query, (run,)).fetchone()
         trials = "join tags k using (run_uuid) where k.key = 'kind' and k.value = 'trial' and m.key"
         tests = base.execute(f"select count(*) from latest_metrics m {trials} = 'test_mae'").fetchone()
         valid = base.execute(f"select count(*) from latest_metrics m {trials} = 'best_valid_mae'").fetchone()
     assert statuses == {"FINISHED"} and "adapter.rank" in params and params["proposal"] == "0"
+    (study,) = json.loads((reference.ledger / "reports" / "small" / "search.json").read_text())["studies"]
+    assert [mean] == study["history"][0]["values"]
     complete = sum(state == "complete" for state in reference.states().values())
     assert tests == (2,) and valid == (complete,)
 
