@@ -49,8 +49,7 @@ def write_report(plan: Plan, command: str = "") -> Report:
     evidence = replace(gather(opened(plan)), searches=find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
-        pivot = plan.sweep.file.pivot
-        write_tables(draft, evidence.summary, trial_rows(evidence), (), evidence.human, evidence.dataset, pivot)
+        write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
         write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
     return Report(evidence, folder, problem)

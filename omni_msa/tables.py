@@ -1,7 +1,6 @@
 """The tables of a sweep as files, and the one that a terminal shows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,58 +16,34 @@ from omni_msa.grids.pivot import pivot_axes, pivot_grid, pivot_rows
 from omni_msa.grids.terminal import TerminalTable
 from omni_msa.metrics import METRICS
 
-_OPTIONAL = ("dropped_clips.csv", "pivot.md", "pivot.csv", "pivot.tex", "pivot.html")
-
 
 def write_tables(
     folder: Path,
     summary: Mapping[str, Any],
     trials: Sequence[TrialRow] = (),
-    differences: Sequence[Any] = (),
-    human: Mapping[str, float] | None = None,
-    dataset: str = "",
     pivot: Sequence[str] | None = None,
 ) -> list[Path]:
     """Write `table.md`, `.csv`, `.tex`, `.html`, `aggregate.json`, `trials.csv`; where there are any, `pivot.*` too.
 
     Args:
         folder: `mlruns/reports/<sweep>/`, made if missing.
-        summary: the content of `aggregate.json`; clips that were left out go to `dropped_clips.csv`.
+        summary: the content of `aggregate.json`; clips that were left out go to `dropped_clips.csv`. With `dataset`
+            mosi or mosei numbers of papers stand beside.
         trials: every trial of the plan.
-        differences: paired differences, where the summary has none yet.
-        human: metrics of a human rater, by default the summary's.
-        dataset: the plug-in's name where it is no axis, by default the summary's; for mosi and mosei numbers of papers
-            stand beside.
         pivot: the axes that the sweep names, down and across.
 
     Returns:
         The files written.
     """
-    human, dataset = human or summary.get("human"), dataset or summary.get("dataset", "")
-    whole = _completed(summary, differences, human)
-    texts = _texts(whole, human, dataset, pivot) | {"trials.csv": csv_text(trial_rows(trials))}
-    for name in _OPTIONAL:
-        if name not in texts:
-            (folder / name).unlink(missing_ok=True)
+    texts = _texts(summary, pivot) | {"trials.csv": csv_text(trial_rows(trials))}
     for name, text in texts.items():
         write_text(folder / name, text)
-    write_json(folder / "aggregate.json", whole)
+    write_json(folder / "aggregate.json", dict(summary))
     return [folder / name for name in (*texts, "aggregate.json")]
 
 
-def _completed(
-    summary: Mapping[str, Any], differences: Sequence[Any], human: Mapping[str, float] | None
-) -> dict[str, Any]:
-    """Return the summary with its differences as plain values, and the human row."""
-    pairs = [asdict(one) if is_dataclass(one) and not isinstance(one, type) else one for one in differences]
-    pairs = pairs or list(summary.get("differences", ()))
-    rows = [{**one, "n": len(one["values"])} for one in pairs]
-    return {**summary, "differences": rows, "human": None if human is None else dict(human)}
-
-
-def _texts(
-    summary: dict[str, Any], human: Mapping[str, float] | None, dataset: str, pivot: Sequence[str] | None
-) -> dict[str, str]:
+def _texts(summary: Mapping[str, Any], pivot: Sequence[str] | None) -> dict[str, str]:
+    human, dataset = summary.get("human"), summary.get("dataset", "")
     grid = build_grid(summary, human, dataset)
     texts = {
         "table.md": markdown(summary, grid, dataset, pivot),
