@@ -228,8 +228,8 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     if not options.json:
         _print_report(report)
     if record is not None:
-        for study in plan.studies:
-            publish(study)
+        if problem := publish(plan):
+            print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
         record.close(plan, report.evidence.summary)
     if options.json:
         values = {"aggregate": report.evidence.summary, "report": str(report.folder)}

@@ -160,7 +160,7 @@ def wait_for_orphans(pids: Callable[[], list[int]], patience_s: float = 20.0) ->
 
 
 @contextmanager
-def repeatedly(look: Callable[[], None], every_s: float = LOOK_EVERY_S) -> Iterator[None]:
+def repeatedly(look: Callable[[], object], every_s: float = LOOK_EVERY_S) -> Iterator[None]:
     """Call a function again and again in a thread while the block runs, and a last time at its end.
 
     An error of it must not end the trials: it is raised by the last call, if it lasts.

@@ -4,13 +4,14 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from omni_msa import estimate
 from omni_msa.attempt import Job
 from omni_msa.cache import cache_folder
 from omni_msa.dispatch import JobQueue, Source, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
-from omni_msa.finish_search import publish
+from omni_msa.finish_search import PUBLISH_EVERY_S, publish
 from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger import Ledger
@@ -62,18 +63,14 @@ def execute(
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)
-        hazards = Hazards(
-            watched,
-            ledger,
-            seat.lease,
-            reserve_gb,
-            (ledger.root, cache_folder()),
-            stop.request,
-        )
+        places = (ledger.root, cache_folder())
+        hazards = Hazards(watched, ledger, seat.lease, reserve_gb, places, stop.request)
         for look in (hazards.look, watch.look, watch.follow):
             stack.enter_context(repeatedly(look))
         stack.enter_context(repeatedly(hazards.end_frozen, FROZEN_EVERY_S))
         source = _source(plan, trials) if plan.studies else None
+        if plan.studies:
+            stack.enter_context(repeatedly(partial(publish, plan), PUBLISH_EVERY_S))
         jobs = [] if source else [_job(trial, ledger) for trial in missing]
         queue = JobQueue(jobs, stop.is_requested, stop.request, source)
         if is_local:
@@ -90,7 +87,7 @@ def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
     from omni_msa import search
     from omni_msa.search_queue import SearchSource
 
-    return SearchSource(plan, search.suggest, publish, trials)
+    return SearchSource(plan, search.suggest, trials)
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import math
 import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +81,20 @@ def _is_deeper(value: Any, num_levels: int) -> bool:
         return False
     items = value.values() if isinstance(value, dict) else value
     return num_levels == 0 or any(_is_deeper(item, num_levels - 1) for item in items)
+
+
+def finite(value: Any) -> Any:
+    """Return plain data with every number that is not finite replaced by None, for JSON."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def changed(path: Path) -> str:
+    """Return when a file was last written, ISO time, or an empty string."""
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    except (OSError, ValueError, OverflowError):  # a date that no calendar has
+        return ""

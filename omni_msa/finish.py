@@ -1,7 +1,7 @@
 """From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,6 +12,7 @@ from omni_msa.evidence import Evidence, gather
 from omni_msa.finish_search import find, locked_cells, write_searches
 from omni_msa.folders import new_folder
 from omni_msa.plan import Plan, PlannedTrial, opened
+from omni_msa.search_verdict import headline
 from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 RECORDED = ("complete", "failed", "pruned")
 _OURS = (
     "table.* pivot.* trials.csv aggregate.json dropped_clips.csv probe.csv neighbours.csv report.html figures .* "
-    "search.json search_*.csv best*.yaml profiles"
+    "search.json search_*.csv *_best*.yaml profiles"
 )
 
 
@@ -46,13 +47,21 @@ def write_report(plan: Plan, command: str = "") -> Report:
         plan: with the states as they are now; of a search only cells whose test split is open are in the tables.
         command: that ran the sweep, for the page.
     """
-    evidence = replace(gather(opened(plan)), searches=find(plan))
+    evidence = _with_searches(gather(opened(plan)), find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
         write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
         write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
     return Report(evidence, folder, problem)
+
+
+def _with_searches(evidence: Evidence, found: Sequence[dict[str, Any]]) -> Evidence:
+    """Of a sweep with a search the answer is what that found, on fresh seeds and on valid: it is the one verdict."""
+    if not found:
+        return evidence
+    summary = {**evidence.summary, "verdict": headline(found, evidence.summary["cells"])}
+    return replace(evidence, searches=found, summary=summary)
 
 
 def _illustrate(evidence: Evidence, folder: Path, command: str) -> str:

@@ -3,26 +3,41 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omni_msa.files import csv_text, is_number, write_json, write_text
 from omni_msa.plan import Plan
+from omni_msa.proposals import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows
+from omni_msa.search_space import label
 from omni_msa.study import Study
 from omni_msa.sweep import Cell
 from omni_msa.yamlfile import dump
 
+PUBLISH_EVERY_S = 30.0
+"""A driver shows a search so often while it goes on."""
 
-def publish(study: Study) -> None:
-    """Show what a study has found in Optuna's database, where `optuna-dashboard` finds it; only the driver writes it.
 
-    It is a view that the next run writes again, so an error ends nothing.
+def publish(plan: Plan) -> str:
+    """Show what searches have found in Optuna's database, where `optuna-dashboard` finds it; only the driver writes it.
+
+    Args:
+        plan: of the searches; how far they are is read from the ledger.
+
+    Returns:
+        What went wrong, "" if nothing did: it is a view, which every run writes again.
     """
     from omni_msa import search
 
-    with suppress(Exception):
-        search.publish(study.ledger.root / "optuna.db", study.title, study.search, study.told())
+    try:
+        for study in (replace(each, proposals=[]) for each in plan.studies):
+            path = study.ledger.root / "optuna.db"
+            search.publish(path, study.title, study.search, study.told(), study.is_searched())
+    except Exception as error:
+        return f"optuna.db could not be written ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
+    return ""
 
 
 def find(plan: Plan) -> tuple[dict[str, Any], ...]:
@@ -31,7 +46,17 @@ def find(plan: Plan) -> tuple[dict[str, Any], ...]:
     Args:
         plan: with the states as they are now.
     """
-    return tuple(describe(study, _importances(study)) for study in plan.studies)
+    return tuple(
+        {**describe(study, _importances(study)), "best": _best_name(plan, number)}
+        for number, study in enumerate(plan.studies, 1)
+    )
+
+
+def _best_name(plan: Plan, number: int) -> str:
+    """Return the file that a study's winner is written to, "" while none has been named."""
+    if plan.studies[number - 1].winner().get("winner") is None:
+        return ""
+    return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
 
 
 def _importances(study: Study) -> dict[str, float]:
@@ -44,7 +69,7 @@ def _importances(study: Study) -> dict[str, float]:
 
 
 def write_searches(plan: Plan, found: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Write what a plan's searches have found: `search.json`, `search_*.csv` and, once a winner is named, `best.yaml`.
+    """Write what searches have found: `search.json`, `search_*.csv` and, once named, the winner as a sweep file.
 
     Args:
         plan: with the states as they are now; without a search nothing is written.
@@ -62,23 +87,27 @@ def write_searches(plan: Plan, found: Sequence[Mapping[str, Any]], folder: Path)
     for name, table in rows.items():
         write_text(folder / f"search_{name}.csv", csv_text(table))
     report = plan.ledger.report_folder(plan.sweep.name)
-    for number, study in enumerate(plan.studies, 1):
-        if study.winner() and study.winner()["winner"] is not None:
-            _write_best(study, folder, report, "best" if len(plan.studies) == 1 else f"best_{number}")
+    for study, one in zip(plan.studies, found, strict=True):
+        if one["best"]:
+            _write_best(study, folder, report, one["best"])
 
 
 def lines(plan: Plan, found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return for each search where it stands and whether it found anything real.
+    """Return for each search where it stands; where there are several, what each of them has found.
 
     Args:
         plan: with the states as they are now.
         found: in its searches, as `find` returned it.
     """
-    return [
-        line
-        for study, one in zip(plan.studies, found, strict=True)
-        for line in (study.text(), str(one["verdict"]["text"]))
-    ]
+    several = len(plan.studies) > 1
+    both = [(_where(study), str(one["verdict"]["text"])) for study, one in zip(plan.studies, found, strict=True)]
+    return [line for where, verdict in both for line in (where, *([verdict] if several else []))]
+
+
+def _where(study: Study) -> str:
+    winner = study.winner().get("winner", DEFAULT)
+    parameters = "" if winner == DEFAULT else f" ({label(study.proposal(winner).parameters)})"
+    return f"{study.text()}{parameters}"
 
 
 def locked_cells(plan: Plan) -> list[dict[str, Any]]:
@@ -119,6 +148,7 @@ def _write_best(study: Study, folder: Path, report: Path, name: str) -> None:
     """Write a sweep file that can be run where it lies; copied beside other sweep files it can be run there, too."""
     values = best_sweep(study)
     runtime = values.pop("runtime")
-    place = f"# python orchestrate.py {report / name}.yaml\n"
-    write_text(folder / f"{name}.yaml", place + dump(values))
+    note = "# More seeds show more: the best of several was chosen by these.\n"
+    place = f"# python orchestrate.py {report / name}\n"
+    write_text(folder / name, note + place + dump(values))
     write_text(folder / "profiles" / f"{values['profile']}.yaml", dump({"runtime": runtime}))

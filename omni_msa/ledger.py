@@ -2,14 +2,12 @@
 
 import csv
 import json
-import math
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config import TrialConfig
-from omni_msa.files import csv_text, is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.files import changed, csv_text, finite, is_number, read_json, write_atomic, write_json, write_text
 from omni_msa.lease import is_held
 from omni_msa.process import now, read_process, this_process
 from omni_msa.states import States, read_states
@@ -78,10 +76,19 @@ class TrialFolder:
             return None
         return result if not self.opens_test or self.test_metrics() is not None else None
 
+    def _locked(self) -> dict[str, Any] | None:
+        """Return the result of an attempt that left test locked, None if there is none."""
+        result = TrialFolder(self.path, opens_test=False).result()
+        return result if result is not None and result.get("test_is_locked") is True else None
+
     def check_open(self, split: str) -> None:
         """Raise PermissionError for what tells of the test split while a search chooses."""
         if split == "test" and not self.opens_test:
             raise PermissionError("the test split is locked for a search until its winner has been named")
+
+    def shows(self, name: str) -> bool:
+        """Return whether a file of the folder may be shown: while test is locked none that tells of test."""
+        return self.opens_test or ".test." not in f".{name}"
 
     def test_metrics(self) -> dict[str, float | None] | None:
         """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign."""
@@ -121,14 +128,18 @@ class TrialFolder:
         if "history" in fields and isinstance(raw.get("history"), list):
             same["history"] = tuple(_flat(entry) for entry in raw["history"] if isinstance(entry, dict))
         if "heartbeat" in fields:
-            same["heartbeat"] = _changed(path)
+            same["heartbeat"] = changed(path)
         return same
 
     def begin(self, config: TrialConfig, provenance: dict[str, Any]) -> None:
-        """Open a new attempt: writes configuration, provenance and a running status; an older outcome is removed."""
+        """Open a new attempt: writes configuration, provenance and a running status; an older outcome is removed.
+
+        What a search chose by stays: the result that was made while test was locked.
+        """
         status = self.written_status()
-        for outcome in ("result.json", "test.json"):  # a new test.json must not complete an old result
-            (self.path / outcome).unlink(missing_ok=True)
+        (self.path / "test.json").unlink(missing_ok=True)
+        if self._locked() is None:  # a new test.json must not complete an old result
+            (self.path / "result.json").unlink(missing_ok=True)
         write_json(self.path / "config.json", config.model_dump(mode="json"))
         attempt = status.attempt + 1
         write_json(self.path / "provenance.json", {**provenance, "attempt": attempt, "started": now()})
@@ -170,10 +181,14 @@ class TrialFolder:
         self._write(replace(self.written_status(), state=state, since=now()))
 
     def complete(self, result: dict[str, Any]) -> None:
-        """Close the attempt as complete; the result says which attempts failed before, and what was done about it."""
-        status = self.written_status()
-        more = {"attempts": status.attempt, "history": list(status.history)}
-        write_json(self.path / "result.json", {"trial_id": self.trial_id, **finite(result), **more})
+        """Close the attempt as complete; the result says which attempts failed before, and what was done about it.
+
+        Opening the test split adds to what a search chose by and changes none of it: valid and cost are the first ones.
+        """
+        status, locked = self.written_status(), self._locked() or {}
+        kept = {name: locked[name] for name in ("valid", "cost") if name in locked}
+        more = {"attempts": status.attempt, "history": list(status.history), "test_is_locked": not self.opens_test}
+        write_json(self.path / "result.json", {"trial_id": self.trial_id, **finite(result), **kept, **more})
         self._write(replace(status, state="complete", since=now()))
 
     def _write(self, status: Status) -> None:
@@ -269,15 +284,6 @@ def weights_file(fit: Path, epoch: int) -> Path:
     return fit / "checkpoint" / f"best.{epoch}.safetensors"
 
 
-def finite(value: Any) -> Any:
-    """Return plain data with every number that is not finite replaced by None, for JSON."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def _are_metrics(values: Any) -> bool:
     """Return whether a value read from a file is a mapping of names to finite numbers (None: undefined)."""
     return isinstance(values, dict) and bool(values) and all(_is_metric(name, value) for name, value in values.items())
@@ -289,11 +295,3 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
 
 def _is_metric(name: str, value: Any) -> bool:
     return name.isidentifier() and (value is None or is_number(value))
-
-
-def _changed(path: Path) -> str:
-    """Return when a file was last written, ISO time, or an empty string."""
-    try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
-    except (OSError, ValueError, OverflowError):  # a date that no calendar has
-        return ""

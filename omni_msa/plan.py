@@ -13,6 +13,8 @@ from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, Status
 from omni_msa.memory import LargestTrial, largest
 from omni_msa.options import DatasetOptions
+from omni_msa.search_ahead import look_ahead
+from omni_msa.search_space import label
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.slots import Slots, choose
 from omni_msa.study import Study, expand, studies
@@ -29,6 +31,7 @@ class PlannedTrial:
         cells: labels of the cells it belongs to, at least one.
         config: its configuration.
         status: where it stands.
+        detail: more about its cell, for people: of a proposal what it sets; of a stand-in what it is for.
     """
 
     trial_id: str
@@ -36,6 +39,7 @@ class PlannedTrial:
     cells: tuple[str, ...]
     config: TrialConfig
     status: Status
+    detail: str = ""
 
     @property
     def label(self) -> str:
@@ -75,7 +79,7 @@ class Plan:
         data_notes: what a reader of the results must know of these copies of the corpora.
         asked: the sweep as it was loaded: of a search `sweep` has the cells that there are so far.
         studies: the searches, one for each cell of the axes.
-        ahead: stand-ins for trials that searches will still propose, with the default configuration.
+        ahead: stand-ins for trials that searches are still expected to run, with the default configuration.
     """
 
     sweep: Sweep
@@ -168,30 +172,19 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     configs, fits = [trial.config for trial in left], _untrained(left, ledger)
     weights_gb = max((model.weights_gb for model in models), default=0.0)
     places = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
-    found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))))
+    asked_for = {cell.label for cell in sweep.cells if not cell.parameters}
+    made = [trial.config for trial in left if trial.cells and asked_for.isdisjoint(trial.cells)]
+    found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))), made)
+    if going_on := [study.cell for study in searches if study.may_propose()]:
+        found += preflight.check_space(asked, going_on)
     found += denoiser.check((cell, trial.config) for trial in left for cell in trial.cells)
     refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
     each = timing.costs(left, ledger, known)
     expected = timing.total(each, min(places.num, max(1, len(left))))
     by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
-    return Plan(
-        sweep,
-        ledger,
-        tuple(trials),
-        refusals,
-        not problems,
-        models,
-        places,
-        expected,
-        by_id,
-        retry,
-        stores,
-        notes,
-        largest((cell.label, cell.config) for cell in sweep.cells),
-        asked,
-        searches,
-        ahead,
-    )
+    known_now = sweep, ledger, tuple(trials), refusals, not problems, models, places, expected, by_id, retry, stores
+    biggest = largest((cell.label, cell.config) for cell in sweep.cells)
+    return Plan(*known_now, notes, biggest, asked, searches, ahead)
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
@@ -225,14 +218,21 @@ def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem
 def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> list[PlannedTrial]:
     configs: dict[str, TrialConfig] = {}
     cells: dict[str, list[str]] = {}
+    details: dict[str, str] = {}
     for cell, config in sweep.trials():
         name = trial_id(config, prints[config.dataset])
         configs.setdefault(name, config)
         cells.setdefault(name, []).append(cell.label)
-    return [planned(config, prints[config.dataset], ledger, tuple(cells[name])) for name, config in configs.items()]
+        details.setdefault(name, label(cell.parameters))
+    return [
+        planned(config, prints[config.dataset], ledger, tuple(cells[name]), details[name])
+        for name, config in configs.items()
+    ]
 
 
-def planned(config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[str, ...]) -> PlannedTrial:
+def planned(
+    config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[str, ...], detail: str = ""
+) -> PlannedTrial:
     """Identify a trial and look it up in the ledger.
 
     Args:
@@ -240,22 +240,27 @@ def planned(config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[
         fingerprint: of its dataset.
         ledger: the trials on disk.
         cells: labels of the cells it belongs to.
+        detail: more about its cell.
     """
     name = trial_id(config, fingerprint)
-    folder = ledger.trial(name, config.opens_test)
-    status, stops_after = folder.status(), config.stops_after_epoch
+    return PlannedTrial(name, fit_id(config, fingerprint), cells, config, stands(config, name, ledger), detail)
+
+
+def stands(config: TrialConfig, trial_id: str, ledger: Ledger) -> Status:
+    """Return where a trial stands; one that was stopped early is pending if its configuration goes further."""
+    folder, stops_after = ledger.trial(trial_id, config.opens_test), config.stops_after_epoch
+    status = folder.status()
     if status.state == "pruned" and not any(row.get("epoch") == stops_after for row in folder.metrics()):
-        status = replace(status, state="pending")  # it has been promoted, or another sweep wants all of it
-    return PlannedTrial(name, fit_id(config, fingerprint), cells, config, status)
+        return replace(status, state="pending")  # it has been promoted, or another sweep wants all of it
+    return status
 
 
 def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:
-    names = [
-        (study, f"ahead {place} {number}")
-        for place, study in enumerate(searches)
-        for number in range(study.num_ahead())
-    ]
-    return tuple(PlannedTrial(name, name, (), study.cell.config, Status()) for study, name in names)
+    found = [(kind, config) for study in searches for kind, config in look_ahead(study).stand_ins()]
+    names = [f"ahead {number}" for number in range(len(found))]
+    return tuple(
+        PlannedTrial(name, name, (), config, Status(), kind) for name, (kind, config) in zip(names, found, strict=True)
+    )
 
 
 def opened(plan: Plan) -> Plan:

@@ -4,11 +4,15 @@ from typing import Any
 
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
+from omni_msa.proposals import DEFAULT
+from omni_msa.proposing import PROPOSAL
+from omni_msa.search_ahead import look_ahead
+from omni_msa.timing import total
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
     """Return the plan as plain values, for `--json`."""
-    expected = plan.expected
+    expected, bounds = plan.expected, open_end(plan)
     return {
         "sweep": plan.sweep.name,
         "question": plan.sweep.file.question,
@@ -20,10 +24,11 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "slots": {"num_gpus": plan.slots.num_gpus, "visible_devices": plan.slots.visible_devices},
         "notes": [*plan.slots.notes, *plan.data_notes],
         "expected": {
-            "seconds": expected.seconds,
-            "hours": plan.hours(expected.work_s),
+            "seconds": expected.seconds if bounds is None else None,
+            "hours": plan.hours(expected.work_s) if bounds is None else None,
             "hours_of": plan.hours_of,
             "basis": expected.basis,
+            "open_ended": bounds,
         },
         "cells": [{"cell": cell, "hours": hours} for cell, hours in plan.cell_hours().items()],
         "models": [vars(model) for model in plan.models],
@@ -31,6 +36,34 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "searches": [study.text() for study in plan.studies],
         "would_refuse": [vars(problem) for problem in plan.refusals],
         "trials": [_trial_json(trial, plan) for trial in plan.trials],
+    }
+
+
+def open_end(plan: Plan) -> dict[str, Any] | None:
+    """Return what is known of a plan whose searches end by time, None if none does.
+
+    Returns:
+        `trials_at_least` to run and `trials_at_most` (None: nobody knows); what is left to propose in: `proposing_s`,
+        and `proposing_hours` of cards or cores (None: not bounded so); `num_searches` that are; `confirming_s`, which
+        the default and the best with fresh seeds take on top (None: not known).
+    """
+    ahead = [look_ahead(study) for study in plan.studies]
+    timed = [one for one in ahead if one.is_least]
+    if not timed:
+        return None
+    least, most = len(plan.missing()), [one.most for one in ahead]
+    defaults = {cell.label for cell in plan.sweep.cells if cell.axes.get(PROPOSAL) == DEFAULT}
+    last = [one for one in plan.missing() if one.detail == "confirmed" or not defaults.isdisjoint(one.cells)]
+    seconds = [one.seconds_left for one in timed if one.seconds_left is not None]
+    work_s = [one.work_s_left for one in timed if one.work_s_left is not None]
+    more = None if None in most else sum(number or 0 for number in most) - sum(one.num_new for one in ahead)
+    return {
+        "trials_at_least": least,
+        "trials_at_most": None if more is None else least + more,
+        "proposing_s": max(seconds, default=None),
+        "proposing_hours": max(work_s) / 3600 if work_s else None,
+        "num_searches": len(timed),
+        "confirming_s": total([plan.costs[one.trial_id] for one in last], min(plan.num_slots, len(last) or 1)).seconds,
     }
 
 

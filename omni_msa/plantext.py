@@ -1,10 +1,11 @@
 """A plan as text: what `--plan` and `--status` print."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from omni_msa.memory import LargestTrial
 from omni_msa.plan import ModelSize, Plan, PlannedTrial
-from omni_msa.planjson import last_line
+from omni_msa.planjson import last_line, open_end
 from omni_msa.progress import duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
@@ -60,11 +61,26 @@ def _memory_text(largest: LargestTrial) -> str:
 def _time_text(plan: Plan, num_left: int) -> str:
     if not num_left:
         return "to run: nothing"
-    expected = plan.expected
+    bounds, expected = open_end(plan), plan.expected
+    if bounds is not None:
+        return _open_text(plan, bounds)
     time = "unknown" if expected.seconds is None else f"about {duration(expected.seconds)}"
     cost = f"{_hours(plan.hours(expected.work_s))} {plan.hours_of}"
     first = f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once"
     return f"{first}; expected time {time}, cost {cost} ({expected.basis})"
+
+
+def _open_text(plan: Plan, bounds: Mapping[str, Any]) -> str:
+    """Say what is known of a run that hours end."""
+    least, most, confirming_s = (bounds[name] for name in ("trials_at_least", "trials_at_most", "confirming_s"))
+    number = f"{_number(least, 'trial')} at least" if most is None else f"{least} to {_number(most, 'trial')}"
+    ends = [] if bounds["proposing_s"] is None else [duration(bounds["proposing_s"])]
+    ends += [] if bounds["proposing_hours"] is None else [f"{_hours(bounds['proposing_hours'])} {plan.hours_of}"]
+    until = " or ".join(ends) + (f" in each of {num} searches" if (num := bounds["num_searches"]) > 1 else "")
+    latest = "" if most is None else " at the latest"
+    more = "an unknown time" if confirming_s is None else f"about {duration(confirming_s)}"
+    first = f"to run: {number}, {plan.num_slots} at once; proposing ends after {until}{latest}"
+    return f"{first}, confirming takes {more} more ({plan.expected.basis})"
 
 
 def _hours(hours: float | None) -> str:
@@ -128,6 +144,15 @@ def _trial_row(trial: PlannedTrial) -> tuple[str, ...]:
         state += f", stopped at {place}" if status.step else ""
         state += f", again after: {status.history[-1].get('kind', 'unknown')}" if status.history else ""
     return trial.label, state, str(status.attempt), trial.trial_id
+
+
+def closing_text(plan: Plan) -> str:
+    """Return how many of all trials are complete, were stopped early, and have failed: the last line of a run."""
+    counts = plan.counts()
+    num = counts["trials"] + sum(stand_in.detail != "again" for stand_in in plan.ahead)
+    least = "at least " if plan.ahead and open_end(plan) is not None else ""
+    stopped = f", {counts['pruned']} stopped early" if counts.get("pruned") else ""
+    return f"{counts['complete']} of {least}{_number(num, 'trial')} complete{stopped}, {counts['failed']} failed"
 
 
 def failures_text(plan: Plan) -> Iterable[str]:

@@ -3,16 +3,23 @@
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from omni_msa import estimate, hardware, plugins
 from omni_msa.cache import cache_folder
+from omni_msa.clip import MODALITIES
 from omni_msa.config import TrialConfig
-from omni_msa.errors import InputError, Problem
+from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.estimate import dimensions, uses
+from omni_msa.explain import shorten
 from omni_msa.options import DatasetOptions
-from omni_msa.sizes import first_adapted_layer, num_base_parameters
+from omni_msa.search_points import at_ends, at_fault, drawn, of_parameter
+from omni_msa.search_space import Parameters
+from omni_msa.sizes import Dimensions, adapted_layers, first_adapted_layer, linear_layers, num_base_parameters
+from omni_msa.sweep import Cell, Sweep, proposed
 
 SPARE_GB = 1.0
 CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes
@@ -25,6 +32,7 @@ def check(
     elsewhere: bool = False,
     fits: Sequence[TrialConfig] | None = None,
     num_slots: int = 1,
+    proposals: Sequence[TrialConfig] = (),
 ) -> list[Problem]:
     """Return all that would stop these trials, each problem once; memory is `omni_msa.slots`'.
 
@@ -34,8 +42,9 @@ def check(
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
         fits: one configuration of each training that is to run; None means that each trial has its own.
         num_slots: trials at once.
+        proposals: those of `configs` that a search proposed: adapter and readout of one fail it, and stop no other.
     """
-    problems = [*_check_plugins(configs), *([] if elsewhere else _check_gpu(configs))]
+    problems = [*_check_plugins(configs, proposals), *([] if elsewhere else _check_gpu(configs))]
     if configs:
         problems += [*_check_folder("cache", cache_folder(), _CACHE), *_check_folder("ledger", ledger_root, _LEDGER)]
         checkpoints_gb = sum(map(estimate.best_gb, configs if fits is None else fits))
@@ -44,14 +53,48 @@ def check(
     return list(dict.fromkeys(problems))
 
 
-def _check_plugins(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
+def check_space(sweep: Sweep, cells: Sequence[Cell]) -> list[Problem]:
+    """Return what would stop trials of a space: of each value of a choice, both ends of a range, some points within.
+
+    What would stop a cell's own configuration is left out.
+
+    Args:
+        sweep: with a search, as it was loaded.
+        cells: those of its axes for which there will be proposals.
+    """
+    assert sweep.file.search is not None
+    space, found = sweep.file.search.space, dict[tuple[str, ...], Problem]()
+    tried = [(cell, point) for cell in cells for _, point in at_ends(space)]
+    for cell, point in [*tried, *(zip(cycle(cells), drawn(space), strict=False))]:
+        for problem in _check_proposal(sweep, cell, point):
+            path = at_fault(problem, list(point))
+            each = (problem.got,) if space[path].choice else ()  # of a range once is enough
+            found.setdefault((problem.what, problem.where, *each), of_parameter(problem, path))
+    return list(found.values())
+
+
+def _check_proposal(sweep: Sweep, cell: Cell, point: Parameters) -> list[Problem]:
+    try:
+        found = _check_model(proposed(sweep, cell, point).config)
+    except InputError:
+        return []  # a proposal that the configuration refuses fails
+    return [problem for problem in found if problem not in _check_model(cell.config)]
+
+
+def _check_model(config: TrialConfig) -> list[Problem]:
+    adapter = _check_adapter(config) if uses(config, "adapter") else []
+    return [*adapter, *(_check_readout(config) if uses(config, "backbone") else [])]
+
+
+def _check_plugins(configs: Sequence[TrialConfig], proposals: Sequence[TrialConfig]) -> Iterable[Problem]:
     for dataset in _distinct(config.dataset for config in configs):
         yield from _found("datasets", dataset, root_of(dataset))
     for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
         yield from _found("backbones", backbone)
-    for config in _distinct(config for config in configs if uses(config, "adapter")):
+    asked = [config for config in _distinct(configs) if config not in {*proposals}]
+    for config in (config for config in asked if uses(config, "adapter")):
         yield from _check_adapter(config)
-    for config in _distinct(config for config in configs if uses(config, "backbone")):
+    for config in (config for config in asked if uses(config, "backbone")):
         yield from _check_readout(config)
 
 
@@ -70,11 +113,33 @@ def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
 
 
 def _check_adapter(config: TrialConfig) -> list[Problem]:
+    adapter, shape = config.adapter, dimensions(config)
+    problems: list[Problem] = []
     try:
-        first_adapted_layer(dimensions(config).text.num_layers, config.adapter.text_layers)
+        first_adapted_layer(shape.text.num_layers, adapter.text_layers)
     except InputError as error:
-        return list(error.problems)
-    return []
+        problems += error.problems
+    reached = {tower: [name for name in adapter.targets if _has(shape, tower, name)] for tower in MODALITIES}
+    allowed = ", ".join(dict.fromkeys(name for tower in MODALITIES for name in _layer_names(shape, tower)))
+    for name in (name for name in adapter.targets if not any(name in names for names in reached.values())):
+        step = did_you_mean(name, allowed.split(", "))
+        problems.append(Problem("the backbone has no such layer", "adapter.targets", shorten(name), allowed, step))
+    if not problems and not any(reached[tower] for tower in adapter.towers):
+        what, got = "the adapter reaches no layer of its towers", shorten(list(adapter.targets))
+        there = "; ".join(f"{tower}: {', '.join(_layer_names(shape, tower))}" for tower in adapter.towers)
+        problems.append(Problem(what, "adapter.targets", got, there))
+    return problems
+
+
+@lru_cache(maxsize=4096)
+def _has(shape: Dimensions, tower: str, name: str) -> bool:
+    return bool(adapted_layers(shape, (name,), (tower,)))
+
+
+@lru_cache(maxsize=64)
+def _layer_names(shape: Dimensions, tower: str) -> tuple[str, ...]:
+    numbered = (layer for layer in linear_layers(shape) if layer.tower == tower and layer.layer is not None)
+    return tuple(dict.fromkeys(layer.name.rpartition(".")[2] for layer in numbered))
 
 
 def _check_readout(config: TrialConfig) -> list[Problem]:

@@ -60,11 +60,15 @@ class Snapshot:
     """Where the sweep is.
 
     Args:
-        num_done: trials complete, those of earlier runs included.
+        num_done: trials complete or stopped early as they should, those of earlier runs included.
         running: one each.
         failures: name of a failed trial (as `RunningTrial.name`) to one line that says why.
         seconds_left: expected, or None to estimate it from the trials so far.
         retried: name of a trial to a line for each attempt of it that failed and was followed by another.
+        num_trials: expected in all by what is known now, None if that does not change.
+        is_least: there may be more than those.
+        ends: name of a trial that has just ended to how: "done", "stopped after epoch 1 of 4".
+        proposals: a line for each proposal that has begun so far, with its parameters.
     """
 
     num_done: int
@@ -72,6 +76,10 @@ class Snapshot:
     failures: Mapping[str, str] = field(default_factory=dict)
     seconds_left: float | None = None
     retried: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    num_trials: int | None = None
+    is_least: bool = False
+    ends: Mapping[str, str] = field(default_factory=dict)
+    proposals: Sequence[str] = ()
 
     @property
     def num_ended(self) -> int:
@@ -83,8 +91,8 @@ class Progress:
     """Shows how a sweep goes on, from snapshots; a context manager.
 
     Args:
-        num_trials: in the whole plan.
-        num_done: complete before this run.
+        num_trials: in the whole plan; a snapshot may know better.
+        num_done: done before this run.
         stream: where to; standard error by default.
         clock: seconds, rising; for tests.
     """
@@ -135,16 +143,18 @@ class Progress:
             before = replace(before, retried=snapshot.retried)  # those are of earlier runs
             self._first, self._began = Snapshot(before.num_done, failures=snapshot.failures), self._clock()
         self._updated = self._clock()
-        lines = _ended(before, snapshot)
+        num_before, self.num_trials = self.num_trials, snapshot.num_trials or self.num_trials
+        lines = [*_ended(before, snapshot), *(line for line in snapshot.proposals if line not in before.proposals)]
         if not self._console.is_terminal:  # which shows the rest in its table
             lines += _begun(before, snapshot)
-            lines += [self._counts()] if snapshot.num_ended != before.num_ended else []
+            is_settled = self.num_trials != num_before and not snapshot.running
+            lines += [self._counts()] if snapshot.num_ended != before.num_ended or is_settled else []
         for line in lines:
             self._say(line)
 
     def seconds_left(self) -> float | None:
         """Return the time left: as the caller gave it, else from the share of trials done in this run, else None."""
-        if self._last.seconds_left is not None:
+        if self._last.seconds_left is not None or self._last.is_least:
             return self._last.seconds_left
         earlier = self._first.num_ended if self._first else self._last.num_ended
         done = self._last.num_ended - earlier + sum(trial.share for trial in self._last.running)
@@ -153,9 +163,8 @@ class Progress:
 
     def _counts(self) -> str:
         last = self._last
-        text = (
-            f"{last.num_done}/{self.num_trials} trials done, {len(last.running)} running, {len(last.failures)} failed"
-        )
+        of = f" of at least {self.num_trials}" if last.is_least else f"/{self.num_trials}"
+        text = f"{last.num_done}{of} trials done, {len(last.running)} running, {len(last.failures)} failed"
         left = self.seconds_left()
         return text if left is None or last.num_ended >= self.num_trials else f"{text}, about {duration(left)} left"
 
@@ -188,14 +197,22 @@ def duration(seconds: float) -> str:
 
 
 def _ended(before: Snapshot, now: Snapshot) -> list[str]:
-    """Say what happened to the trials that ran: failed, or done if no more of them vanished than were completed."""
+    """Say what happened to the trials that ran: failed, or as `ends` has it.
+
+    Of one that `ends` does not know: done if no more of them vanished than were completed.
+    """
     again = {name: lines[len(before.retried.get(name, ())) :] for name, lines in now.retried.items()}
     told = {*(trial.name for trial in now.running), *now.failures, *(name for name, lines in again.items() if lines)}
     gone = [trial for trial in before.running if trial.name not in told]
     lines = [f"{name} failed: {why}" for name, why in now.failures.items() if name not in before.failures]
     lines += [f"{name}: {line}" for name, new in again.items() for line in new]
     word = "done" if now.num_done - before.num_done >= len(gone) else "stopped"
-    return [*lines, *(f"{trial.name} {word} after {duration(trial.elapsed_s)}{_valid(trial)}" for trial in gone)]
+    return [*lines, *(_end(trial, now.ends.get(trial.name, word)) for trial in gone)]
+
+
+def _end(trial: RunningTrial, how: str) -> str:
+    took = duration(trial.elapsed_s)
+    return f"{trial.name} {how}" + (f" ({took})" if " after " in how else f" after {took}") + _valid(trial)
 
 
 def _begun(before: Snapshot, now: Snapshot) -> list[str]:

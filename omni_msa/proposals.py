@@ -11,6 +11,9 @@ from omni_msa.files import is_number, read_json, write_json
 from omni_msa.process import now
 from omni_msa.search_space import Parameter, is_in
 
+DEFAULT = "default"
+"""The name of the configuration without any parameter of the space set, where others have a proposal's number."""
+
 _NUMBER_MAX = 10**9
 
 
@@ -106,14 +109,19 @@ class StudyFolder:
         write_json(self.path / "known.json", {"cells": [asdict(each) for each in cells]})
 
     def winner(self) -> dict[str, Any]:
-        """Return `winner.json`, empty if none has been named."""
-        return read_json(self.path / "winner.json") or {}
+        """Return the winner that was named last, empty if none has been."""
+        return next(iter(self.winners()), {})
+
+    def winners(self) -> list[dict[str, Any]]:
+        """Return what was named, the latest first; what is no naming (somebody changed the file) is left out."""
+        last = read_json(self.path / "winner.json") or {}
+        earlier = last.pop("earlier", [])
+        every = [last, *reversed(earlier if isinstance(earlier, list) else [])]
+        return [each for each in every if _is_naming(each)]
 
     def write_winner(self, facts: Mapping[str, Any]) -> None:
         """Name a winner; those named before are kept, for each time the test split was opened."""
-        before = self.winner()
-        earlier = [*before.pop("earlier", []), before] if before else []
-        write_json(self.path / "winner.json", {**facts, "time": now(), "earlier": earlier})
+        write_json(self.path / "winner.json", {**facts, "time": now(), "earlier": self.winners()[::-1]})
 
     def spent(self) -> dict[str, float]:
         """Return what the search has taken so far: `wall_s` and `work_s`, in seconds."""
@@ -123,6 +131,14 @@ class StudyFolder:
     def write_spent(self, spent: Mapping[str, float]) -> None:
         """Write what the search has taken so far."""
         write_json(self.path / "spent.json", dict(spent))
+
+
+def _is_naming(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(value.get("seeds"), list):
+        return False
+    valid = value.get("valid")
+    are_names = isinstance(valid, dict) and all(name == DEFAULT or name.isdecimal() for name in valid)
+    return are_names and all(type(seed) is int for seed in value["seeds"]) and {"candidate", "winner"} <= set(value)
 
 
 def study_id(facts: Mapping[str, Any]) -> str:

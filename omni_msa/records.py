@@ -93,18 +93,19 @@ class TrialRecord:
 
     @cached_property
     def test_predictions(self) -> Predictions | None:
-        """Predictions on test, None unless the trial is complete and its file can be read."""
-        return read_predictions(self.folder, "test") if self.is_complete else None
+        """Predictions on test, None unless the trial is complete, test is open, and its file can be read."""
+        is_open = self.is_complete and self.folder.opens_test
+        return read_predictions(self.folder, "test") if is_open else None
 
 
 def read_records(plan: Plan) -> list[TrialRecord]:
     """Return a record of every trial of a plan, in its order."""
-    return [_read(plan.ledger.trial(trial.trial_id), trial) for trial in plan.trials]
+    return [_read(plan.ledger.trial(trial.trial_id, trial.config.opens_test), trial) for trial in plan.trials]
 
 
 def _read(folder: TrialFolder, trial: PlannedTrial) -> TrialRecord:
     result = folder.result() or {}
-    test = (folder.test_metrics() or {}) if result else {}
+    test = (folder.test_metrics() or {}) if result and folder.opens_test else {}
     return TrialRecord(trial, folder, result, test, read_json(folder.path / "provenance.json") or {})
 
 

@@ -7,16 +7,21 @@ database is a view, as MLflow's is: it can be deleted, and is written again.
 
 import importlib.util
 import logging
-import os
+import math
+import sqlite3
+import time
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+from omni_msa.database_file import put_damaged_aside
 from omni_msa.flatten import digest
 from omni_msa.search_rules import Score, Suggestion, Told
-from omni_msa.search_space import Parameter, Search, counts, grid, ordered, same, text
+from omni_msa.search_space import GRID_MAX, Parameter, Search, counts, grid, ordered, text
 from omni_msa.seeding import derive
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ NUM_STARTUP = 6
 """Proposals drawn at random before a sampler learns; no part of a budget, so that raising one changes nothing."""
 
 _REDRAWS = 20
+_PATIENCE_S = 20.0  # with a database that somebody else holds
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 _SEEDS_MAX = 2**32  # of numpy's generators
 _NUM_TREES = 64
@@ -33,31 +39,63 @@ _CMA_STATE, _CMA_GENERATION = "cma:optimizer", "cma:generation"  # as Optuna nam
 
 
 def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | None:
-    """Return what to try next, None if there is nothing new while proposals run, or a grid is exhausted.
+    """Return what to try next: a cell that was not proposed before; None if every point of the space was.
 
-    A cell that was proposed before is proposed again only if the sampler insists and nothing runs: its stored result
-    is told then, which costs nothing. Running proposals count as if they had a poor value (constant liar).
+    What runs or failed counts as poor, so that a sampler keeps away from it: see `_as_poor`. If it insists on what was
+    proposed before, a new point is drawn at random; where points cannot be counted and none is found, an old one is
+    proposed again once nothing runs: its stored result is told then, which costs nothing.
 
     Args:
         search: the section of the sweep file.
         told: all proposals so far, and what was known before.
         number: of the proposal that is made.
     """
-    before = [each.parameters for each in told if each.number is not None]
+    before = {text(dict(each.parameters)) for each in told if each.number is not None}
     if search.sampler == "grid":
-        new = (point for point in grid(search.space) if not any(same(point, each) for each in before))
-        point = next(new, None)
-        return None if point is None else Suggestion(point)
-    study = _study(search, told, _evolved(search, told) if search.sampler == "cmaes" else {})
-    for redraw in range(_REDRAWS):
-        study.sampler = _sampler(search, derive(search.seed, "proposal", number, redraw) % _SEEDS_MAX)
+        return next((Suggestion(point) for point in grid(search.space) if text(point) not in before), None)
+    heard, left = _as_poor(search, told), None
+    study = _study(search, heard, _evolved(search, heard) if search.sampler == "cmaes" else {})
+    for redraw in range(2 * _REDRAWS):
+        if (insists := redraw >= _REDRAWS) and left:
+            return Suggestion(Random(derive(search.seed, "left", number)).choice(left))
+        seed = derive(search.seed, "proposal", number, redraw) % _SEEDS_MAX
+        study.sampler = _sampler("random" if insists else search.sampler, seed)
         trial = study.ask()
         parameters = _draw(search.space, trial)
-        if not any(same(parameters, each) for each in before):
+        if text(parameters) not in before:
             return Suggestion(parameters, _kept(study.get_trials(deepcopy=False)[trial.number].system_attrs))
-    if any(each.score.state == "running" for each in told):
+        if redraw == 0 and (left := _left(search.space, before)) == []:
+            return None
+    return None if any(each.score.state == "running" for each in told) else Suggestion(parameters)
+
+
+def _as_poor(search: Search, told: Sequence[Told]) -> list[Told]:
+    """Return what was told as a sampler hears it: a proposal that failed has a poor value.
+
+    Optuna's samplers leave failed trials out, and so propose what fails again and again. The value is made up, as for
+    what runs (constant liar: Ginsbourger et al. 2010): a hair beyond the worst of the complete ones, in each objective.
+    With halving it is pruned without a value, for TPE ranks what is pruned below all that is complete. While nothing
+    has a value it stays failed: of failures alone a sampler would take one for the best.
+    """
+    every = [each.score.values for each in told if each.score.state == "complete" and each.score.values]
+    poor = Score("failed")
+    if search.pruning and (every or any(each.score.by_rung for each in told)):
+        poor = Score("pruned")
+    elif every:
+        poor = Score("complete", tuple(map(_beyond, zip(*every, strict=True), search.directions)))
+    return [replace(each, score=poor) if each.score.state == "failed" else each for each in told]
+
+
+def _beyond(values: Sequence[float], better: str) -> float:
+    return math.nextafter(max(values), math.inf) if better == "lower" else math.nextafter(min(values), -math.inf)
+
+
+def _left(space: Mapping[str, Parameter], before: set[str]) -> list[dict[str, Any]] | None:
+    """Return the points that were not proposed before; None if they cannot be counted, or are too many."""
+    if any(parameter.values() is None for parameter in space.values()):
         return None
-    return Suggestion(parameters)
+    points = grid(space)
+    return [point for point in points if text(point) not in before] if len(points) < GRID_MAX else None
 
 
 def _evolved(search: Search, told: Sequence[Told]) -> dict[str, Any]:
@@ -69,7 +107,7 @@ def _evolved(search: Search, told: Sequence[Told]) -> dict[str, Any]:
     state: dict[str, Any] = {}
     while True:  # each turn is one generation further, and there are no more generations than proposals
         study = _study(search, told, state)
-        study.sampler = _sampler(search, derive(search.seed, "generations", 0) % _SEEDS_MAX)
+        study.sampler = _sampler(search.sampler, derive(search.seed, "generations", 0) % _SEEDS_MAX)
         trial = study.ask()
         _draw(search.space, trial)  # tells the generation
         notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
@@ -118,20 +156,17 @@ def _drawn(parameter: Parameter, path: str, trial: "optuna.Trial") -> Any:
     return trial.suggest_float(path, low, high, log=parameter.is_log)
 
 
-def _frozen(
-    search: Search, told: Told, is_view: bool = False, state: Mapping[str, Any] = MappingProxyType({})
-) -> "optuna.trial.FrozenTrial":
+def _frozen(search: Search, told: Told, is_view: bool = False, state: Any = None) -> "optuna.trial.FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
-    space, score = search.space, told.score
     params = {path: _name(value) for path, value in told.parameters.items()}
     return create_trial(
-        state=TrialState[_STATES[score.state]],
-        values=list(score.values) if score.values else None,
+        state=TrialState[_STATES[told.score.state]],
+        values=list(told.score.values) if told.score.values else None,
         params=params,
-        distributions={path: _distribution(space[path]) for path in params},
-        intermediate_values={rung + 1: value for rung, value in score.by_rung.items()} if search.pruning else None,
-        system_attrs={**_kept(told.notes), **state},
+        distributions={path: _distribution(search.space[path]) for path in params},
+        intermediate_values={rung + 1: value for rung, value in told.score.by_rung.items()} if search.pruning else None,
+        system_attrs={**_kept(told.notes), **(state or {})},
         user_attrs={"proposal": told.number, **told.facts} if is_view else None,
     )
 
@@ -141,7 +176,7 @@ def _study(search: Search, told: Sequence[Told], state: Mapping[str, Any]) -> "o
     study: optuna.Study = _quiet_optuna().create_study(directions=_directions(search))
     last = max((place for place, each in enumerate(told) if each.score.state == "complete"), default=None)
     for place, each in enumerate(told):
-        study.add_trial(_frozen(search, each, state=state if place == last else {}))
+        study.add_trial(_frozen(search, each, state=state if place == last else None))
     return study
 
 
@@ -156,19 +191,18 @@ def _quiet_optuna() -> Any:
     return optuna
 
 
-def _sampler(search: Search, seed: int) -> "optuna.samplers.BaseSampler":
+def _sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
     from optuna import samplers
 
+    start: Any = {"seed": seed, "n_startup_trials": NUM_STARTUP}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # options of samplers that Optuna calls experimental
-        if search.sampler == "tpe":
-            return samplers.TPESampler(
-                seed=seed, multivariate=True, group=True, constant_liar=True, n_startup_trials=NUM_STARTUP
-            )
-        if search.sampler == "gp":
-            return samplers.GPSampler(seed=seed, n_startup_trials=NUM_STARTUP, warn_independent_sampling=False)
-        if search.sampler == "cmaes":
-            return samplers.CmaEsSampler(seed=seed, n_startup_trials=NUM_STARTUP, warn_independent_sampling=False)
+        if name == "tpe":
+            return samplers.TPESampler(**start, multivariate=True, group=True, constant_liar=True)
+        if name == "gp":
+            return samplers.GPSampler(**start, warn_independent_sampling=False)
+        if name == "cmaes":
+            return samplers.CmaEsSampler(**start, warn_independent_sampling=False)
         return samplers.RandomSampler(seed=seed)
 
 
@@ -188,8 +222,7 @@ def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
     values = [(each, each.score.by_rung[0]) for each in told if 0 in each.score.by_rung]
     if len({value for _, value in values}) < 2 or importlib.util.find_spec("sklearn") is None:
         return {}
-    optuna = _quiet_optuna()
-    study = optuna.create_study(direction=_directions(search)[0])
+    study = (optuna := _quiet_optuna()).create_study(direction=_directions(search)[0])
     for each, value in values:
         study.add_trial(_frozen(search, Told(each.parameters, Score("complete", (value,)))))
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_NUM_TREES, seed=search.seed)
@@ -199,50 +232,67 @@ def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
     return {path: float(share) for path, share in sorted(found.items(), key=lambda item: -item[1])}
 
 
-def publish(path: Path, name: str, search: Search, told: Sequence[Told]) -> None:
+def publish(path: Path, name: str, search: Search, told: Sequence[Told], is_over: bool) -> None:
     """Bring one study in the database up to date: `optuna-dashboard sqlite:///mlruns/optuna.db` shows it.
 
-    It holds what has ended, in order of proposal where it was built at once; none is ever running. Where it holds
-    something else (a kill, a promotion, a file of somebody else), the study is made anew.
+    It holds what has ended, and none is ever running. Where it holds something else (somebody else's trial, what failed
+    and was retried), the study is made anew. All is done in memory and written in one transaction; a damaged database
+    is put aside.
 
     Args:
         path: the database; only the driver writes it.
         name: of the study.
         search: the section of the sweep file.
         told: all proposals, and what was known before.
+        is_over: nothing will be promoted; else pruned proposals are left out: what has ended cannot change in Optuna.
+
+    Raises:
+        OSError: the folder cannot be made, or the database is held by somebody else.
+        sqlite3.Error: the database cannot be written; it is as it was.
     """
-    wanted = {_content(each): each for each in told if each.score.state != "running"}
-    optuna, storage = _quiet_optuna(), _database(path)
-    try:
-        study = optuna.create_study(
-            study_name=name, storage=storage, directions=_directions(search), load_if_exists=True
-        )
-        there = [trial.user_attrs.get("content") for trial in study.get_trials(deepcopy=False)]
-        is_part = len(set(there)) == len(there) and set(there) <= set(wanted)
-        if not is_part or [d.name.lower() for d in study.directions] != _directions(search):
-            optuna.delete_study(study_name=name, storage=storage)
-            study, there = optuna.create_study(study_name=name, storage=storage, directions=_directions(search)), []
-        for content in (content for content in wanted if content not in there):
-            each = wanted[content]
-            facts = {**each.facts, "content": content}
-            study.add_trial(_frozen(search, Told(each.parameters, each.score, each.number, {}, facts), is_view=True))
-    finally:
-        storage.engine.dispose()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    put_damaged_aside(path)
+    with closing(sqlite3.connect(":memory:")) as memory:
+        if path.exists():
+            with closing(sqlite3.connect(path, timeout=_PATIENCE_S / 20)) as there:
+                _copy(there, memory)
+        if _is_changed(memory, name, search, told, is_over):
+            with closing(sqlite3.connect(path, timeout=_PATIENCE_S / 20)) as there:
+                _copy(memory, there)
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Copy a database in one transaction; sqlite3 alone would wait for ever for somebody who holds it."""
+    until = time.monotonic() + _PATIENCE_S
+
+    def check(status: int, remaining: int, total: int) -> None:
+        if status != sqlite3.SQLITE_DONE and time.monotonic() > until:
+            raise TimeoutError("the database is held by somebody else")
+
+    source.backup(target, progress=check)
+
+
+def _is_changed(base: sqlite3.Connection, name: str, search: Search, told: Sequence[Told], is_over: bool) -> bool:
+    """Bring the study in a database in memory up to date; return whether there was anything to do."""
+    ended = {_content(each): each for each in told if each.score.state != "running"}
+    logging.getLogger("alembic").setLevel(logging.CRITICAL)
+    optuna, keys = _quiet_optuna(), {"study_name": name, "directions": _directions(search)}
+    keys["storage"] = storage = optuna.storages.RDBStorage("sqlite://", engine_kwargs={"creator": lambda: base})
+    is_changed = name not in optuna.get_all_study_names(storage)
+    study = optuna.create_study(**keys, load_if_exists=True)
+    trials = study.get_trials(deepcopy=False)
+    there = {trial.user_attrs.get("content") for trial in trials}
+    is_part = len(there) == len(trials) and there <= set(ended)
+    if not is_part or [each.name.lower() for each in study.directions] != _directions(search):
+        optuna.delete_study(study_name=name, storage=storage)
+        study, there, is_changed = optuna.create_study(**keys), set(), True
+    for content, each in ended.items():
+        if content not in there and (is_over or each.score.state != "pruned"):
+            shown, is_changed = replace(each, notes={}, facts={**each.facts, "content": content}), True
+            study.add_trial(_frozen(search, shown, is_view=True))
+    return is_changed
 
 
 def _content(told: Told) -> str:
     parts = [told.number, dict(told.parameters), told.score.state, told.score.values, dict(told.score.by_rung)]
     return digest(repr(parts), [])
-
-
-def _database(path: Path) -> Any:
-    """Open the database; its tables are made aside, since a kill would leave a half that can never be opened."""
-    from optuna.storages import RDBStorage
-
-    logging.getLogger("alembic").setLevel(logging.CRITICAL)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        draft = path.with_name(f".{path.name}.{os.getpid()}.db")
-        RDBStorage(f"sqlite:///{draft}").engine.dispose()
-        os.replace(draft, path)
-    return RDBStorage(f"sqlite:///{path}")

@@ -1,18 +1,17 @@
 """What can be wrong with a search beside the shape of its section: every problem, each in the words of the file."""
 
-import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
+from omni_msa import plugins
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, shorten
 from omni_msa.metrics import METRICS
-from omni_msa.search_space import SECTIONS, Parameter, Parameters, Search, ordered, wanted
-
-Configure = Callable[[Parameters], Any]
-"""Makes a configuration from parameters; raises InputError, each `where` a dotted path into the configuration."""
+from omni_msa.search_points import Configure, check_points
+from omni_msa.search_space import GRID_MAX, SECTIONS, Parameter, Search, grid, ordered, wanted
 
 
 def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes: Mapping[str, Any]) -> list[Problem]:
@@ -23,11 +22,21 @@ def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes
         cells: for each cell of the axes, what makes a configuration of it.
         axes: of the sweep.
     """
-    problems = [*_check_paths(space, axes), *_check_conditions(space)]
-    usable = {path for path in space if not any(_names(problem, path) for problem in problems)}
+    if not space:
+        return []
+    cells = list(cells)
+    problems = [*_check_paths(space, axes), *_check_conditions(space), *_check_use(space, cells)]
     if not any(problem.where == "search.space" for problem in problems):
-        problems += [problem for configure in cells for problem in _check_values(space, usable, configure)]
+        at_fault = {path for path in space if any(_names(problem, path) for problem in problems)}
+        problems += check_points(_without(space, at_fault), cells)
     return list(dict.fromkeys(problems))
+
+
+def _without(space: Mapping[str, Parameter], paths: set[str]) -> dict[str, Parameter]:
+    """Return a space without some parameters and without those that count only beside them."""
+    left = {path: parameter for path, parameter in space.items() if path not in paths}
+    lost = {path for path, parameter in left.items() if not left.keys() >= parameter.when.keys()}
+    return _without(left, lost) if lost else left
 
 
 def _names(problem: Problem, path: str) -> bool:
@@ -59,51 +68,42 @@ def _check_conditions(space: Mapping[str, Parameter]) -> Iterator[Problem]:
     for path, parameter in space.items():
         for other, values in parameter.when.items():
             place = f"search.space.{cut(path)}.when.{cut(other)}"
-            if other not in space or other == path:
-                hint = did_you_mean(other, space)
-                yield Problem("not another parameter of the space", place, shorten(other), ", ".join(space), hint)
+            others = [name for name in space if name != path]
+            if other not in others:
+                hint = did_you_mean(other, others) or "remove the condition"
+                yield Problem("not another parameter of the space", place, shorten(other), ", ".join(others), hint)
+            elif not wanted(values):
+                yield Problem("a condition that is never met", place, "[]", shorten(list(space[other].ends())))
             elif never := [value for value in wanted(values) if not space[other].has(value)]:
                 allowed = shorten(list(space[other].ends()))
                 yield Problem("the other parameter never has this value", place, shorten(never[0]), allowed)
     try:
-        ordered(space)
+        ordered({path: _without_itself(path, parameter) for path, parameter in space.items()})
     except ValueError as error:
         yield Problem("conditions go round in a circle", "search.space", str(error), "", "remove one of them")
 
 
-def _check_values(space: Mapping[str, Parameter], usable: set[str], configure: Configure) -> Iterator[Problem]:
-    """Put every end of every range into the configuration, with the conditions that it counts under."""
-    try:
-        configure({})
-    except InputError:
-        return  # the configuration is wrong without any parameter, and that is said elsewhere
-    for path in (path for path in space if path in usable):
-        found: dict[tuple[str, ...], Problem] = {}
-        for value, given in itertools.product(space[path].ends(), _ways(space, path)):
-            if not usable.issuperset(given):
-                continue
-            try:
-                configure({**given, path: value})
-            except InputError as error:
-                for problem in (_of_parameter(problem, path) for problem in error.problems):
-                    each = (problem.got,) if space[path].choice else ()  # both ends of a range: once is enough
-                    found.setdefault((problem.what, problem.where, *each), problem)
-        yield from found.values()
+def _without_itself(path: str, parameter: Parameter) -> Parameter:
+    when = {other: values for other, values in parameter.when.items() if other != path}
+    return parameter.model_copy(update={"when": when})
 
 
-def _of_parameter(problem: Problem, path: str) -> Problem:
-    inside = problem.where if f"{problem.where}.".startswith(f"{path}.") else path
-    return Problem(problem.what, f"search.space.{inside}", problem.got, problem.allowed, problem.next_step)
+def _check_use(space: Mapping[str, Parameter], cells: Iterable[Configure]) -> Iterator[Problem]:
+    """A readout that trains nothing depends on no adapter and no training: there is nothing to search in them."""
+    readouts = dict.fromkeys(config.readout.name for config in _configured(cells))
+    used = {section for name in readouts for section in plugins.load("readouts", name).uses}
+    if not readouts or {"readout", "readout.name"} & set(space):
+        return
+    for path in (path for path in space if path.partition(".")[0] in {*SECTIONS} - used):
+        step = "remove the parameter, or take a readout that is trained"
+        which = f"{'readouts' if len(readouts) > 1 else 'readout'} {', '.join(readouts)}"
+        yield Problem("nothing depends on this parameter", f"search.space.{cut(path)}", which, "", step)
 
 
-def _ways(space: Mapping[str, Parameter], path: str) -> list[dict[str, Any]]:
-    """Return the settings of other parameters at which one counts."""
-    ways: list[dict[str, Any]] = [{}]
-    for other, values in space[path].when.items():
-        if other in space:
-            above = _ways(space, other)
-            ways = [{**way, **up, other: value} for way in ways for up in above for value in wanted(values)]
-    return ways
+def _configured(cells: Iterable[Configure]) -> Iterator[Any]:
+    for configure in cells:
+        with suppress(InputError):  # it is wrong without any parameter, and that is said elsewhere
+            yield configure({})
 
 
 def check_rules(search: Search, select_metric: str, seeds: tuple[int, ...]) -> list[Problem]:
@@ -131,6 +131,14 @@ def _check_objectives(search: Search, select_metric: str) -> Iterator[Problem]:
     if search.pruning and objectives not in ((), (select_metric,)):
         got = ", ".join(objectives)
         yield Problem("halving needs select.metric as the one objective", "search.pruning", got, select_metric)
+    for path in (path for path in search.space if search.pruning and _sets_epochs(path, search.space[path])):
+        what = "halving compares proposals after so many epochs, so their number cannot be searched"
+        yield Problem(what, f"search.space.{path}", next_step="remove the parameter, or pruning")
+
+
+def _sets_epochs(path: str, parameter: Parameter) -> bool:
+    is_inside = any(isinstance(value, dict) and "epochs" in value for value in parameter.choice or ())
+    return path == "training.epochs" or (path == "training" and is_inside)
 
 
 def _check_fresh(fresh: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[Problem]:
@@ -150,7 +158,26 @@ def _check_sampler(search: Search) -> Iterator[Problem]:
     if search.sampler == "cmaes" and find_spec("cmaes") is None:
         step = 'install it: python -m pip install -e ".[cmaes]"'
         yield Problem("this sampler needs a package that is not installed", "search.sampler", "cmaes", "", step)
+    if search.sampler in ("gp", "cmaes") and search.pruning:
+        step = "take another sampler, or remove pruning"
+        what = "this sampler learns from whole proposals only, so it cannot be used with pruning"
+        yield Problem(what, "search.sampler", search.sampler, "tpe, random, grid", step)
     if search.sampler == "grid":
-        for path in (path for path, parameter in search.space.items() if parameter.values() is None):
-            kind = search.space[path].kind
-            yield Problem("a grid needs values that can be counted", f"search.space.{path}", kind, "choice or int")
+        yield from _check_grid(search.space)
+
+
+def _check_grid(space: Mapping[str, Parameter]) -> Iterator[Problem]:
+    endless = [path for path, parameter in space.items() if parameter.choice is None and not parameter.is_whole]
+    for path in endless:
+        place = f"search.space.{path}"
+        yield Problem("a grid needs values that can be counted", place, space[path].kind, "choice or int")
+    is_large = any(parameter.values() is None for parameter in space.values())
+    if not endless and (is_large or len(grid(space, GRID_MAX + 1)) > GRID_MAX):
+        got = f"more than {GRID_MAX}: {' x '.join(str(_num_values(each)) for each in space.values())} values"
+        step = "name fewer values, or take another sampler"
+        yield Problem("too many points for a grid", "search.space", got, f"at most {GRID_MAX}", step)
+
+
+def _num_values(parameter: Parameter) -> int:
+    low, high = (0, 0) if parameter.choice is not None else parameter.bounds
+    return len(parameter.choice) if parameter.choice is not None else int(high) - int(low) + 1

@@ -13,7 +13,7 @@ from omni_msa.files import is_number, read_json
 from omni_msa.plan import Plan, PlannedTrial, planned
 from omni_msa.proposals import Proposal
 from omni_msa.search_rules import Suggestion, Told
-from omni_msa.search_space import Search
+from omni_msa.search_space import Search, label
 from omni_msa.study import Study
 from omni_msa.sweep import Cell
 from omni_msa.transfer import look_up_known
@@ -28,16 +28,14 @@ class SearchSource:
     Args:
         plan: of a sweep with a search.
         suggest: what to try next.
-        publish: takes a study each time one of its trials has ended.
-        trials: those that are known; what is proposed is added.
+        trials: those that are known; what is proposed is added, and takes the place of what it goes on from.
     """
 
-    def __init__(
-        self, plan: Plan, suggest: Suggest, publish: Callable[[Study], None], trials: list[PlannedTrial]
-    ) -> None:
-        self._plan, self._suggest, self._publish, self._trials = plan, suggest, publish, trials
+    def __init__(self, plan: Plan, suggest: Suggest, trials: list[PlannedTrial]) -> None:
+        self._plan, self._suggest, self._trials = plan, suggest, trials
         self._given: dict[str, Study] = {}  # trial to the study that waits for it
         self._tried: set[str] = set()  # trials that this run has run
+        self._confirming: set[str] = set()  # trials that no budget counts
         self._since: dict[str, float] = {}
         for study in plan.studies:
             study.folder.describe({"sweep": study.sweep.name, "axes": study.cell.axes, **study.facts})
@@ -49,23 +47,25 @@ class SearchSource:
         return next((jobs for study in self._plan.studies if (jobs := self._of(study))), [])
 
     def done(self, trial_id: str) -> None:
-        """Note what a trial has taken; what it found is in the ledger."""
+        """Note what a proposal's trial has taken; what it found is in the ledger."""
         study = self._given.pop(trial_id, None)
         if study is None:
             return
         provenance = read_json(self._plan.ledger.trial(trial_id).path / "provenance.json") or {}
         work_s = provenance.get("attempt_s")
         now, spent = time.monotonic(), study.folder.spent()
-        spent["wall_s"] += now - self._since.get(study.name, now)
-        spent["work_s"] += (self._plan.hours(work_s) or 0.0) * 3600 if is_number(work_s) else 0.0
-        study.folder.write_spent(spent)
+        if trial_id not in self._confirming:
+            spent["wall_s"] += now - self._since.get(study.name, now)
+            spent["work_s"] += (self._plan.hours(work_s) or 0.0) * 3600 if is_number(work_s) else 0.0
+            study.folder.write_spent(spent)
         self._since[study.name] = now
-        self._publish(study)
 
     def _of(self, study: Study) -> list[Job]:
         """Return the next jobs of a study, each step only if the ones before have none."""
         for step in (self._begun, self._promoted, self._proposed, self._fresh, self._named):
             jobs = [self._job(trial, study) for trial in step(study)]
+            if step in (self._fresh, self._named):
+                self._confirming.update(job.trial_id for job in jobs)
             if jobs:
                 self._since.setdefault(study.name, time.monotonic())
                 return jobs
@@ -75,8 +75,8 @@ class SearchSource:
 
     def _begun(self, study: Study) -> Iterator[PlannedTrial]:
         """Yield what is left of proposals that were made before."""
-        for proposal in study.proposals:
-            yield from self._due(study, study.cell_of(proposal))
+        for cell in study.proposed_cells():
+            yield from self._due(study, cell)
 
     def _promoted(self, study: Study) -> Iterator[PlannedTrial]:
         while (one := study.next_to_promote()) is not None:
@@ -97,14 +97,20 @@ class SearchSource:
                 return
 
     def _write(self, study: Study, proposal: Proposal) -> list[PlannedTrial]:
-        """Write a proposal, new or promoted, with its trials; return those that are to run."""
+        """Write a proposal, new or promoted, with its trials; return those that are to run.
+
+        One that the configuration refuses is written, too: the sampler is told that it failed.
+        """
+        if study.refusal(proposal):
+            study.write(proposal)
+            return []
         cell = study.cell_of(proposal)
         ids = {str(seed): study.id_of(cell, seed) for seed in cell.seeds}
         study.write(replace(proposal, trials=ids))
         return list(self._due(study, cell))
 
     def _fresh(self, study: Study) -> Iterator[PlannedTrial]:
-        """Yield the default with fresh seeds, and when the search is over the best proposals likewise."""
+        """Yield the default with both sets of seeds, and when the search is over the best proposals with fresh ones."""
         for cell in study.cells():
             yield from self._due(study, cell)
 
@@ -121,7 +127,7 @@ class SearchSource:
             return
         for seed in cell.seeds:
             config = cell.config.model_copy(update={"seed": seed})
-            trial = planned(config, study.fingerprint, self._plan.ledger, (cell.label,))
+            trial = planned(config, study.fingerprint, self._plan.ledger, (cell.label,), label(cell.parameters))
             again = trial.status.state == "failed" and (trial.trial_id in self._tried or not self._plan.retry)
             if trial.trial_id not in self._given and trial.status.state not in ("complete", "pruned") and not again:
                 yield trial
@@ -129,7 +135,10 @@ class SearchSource:
     def _job(self, trial: PlannedTrial, study: Study) -> Job:
         self._given[trial.trial_id] = study
         self._tried.add(trial.trial_id)
-        if all(trial.trial_id != known.trial_id for known in self._trials):
+        known = {each.trial_id: place for place, each in enumerate(self._trials)}
+        if trial.trial_id in known:  # promoted, or its test split is opened: from now on it is what runs
+            self._trials[known[trial.trial_id]] = trial
+        else:
             self._trials.append(trial)
         values = {"trial_id": trial.trial_id, "fit_id": trial.fit_id, "label": trial.label}
         return Job(str(self._plan.ledger.root), config=trial.config.model_dump(mode="json"), **values)

@@ -20,7 +20,8 @@ Parameters = Mapping[str, Any]
 """Dotted path to value, as `adapter.rank: 8`: a proposal. Parameters that do not count in it are absent."""
 
 Whole = int
-_GRID_MAX = 10_000
+GRID_MAX = 10_000
+_EXACT_MAX = 2**53  # above it not every whole number is a float
 
 
 class Parameter(Section):
@@ -32,6 +33,13 @@ class Parameter(Section):
     uniform: tuple[float, float] | None = Field(None, strict=False, description="a number from low to high")
     log_uniform: tuple[float, float] | None = Field(None, strict=False, description="likewise, in its logarithm")
     when: dict[str, Any] = Field({}, description="other parameter: the value, or list of values, at which this counts")
+
+    @field_validator(*KINDS[1:], mode="before")
+    @classmethod
+    def _two_ends(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) != 2:
+            raise ValueError(f"a range is two numbers, the lowest and the highest, not {len(value)}")
+        return value
 
     @model_validator(mode="after")
     def _one_range(self) -> "Parameter":
@@ -81,12 +89,18 @@ class Parameter(Section):
         is_number = type(value) is int if self.is_whole else type(value) in (int, float)
         return is_number and self.bounds[0] <= value <= self.bounds[1]
 
+    def own(self, value: Any) -> Any:
+        """Return a value as the range writes it: what is 8.0 in a configuration may be chosen as 8."""
+        if self.choice is not None:
+            return next((each for each in self.choice if text(each) == text(value)), value)
+        return Whole(value) if self.is_whole and isinstance(value, float) and value.is_integer() else value
+
     def values(self) -> tuple[Any, ...] | None:
         """Return all values, None if there are too many."""
         if self.choice is not None:
             return self.choice
         low, high = self.bounds
-        return tuple(range(int(low), int(high) + 1)) if self.is_whole and high - low < _GRID_MAX else None
+        return tuple(range(int(low), int(high) + 1)) if self.is_whole and high - low < GRID_MAX else None
 
 
 class Budget(Section):
@@ -145,6 +159,23 @@ class Search(Section):
     confirm: Confirm
     transfer: bool = Field(False, description="begin with what finished trials of the ledger tell")
 
+    @field_validator("space", mode="before")
+    @classmethod
+    def _whole_parameters(cls, value: Any) -> Any:
+        for key, inner in value.items() if isinstance(value, dict) else ():
+            path, _, last = str(key).rpartition(".")
+            if path and last in (*KINDS, "when") and not isinstance(inner, dict):
+                example = f"search.space.{path}={{{last}: {label({'': inner}).removeprefix('=')}}}"
+                raise ValueError(f"a parameter is set as a whole, as {example}")
+        return value
+
+    @field_validator("objectives", mode="before")
+    @classmethod
+    def _two_at_most(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple) and len(value) > 2:
+            raise ValueError(f"a search has one objective or two, not {len(value)}")
+        return value
+
     @field_validator("pruning", mode="before")
     @classmethod
     def _none(cls, value: Any) -> Any:
@@ -196,8 +227,13 @@ def is_in(space: Mapping[str, Parameter], parameters: Parameters) -> bool:
     return counting == set(parameters) and all(space[path].has(value) for path, value in parameters.items())
 
 
-def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
-    """Return all points of a space whose values can be counted, the last parameter changing fastest; 10,000 at most."""
+def grid(space: Mapping[str, Parameter], num_max: int = GRID_MAX) -> list[dict[str, Any]]:
+    """Return all points of a space whose values can be counted, the last parameter changing fastest.
+
+    Args:
+        space: dotted path to parameter.
+        num_max: no more points than this; a sampler is refused a space that has more than `GRID_MAX`.
+    """
     points: list[dict[str, Any]] = [{}]
     for path in ordered(space):
         values = space[path].values() or ()
@@ -205,7 +241,7 @@ def grid(space: Mapping[str, Parameter]) -> list[dict[str, Any]]:
             {**point, **more}
             for point in points
             for more in ([{path: value} for value in values] if counts(space[path], point) else [{}])
-        ][:_GRID_MAX]
+        ][:num_max]
     return points
 
 
@@ -229,5 +265,17 @@ def wanted(values: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """Return a value as one text: equal texts, equal values, and `1` is not `1.0`."""
-    return json.dumps(value, sort_keys=True)
+    """Return a value as one text: equal texts, equal values.
+
+    8 and 8.0 are equal, as a configuration makes one of the other; true is not 1.
+    """
+    return json.dumps(_plain(value), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _EXACT_MAX
+    return int(value) if is_whole else value

@@ -123,6 +123,8 @@ def total(each: Sequence[Cost], num_slots: int) -> Expected:
 def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, Known] | None = None) -> list[Cost]:
     """Return what is expected of each missing trial; a shared fit is the cost of the first that needs it.
 
+    One that is stopped after some of its epochs costs that share of its fit.
+
     Args and the rest as in `expect`.
     """
     if not missing:
@@ -133,9 +135,14 @@ def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, Known] |
         fit_s, read_s, basis, date = _times(trial.config, on_gpu(trial.config.runtime), ledger, known)
         is_trained = trial.fit_id in fits or (ledger.fit(trial.fit_id) / "fit.json").exists()
         fits.add(trial.fit_id)
-        seconds = None if basis == _UNKNOWN else read_s + (0.0 if is_trained else fit_s)
+        seconds = None if basis == _UNKNOWN else read_s + (0.0 if is_trained else fit_s * _share(trial.config))
         found.append(Cost(seconds, basis, date))
     return found
+
+
+def _share(config: TrialConfig) -> float:
+    stops_after, num_epochs = config.stops_after_epoch, config.training.epochs
+    return 1.0 if stops_after is None else min(1.0, stops_after / num_epochs)
 
 
 def _times(

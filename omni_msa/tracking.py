@@ -203,7 +203,7 @@ class Tracker:
 
     def _attach(self, run: Run, trial: TrialView, folder: TrialFolder) -> None:
         for name in _ATTACHED:
-            for path in sorted(trial.folder.glob(name)):
+            for path in (path for path in sorted(trial.folder.glob(name)) if folder.shows(path.name)):
                 self._client.log_artifact(run.run_id, str(path))
         if trial.state == "complete":
             weights, place, is_linked = weights_of(folder), run.folder(self._client.tracking_uri), False

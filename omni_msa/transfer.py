@@ -8,36 +8,43 @@ from omni_msa.errors import InputError
 from omni_msa.files import read_json
 from omni_msa.identity import trial_id
 from omni_msa.proposals import Known
-from omni_msa.search_space import counts, is_in, ordered, same
+from omni_msa.search_space import counts, is_in, ordered, text
 from omni_msa.study import Study
 from omni_msa.sweep import proposed
 
 
 def look_up_known(study: Study) -> list[Known]:
-    """Return the cells of the ledger that lie in a study's space, with the means over their seeds.
+    """Return the cells of the ledger that lie in a study's space, with the means over the seeds of its proposals.
 
-    Seeds that will confirm are left out: they would not be fresh.
+    A cell counts if all of these seeds are complete: means over others could not be compared with those of proposals.
 
     Args:
         study: with its space.
     """
-    found: list[tuple[dict[str, Any], list[tuple[float, ...]]]] = []
+    points: dict[str, dict[str, Any]] = {}
     for path in sorted((study.ledger.root / "trials").glob("*/config.json")):
-        parameters, seed = _parameters(study, read_json(path) or {}), (read_json(path) or {}).get("seed")
-        result = study.ledger.trial(path.parent.name, opens_test=False).result()
-        if result is None or parameters is None or seed in study.search.confirm.seeds:
-            continue
-        values = study.values(result) if _id(study, parameters, seed) == path.parent.name else None
+        parameters = _parameters(study, read_json(path) or {})
+        if parameters is not None:
+            points.setdefault(text(parameters), parameters)
+    found = [(point, _means(study, point)) for point in points.values()]
+    return [Known(point, means) for point, means in found if means is not None]
+
+
+def _means(study: Study, parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return the means of a cell's objectives over the seeds of proposals, None unless all are complete and finite."""
+    try:
+        cell = proposed(study.sweep, study.cell, parameters)
+    except InputError:
+        return None
+    every = []
+    for seed in (None,) if cell.deterministic else study.sweep.file.seeds:
+        name = trial_id(cell.config.model_copy(update={"seed": seed}), study.fingerprint)
+        result = study.ledger.trial(name, opens_test=False).result()
+        values = None if result is None else study.values(result)
         if values is None or not all(map(math.isfinite, values)):
-            continue
-        cell = next((each for each in found if same(each[0], parameters)), None)
-        if cell is None:
-            found.append(cell := (parameters, []))
-        cell[1].append(values)
-    return [
-        Known(parameters, tuple(math.fsum(each) / len(each) for each in zip(*values, strict=True)))
-        for parameters, values in found
-    ]
+            return None
+        every.append(values)
+    return tuple(math.fsum(each) / len(each) for each in zip(*every, strict=True))
 
 
 def _parameters(study: Study, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -48,14 +55,5 @@ def _parameters(study: Study, config: Mapping[str, Any]) -> dict[str, Any] | Non
         for part in path.split("."):
             inner = inner.get(part) if isinstance(inner, Mapping) else None
         if counts(study.search.space[path], found):
-            found[path] = inner
+            found[path] = study.search.space[path].own(inner)
     return found if is_in(study.search.space, found) else None
-
-
-def _id(study: Study, parameters: Mapping[str, Any], seed: Any) -> str:
-    """Return the id that a trial of the study would have there."""
-    try:
-        config = proposed(study.sweep, study.cell, parameters).config
-        return trial_id(config.model_copy(update={"seed": seed}), study.fingerprint)
-    except InputError:
-        return ""

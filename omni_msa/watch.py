@@ -7,20 +7,28 @@ from typing import Any
 
 from omni_msa.estimate import num_train_clips, uses
 from omni_msa.ledger import Ledger, Status
-from omni_msa.plan import PlannedTrial
+from omni_msa.plan import PlannedTrial, stands
 from omni_msa.progress import RunningTrial, Snapshot
+from omni_msa.search_ahead import Outlook
 
-_ENDED = ("complete", "failed", "pruned")
+_DONE = ("complete", "pruned")
+_ENDED = (*_DONE, "failed")
+_OUTLOOK_LASTS_S = 10.0
+
+_Key = tuple[str, bool, int | None]
+"""A trial and how far its configuration goes: one that is promoted or opened for test is not done with it."""
 
 
 class Watch:
     """Follows the trials of a plan.
 
     Args:
-        trials: of the plan; those that a search proposes meanwhile are added to it.
+        trials: of the plan. Those that a search proposes meanwhile are added to it; of one that it promotes or opens
+            for test, the entry is replaced, or follows as a further one.
         ledger: where they are.
         show: takes each snapshot, for people.
         record: takes each trial that runs or has just ended, with its state, for MLflow.
+        outlook: says what searches are still expected to run, as `search_ahead.lookout` does; None without a search.
     """
 
     def __init__(
@@ -29,51 +37,91 @@ class Watch:
         ledger: Ledger,
         show: Callable[[Snapshot], None],
         record: Callable[[PlannedTrial, str], None],
+        outlook: Callable[[], Outlook] | None = None,
     ) -> None:
-        self._trials, self._ledger, self._show, self._record = trials, ledger, show, record
+        self._all, self._ledger, self._show, self._record = trials, ledger, show, record
         self._running_since: dict[str, float] = {}
-        self._ended: dict[str, Status] = {}
-        self._recorded: dict[str, str] = {}
+        self._complete: dict[_Key, Status] = {}
+        self._recorded: dict[_Key, str] = {}
+        self._ask = outlook
+        self._outlook: Outlook | None = None
+        self._states: dict[_Key, str] | None = None
+        self._asked_at = -math.inf
+        self._proposals: dict[str, None] = {}
 
     def look(self) -> None:
         """Read where every trial stands and show it."""
-        self._show(self._snapshot({trial.trial_id: self._status(trial) for trial in self._trials}))
+        trials = self._trials()
+        statuses = {trial.trial_id: self._status(trial) for trial in trials}
+        self._note_proposals(trials, statuses)
+        self._look_out(trials, statuses)
+        self._show(self._snapshot(trials, statuses))
 
     def follow(self) -> None:
         """Record the trials that run, and those that have ended since the last time."""
-        for trial in self._trials:
+        for trial in self._trials():
             state = self._status(trial).state
-            if state == "running" or (state in _ENDED and self._recorded.get(trial.trial_id) != state):
+            if state == "running" or (state in _ENDED and self._recorded.get(_key(trial)) != state):
                 self._record(trial, state)
-                self._recorded[trial.trial_id] = state
+                self._recorded[_key(trial)] = state
+
+    def _trials(self) -> list[PlannedTrial]:
+        """Return each trial once, as it stands last in the list."""
+        return list({trial.trial_id: trial for trial in tuple(self._all)}.values())
 
     def _status(self, trial: PlannedTrial) -> Status:
-        """A complete trial is read once; a failed one may be tried again."""
-        known = self._ended.get(trial.trial_id)
+        """A complete trial is read once; a failed one may be tried again, one that was stopped early promoted."""
+        known = self._complete.get(_key(trial))
         if known is None:
-            known = self._ledger.trial(trial.trial_id, trial.config.opens_test).status()
-            if known.state in ("complete", "pruned"):
-                self._ended[trial.trial_id] = known
+            known = stands(trial.config, trial.trial_id, self._ledger)
+            if known.state == "complete":
+                self._complete[_key(trial)] = known
         return known
 
-    def _snapshot(self, statuses: dict[str, Status]) -> Snapshot:
-        num_done = sum(status.state in ("complete", "pruned") for status in statuses.values())
-        failures = {
-            trial.label: (statuses[trial.trial_id].failure or {}).get("message", "")
-            for trial in self._trials
-            if statuses[trial.trial_id].state == "failed"
+    def _note_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
+        """Keep a line for each proposal that has begun since the first look."""
+        for trial in trials:
+            state, key = statuses[trial.trial_id].state, _key(trial)
+            had_ended = self._states is None or self._states.get(key) in _ENDED
+            if trial.detail and (state == "running" or (state in _ENDED and not had_ended)):
+                self._proposals.setdefault(f"{trial.cells[0].rpartition(', ')[0]}: {trial.detail}")
+
+    def _look_out(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
+        """Ask for the outlook again when something has changed, nothing runs, or for long nobody has."""
+        now, before = time.monotonic(), self._states
+        self._states = {_key(trial): statuses[trial.trial_id].state for trial in trials}
+        is_old = now - self._asked_at >= _OUTLOOK_LASTS_S or "running" not in self._states.values()
+        if self._ask is not None and (is_old or self._states != before):
+            found, self._asked_at = self._ask(), now
+            if len(self._trials()) == len(trials):
+                self._outlook = found
+            else:  # it tells of trials that came meanwhile: the next look has both
+                self._asked_at = -math.inf
+
+    def _snapshot(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> Snapshot:
+        outlook = self._outlook or Outlook()
+        elsewhere = outlook.done - statuses.keys()  # of a search's cells, which nobody had to run
+        found = {
+            state: [trial for trial in trials if statuses[trial.trial_id].state == state]
+            for state in (*_ENDED, "running")
         }
-        shown = [
-            self._running(trial, status)
-            for trial in self._trials
-            if (status := statuses[trial.trial_id]).state == "running"
-        ]
-        retried = {
-            trial.label: [_retry_text(entry) for entry in status.history if entry.get("retried")]
-            for trial in self._trials
-            if (status := statuses[trial.trial_id]).history
-        }
-        return Snapshot(num_done, shown, failures, retried=retried)
+        return Snapshot(
+            len(elsewhere) + sum(len(found[state]) for state in _DONE),
+            [self._running(trial, statuses[trial.trial_id]) for trial in found["running"]],
+            {trial.label: (statuses[trial.trial_id].failure or {}).get("message", "") for trial in found["failed"]},
+            retried={
+                trial.label: [_retry_text(entry) for entry in status.history if entry.get("retried")]
+                for trial in trials
+                if (status := statuses[trial.trial_id]).history
+            },
+            num_trials=None if self._outlook is None else len(trials) + len(elsewhere) + outlook.num_new,
+            is_least=outlook.is_least,
+            ends={trial.label: _end(trial) for state in _DONE for trial in self._just_ended(found[state])},
+            proposals=tuple(self._proposals),
+        )
+
+    def _just_ended(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
+        return [trial for trial in trials if self._running_since.pop(trial.trial_id, None) is not None]
 
     def _running(self, trial: PlannedTrial, status: Status) -> RunningTrial:
         began = self._running_since.setdefault(trial.trial_id, time.monotonic())
@@ -94,16 +142,28 @@ class Watch:
         )
 
 
+def _key(trial: PlannedTrial) -> _Key:
+    return trial.trial_id, trial.config.opens_test, trial.config.stops_after_epoch
+
+
+def _end(trial: PlannedTrial) -> str:
+    """Say how a trial has ended that did as its configuration says."""
+    config = trial.config
+    stopped = f"stopped after epoch {config.stops_after_epoch} of {config.training.epochs}"
+    return "done" if config.stops_after_epoch is None else stopped
+
+
 def _retry_text(entry: Mapping[str, Any]) -> str:
     return f"{entry.get('kind')}: {entry.get('message')}; {entry.get('reaction')}"
 
 
 def _length(trial: PlannedTrial) -> tuple[int, int]:
-    """Return how many epochs and optimiser steps a trial has, (0, 0) if it has none or they are not known."""
+    """Return how many epochs a trial has and how many steps until it is stopped, (0, 0) if none or not known."""
     training, num_train = trial.config.training, num_train_clips(trial.config)
     if not num_train or not uses(trial.config, "training"):
         return 0, 0
-    return training.epochs, training.epochs * math.ceil(num_train / training.batch_size)
+    num_trained = min(training.epochs, trial.config.stops_after_epoch or training.epochs)
+    return training.epochs, num_trained * math.ceil(num_train / training.batch_size)
 
 
 def _latest(rows: Sequence[dict[str, Any]], name: str) -> float | None:

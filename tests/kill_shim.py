@@ -81,6 +81,7 @@ def on_event(event: str, arguments: tuple) -> None:
         return
     due = getattr(local, "due", None)
     kind = event.removeprefix("os.") if event in ("os.rename", "os.remove", "open") else None
+    kind = "open" if event == "sqlite3.connect" else kind
     if due is None and kind is None:
         return
     local.is_busy = True

@@ -89,7 +89,7 @@ class Searched:
     def queue(self, retry: bool = False) -> JobQueue:
         """Return a queue of the search's jobs, made as a new driver makes it."""
         plan = self.plan(retry)
-        return JobQueue([], lambda: False, source=SearchSource(plan, search.suggest, lambda study: None, []))
+        return JobQueue([], lambda: False, source=SearchSource(plan, search.suggest, []))
 
     def run(self, num_at_once: int = 1, num_jobs: int = 10**6, retry: bool = False) -> int:
         """Run jobs until there are none, as many in flight as `num_at_once`, the latest ending first.

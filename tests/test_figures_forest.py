@@ -1,10 +1,13 @@
 """The forest plot of paired differences: what its lines are, and what stands beside them."""
 
+import re
+import warnings
+
 import pytest
 from summaries import cell, pair, summary
 
 from omni_msa.evidence import Evidence
-from omni_msa.figures.forest import draw
+from omni_msa.figures.forest import _range, draw
 
 CELLS = [
     cell("a", {1: {"mae": 0.5}}),
@@ -56,3 +59,15 @@ def test_the_caption_calls_no_test_exact_that_is_not(tmp_path):
     caption = drawn(tmp_path, random, mixed)[0].caption
     assert "exact between two random cells; against a cell without randomness it assumes that seeds scatter" in caption
     assert "Intervals are for one comparison each, not corrected for their number" in caption
+
+
+@pytest.mark.parametrize(("metric", "ten"), [("mae", 0.01), ("acc7", 1.0)])
+def test_differences_that_are_all_zero_have_an_axis_around_zero(tmp_path, metric, ten):
+    row = pair("b", "a", [0.0, 0.0], metric)
+    assert _range([row], 100.0 if metric == "acc7" else 1.0) == (-ten, ten)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure, text = drawn(tmp_path, row)
+    ticks = re.findall(r">([+\N{MINUS SIGN}]?\d\.\d+)<", text)
+    assert len(set(ticks)) >= 3 and len(ticks) * max(map(len, ticks)) <= 50  # else they run into each other
+    assert "b minus a: +0.0" in figure.alt

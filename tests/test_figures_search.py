@@ -10,7 +10,8 @@ from surface import SPACE
 
 from omni_msa.evidence import Evidence, gather
 from omni_msa.figures import search as figures
-from omni_msa.figures.search_space import kind_of, place_of
+from omni_msa.figures.canvas import new_drawing, styled
+from omni_msa.figures.search_space import choices_of, draw_slices, kind_of, log_ticks, place_of
 from omni_msa.finish_search import find
 from omni_msa.plan import opened
 
@@ -52,13 +53,37 @@ def test_the_history_tells_what_was_cut_and_what_is_best(drawn):
     assert "after less training" in found["search_history"].caption
 
 
+def test_what_is_of_the_first_rung_says_so_and_only_that(drawn, tmp_path):
+    evidence, found = drawn
+    (one,) = evidence.searches
+    assert one["first_rung"] == "after 2 of 8 epochs of one seed"
+    for name in ("importance", "slices", "parallel"):
+        assert one["first_rung"] in found[f"search_{name}"].caption
+    for name in ("history", "confirmed"):
+        assert one["first_rung"] not in found[f"search_{name}"].caption
+    whole = replace(evidence, searches=({**one, "first_rung": ""},))
+    for figure in figures.draw(whole, tmp_path):
+        assert " rung" not in figure.caption and " of one seed" not in figure.caption
+
+
 def test_search_value_and_fresh_value_are_read_of_each_that_was_confirmed(drawn):
     evidence, found = drawn
     text = found["search_confirmed"].alt
     for row in evidence.searches[0]["confirmed"]:
-        searched = "\N{EN DASH}" if row["search_value"] is None else f"{row['search_value']:.3f}"
-        assert f"{searched} in the search, {row['fresh_mean']:.3f} with fresh seeds" in text
+        assert f"{row['search_value']:.3f} in the search, {row['fresh_mean']:.3f} with fresh seeds" in text
     assert "default: " in text and "2 fresh seeds" in found["search_confirmed"].caption
+
+
+def test_both_values_are_read_against_the_default_with_the_same_seeds(drawn, tmp_path):
+    evidence, found = drawn
+    caption, drawing = found["search_confirmed"].caption, found["search_confirmed"].svg.read_text()
+    assert "winner's curse" in caption and "chosen by blue, which flatters it a little" in caption
+    assert "no part" not in caption and "is what the choice flattered" not in caption
+    assert ">default, in the search<" in drawing and ">default, fresh seeds<" in drawing
+    single = replace(evidence, searches=({**evidence.searches[0], "num_confirmed": 1},))
+    assert not any("flatters it a little" in figure.caption for figure in figures.draw(single, tmp_path))
+    once = replace(evidence, searches=({**evidence.searches[0], "is_fresh": False},))
+    assert "search_confirmed" not in [figure.name for figure in figures.draw(once, tmp_path)]
 
 
 def test_slices_and_lines_show_every_parameter_and_choice(drawn):
@@ -82,10 +107,27 @@ def test_two_objectives_have_a_front(tmp_path, monkeypatch):
     place.run()
     evidence = evidence_of(place)
     (figure,) = [each for each in figures.draw(evidence, tmp_path / "figures") if each.name == "search_pareto"]
-    numbers = list(map(int, re.findall(r"proposal (\d+):", figure.alt)))
-    assert sorted(numbers) == sorted(evidence.searches[0]["pareto_front"])
-    history = {row["proposal"]: row["values"] for row in evidence.searches[0]["history"]}
+    (one,), (front, fresh) = evidence.searches, figure.alt.split(" With fresh seeds: ")
+    numbers = list(map(int, re.findall(r"proposal (\d+):", front)))
+    assert sorted(numbers) == sorted(one["pareto_front"])
+    history = {row["proposal"]: row["values"] for row in one["history"]}
     assert [history[number][1] for number in numbers] == sorted(history[number][1] for number in numbers)
+    default, *others = one["confirmed"]
+    assert f"default: MAE {default['fresh_mean']:.3f}, Peak memory {default['fresh_peak_memory_gb']:.2f}" in fresh
+    for row in others:
+        assert f"proposal {row['configuration']}: MAE {row['fresh_mean']:.3f}, Peak memory " in fresh
+    assert "The first objective, MAE, decides which of the front is named." in figure.caption
+    assert "A thin line leads from what was confirmed" in figure.caption
+    assert ">with fresh seeds<" in figure.svg.read_text() and ">default<" in figure.svg.read_text()
+
+
+def test_a_thin_line_joins_what_the_search_saw_with_fresh_seeds():
+    found = {"objectives": ["corr", "peak_memory_gb"]}
+    row = {"search_value": 0.75, "search_peak_memory_gb": 2.0, "fresh_mean": 0.5, "fresh_peak_memory_gb": 3.0}
+    axes = new_drawing(3).subplots()
+    figures.draw_again(axes, found, [row, {**row, "fresh_mean": None}, {**row, "search_value": None}])
+    lines = [list(zip(*line.get_data(), strict=True)) for line in axes.lines]
+    assert lines == [[(2.0, 0.75), (3.0, 0.5)], [(3.0, 0.5)], [(3.0, 0.5)], [(3.0, 0.5)], []]
 
 
 def test_searches_of_several_cells_have_figures_of_their_own(tmp_path, monkeypatch):
@@ -117,3 +159,43 @@ def test_before_anything_has_a_value_nothing_is_drawn(tmp_path):
 def test_places_in_a_range_by_hand(parameter, value, place):
     assert math.isclose(place_of(parameter, value), place)
     assert kind_of(parameter) in parameter
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-5, 1e-1, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1][::2]),
+        (5e-5, 5e-3, [1e-4, 1e-3]),
+        (32, 512, [32, 128, 512]),
+        (2, 8, [2, 4, 8]),
+    ],
+)
+def test_a_logarithmic_axis_has_two_numbers_at_least(low, high, ticks):
+    assert log_ticks(low, high) == pytest.approx(ticks)
+
+
+LONG = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "names"),
+    [
+        ([4, 8, 16], ["4", "8", "16"]),
+        (["before", "inner", "after", "none"], ["before", "inner", "after", "none"]),
+        ([LONG, LONG[:2], LONG[:4]], ["a", "b", "c"]),
+        ([LONG[:1] * num for num in range(1, 29)], [*"abcdefghijklmnopqrstuvwxyz", "aa", "ab"]),
+        ([100 + number for number in range(16)], [str(100 + place) if place % 3 == 0 else "" for place in range(16)]),
+    ],
+)
+def test_choices_that_are_too_long_are_letters(choices, names):
+    assert choices_of({"choice": choices}) == names
+
+
+def test_letters_are_explained_in_the_caption(tmp_path):
+    space = {"adapter.targets": {"choice": [LONG, LONG[:2]]}, "readout.norm": {"choice": ["before", "after"]}}
+    rows = [({"proposal": 0, "parameters": {"adapter.targets": LONG}}, 0.5)]
+    found = {"objectives": ["mae"], "space": space, "confirmed": [], "first_rung": ""}
+    with styled():
+        figure = draw_slices(found, rows, list(space), "", tmp_path, "slices", "Slices")
+    assert figure.caption.endswith(f"adapter.targets: a [{', '.join(LONG)}], b [q_proj, k_proj].")
+    assert ">a<" in figure.svg.read_text() and ">before<" in figure.svg.read_text()

@@ -15,8 +15,9 @@ import pandas
 import pytest
 
 from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.files import finite
 from omni_msa.lease import Lease
-from omni_msa.ledger import STATES, Ledger, Status, TrialFolder, finite
+from omni_msa.ledger import STATES, Ledger, Status, TrialFolder
 from omni_msa.process import this_process
 
 NAME = "0123456789abcdef"
@@ -286,3 +287,9 @@ def test_a_table_comes_back_as_texts_and_none_where_there_is_none(trial: TrialFo
     assert trial.table("probe") == [{"layer": "0", "pooling": "last"}, {"layer": "1", "pooling": "mean"}]
     (trial.path / "probe.csv").write_bytes(b"\xff\xfe\x00")
     assert trial.table("probe") == []
+
+
+def test_of_a_locked_trial_no_file_that_tells_of_test_may_be_shown(tmp_path):
+    names = ["config.json", "predictions.valid.parquet", "predictions.test.parquet", "test.json", "states.test.npz"]
+    assert [name for name in names if TrialFolder(tmp_path, opens_test=False).shows(name)] == names[:2]
+    assert all(TrialFolder(tmp_path).shows(name) for name in names)

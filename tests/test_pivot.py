@@ -30,6 +30,18 @@ def test_an_axis_with_one_value_does_not_count(square):
     assert pivot_axes(three) is None and pivot_axes(three, ("readout", "adapter.rank")) == ("readout", "adapter.rank")
 
 
+def test_axes_of_a_search_are_no_axes_to_lay_out(square):
+    """Proposal 3 of one search has nothing to do with proposal 3 of another."""
+    names = (("default", "fresh"), (3, "fresh"), (4, "search"))
+    more = [{"proposal": proposal, "stage": stage} for proposal, stage in names]
+    alone = [{**one, "axes": axes} for one, axes in zip(square["cells"], more, strict=True)]
+    assert pivot_axes(alone) is None
+    one_axis = [{**one, "axes": {"readout": place, **one["axes"]}} for place, one in enumerate(alone)]
+    assert pivot_axes(one_axis) is None
+    both = [{**one, "axes": {**one["axes"], **axes}} for one, axes in zip(square["cells"], more, strict=True)]
+    assert pivot_axes(both) == ("readout", "modalities") and pivot_axes(both, ("proposal", "stage"))
+
+
 def test_every_cell_is_in_its_place(square):
     grid = pivot_grid(square, "readout", "modalities")
     assert grid.headings == ["readout", "text", "text+audio"] and grid.align == "lrr"

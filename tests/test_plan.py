@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_nvml import FakeCard, FakeNvml
+from searched import Searched
 from stand_ins import complete
 
 from omni_msa import hardware, plugins
@@ -157,3 +158,41 @@ def test_the_last_line_of_a_failure(plan_of):
     assert as_json(plan_of())["trials"][0]["last_line"] == "ValueError: seven"
     (folder.path / "error.txt").unlink()
     assert [trial["last_line"] for trial in as_json(plan_of())["trials"]] == ["it broke", "", ""]
+
+
+def test_what_a_search_is_expected_to_run_is_planned(tmp_path):
+    halving = {"halving": {"epochs": [2], "keep": 0.5}}
+    place = Searched(tmp_path, pruning=halving, budget={"proposals": 4}, confirm={"best": 1, "seeds": [11]})
+    plan = place.plan()
+    expected = [(one.detail, one.config.stops_after_epoch) for one in plan.ahead]
+    # Of four two are stopped after epoch 2; of the two that go on, one has a second seed.
+    assert expected == [("proposed", stop) for stop in (None, None, None, 2, 2)] + [("confirmed", None)]
+    assert [one.label for one in plan.ahead] == ["to be proposed"] * 6
+    seconds = [plan.costs[one.trial_id].seconds for one in plan.ahead]
+    assert seconds == pytest.approx([32, 32, 32, 8, 8, 32])  # 8 clips, 8 or 2 epochs, half a second each
+    assert len(plan.missing()) == 3 + 6 and not plan.is_complete()
+    assert as_json(plan)["expected"]["open_ended"] is None
+
+
+def test_proposals_have_their_parameters_in_the_plan(tmp_path):
+    place = Searched(tmp_path, space={"adapter.rank": {"choice": [2, 8]}}, sampler="grid")
+    place.run(num_jobs=3)
+    details = {trial.cells: trial.detail for trial in place.plan().trials}
+    assert details == {
+        ("default, fresh",): "",
+        ("default, search", "proposal 0, search"): "",  # it has the default's rank
+        ("proposal 1, search",): "adapter.rank=8",
+    }
+
+
+def test_hours_that_end_a_search_are_in_the_json_in_place_of_a_time(tmp_path):
+    place = Searched(tmp_path, budget={"hours": 2.0, "gpu_hours": 1.0, "proposals": 6})
+    values = as_json(place.plan())
+    assert values["expected"]["seconds"] is None and values["expected"]["hours"] is None
+    assert values["expected"]["open_ended"] == {
+        **{"trials_at_least": 8, "trials_at_most": 20, "num_searches": 1},
+        **{"proposing_s": 7200.0, "proposing_hours": 1.0},
+        "confirming_s": pytest.approx(6 * 32 / place.plan().num_slots),
+    }
+    place.set(budget={"gpu_hours": 1.0})
+    assert as_json(place.plan())["expected"]["open_ended"]["trials_at_most"] is None

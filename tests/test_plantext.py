@@ -5,11 +5,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from searched import Searched
 from stand_ins import complete
 
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
-from omni_msa.plantext import failures_text, plan_text, status_text
+from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
+from omni_msa.progress import duration
 from omni_msa.slots import Slots
 from omni_msa.sweep import load_sweep
 
@@ -113,3 +115,60 @@ def test_memory_is_shown_by_parts_for_the_cell_that_takes_most(plan):
     )
     assert "memory of a card:" in plan_text(plan("runtime.device=cuda", "runtime.gradient_checkpointing=true"))
     assert not any(line.startswith("memory") for line in plan_text(plan("axes.readout=[constant]")).splitlines())
+
+
+def to_run(place: Searched, **changes) -> str:
+    place.set(**changes)
+    [line] = [line for line in plan_text(place.plan()).splitlines() if line.startswith("to run: ")]
+    return line
+
+
+GUESSED = "guessed from runtime.seconds_per_clip"
+
+
+def test_a_search_that_a_number_ends_says_how_long_it_takes(tmp_path):
+    # 8 clips, 8 epochs, half a second each: 32 s a trial. Both seeds of the default, twice; 6 proposals; the best 2.
+    line = to_run(Searched(tmp_path), budget={"proposals": 6})
+    assert line.startswith("to run: 20 trials,") and line.endswith(f"(20 {GUESSED})") and "cost 0.18" in line
+
+
+def test_a_search_that_hours_end_says_what_is_known(tmp_path):
+    place = Searched(tmp_path)
+    # Confirming are the default twice and one with fresh seeds, of 2 trials each, 32 s a trial.
+    confirming_s = 6 * 32 / place.plan().num_slots
+    text = f"confirming takes about {duration(confirming_s)} more (8 {GUESSED})"
+    at_once = f"{place.plan().num_slots} at once; proposing ends after"
+    assert to_run(place, budget={"hours": 2}) == f"to run: 8 trials at least, {at_once} 2 h 00 min, {text}"
+    first = f"to run: 8 to 20 trials, {at_once}"
+    line = to_run(place, budget={"proposals": 6, "gpu_hours": 0.5})
+    assert line == f"{first} 0.50 core-hours at the latest, {text}"
+    line = to_run(place, budget={"proposals": 6, "gpu_hours": 0.5, "hours": 0.01})
+    assert line == f"{first} 36 s or 0.50 core-hours at the latest, {text}"
+    line = to_run(place, budget={"hours": 0.01}, axes={"training.batch_size": [4, 8]})
+    assert line.startswith("to run: 16 trials at least,") and "ends after 36 s in each of 2 searches, conf" in line
+
+
+def test_a_grid_that_hours_end_does_not_count_all_its_points(tmp_path):
+    space = {"adapter.rank": {"int": [1, 64]}, "training.batch_size": {"int": [1, 64]}}
+    line = to_run(Searched(tmp_path), space=space, sampler="grid", budget={"hours": 0.001})
+    assert line.startswith("to run: 8 to 8200 trials, ") and "proposing ends after 4 s at the latest" in line
+
+
+def test_the_last_line_of_a_run_counts_all_trials(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda number: None)
+    changes = {"pruning": {"halving": {"epochs": [2], "keep": 0.5}}, "confirm": {"best": 1, "seeds": [11]}}
+    place = Searched(tmp_path, budget={"proposals": 4}, **changes)
+    place.run(num_jobs=2)
+    # 3 of the default; 4 proposals; a second seed; a fresh one.
+    assert closing_text(place.plan()) == "0 of 9 trials complete, 2 stopped early, 0 failed"
+    place.run()
+    plan = place.plan()
+    num, stopped = len(plan.trials), sum(trial.status.state == "pruned" for trial in plan.trials)
+    assert closing_text(plan) == f"{num - stopped} of {num} trials complete, {stopped} stopped early, 0 failed"
+    assert stopped
+    place.set(budget={"hours": 1.0, "proposals": 9}, **changes)
+    assert " of at least " in closing_text(place.plan())
+
+
+def test_the_last_line_of_an_ordinary_run(plan):
+    assert closing_text(plan()) == "0 of 3 trials complete, 0 failed"

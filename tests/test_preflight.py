@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from searched import Searched
 from stand_ins import config
 
 from omni_msa import estimate, hardware
 from omni_msa.preflight import check, check_disk
+from omni_msa.proposals import Proposal
 
 NO_GPU = pytest.mark.skipif(hardware.num_gpus() > 0, reason="the machine has a GPU that can be used")
 OTHER_DISK = Path("/dev/shm")
@@ -97,3 +99,55 @@ def test_layers_and_modalities_that_a_readout_asks_for_are_looked_up(tmp_path):
         ("readout.pooling", "video"),
     ]
     assert "0 to 4" in problems[0].allowed
+
+
+def test_a_layer_that_the_backbone_does_not_have_is_refused_with_the_nearest(tmp_path):
+    def found(**adapter) -> list[tuple[str, str, str]]:
+        problems = check([config(adapter={"rank": 4, **adapter})], tmp_path)
+        return [(problem.where, problem.got, problem.next_step) for problem in problems]
+
+    assert found(targets=["q_projj", "v_proj"]) == [("adapter.targets", "'q_projj'", 'did you mean "q_proj"?')]
+    assert [got for _, got, _ in found(targets=["foo", "lm_head"])] == ["'foo'", "'lm_head'"]
+    assert found(targets=["mlp.up_proj", "fc1", "proj"]) == []  # a suffix; of the towers for audio and video
+    assert found(towers=["audio"]) == []  # some of the usual ones are there
+    ((where, got, _),) = found(towers=["audio"], targets=["gate_proj"])
+    assert (where, got) == ("adapter.targets", "['gate_proj']")
+
+
+SPACE = {
+    "adapter.text_layers": {"choice": ["last_2", "last_98", "last_99"]},
+    "adapter.targets": {"choice": [["q_proj"], ["q_projj"]]},
+    "readout.layer": {"int": [0, 9], "when": {"readout.name": "frozen_probe"}},
+    "readout.pooling": {"choice": ["last", "video"], "when": {"readout.name": "frozen_probe"}},
+    "readout.name": {"choice": ["discriminative", "frozen_probe"]},
+}
+
+
+def test_what_stops_a_point_of_a_space_is_found_before_it_is_proposed(tmp_path):
+    place = Searched(tmp_path, space=SPACE)
+    refusals = {(one.where, one.got) for one in place.plan().refusals}
+    assert {(where, got) for where, got in refusals if not where.endswith("readout.layer")} == {
+        ("search.space.adapter.text_layers", "last_98"),
+        ("search.space.adapter.text_layers", "last_99"),
+        ("search.space.adapter.targets", "'q_projj'"),
+        ("search.space.readout.pooling", "video"),
+    }
+    assert [where for where, _ in refusals].count("search.space.readout.layer") == 1
+    place.set(space={"adapter.rank": {"choice": [2, 4]}})
+    assert place.plan().refusals == ()
+
+
+def test_what_stops_the_default_is_said_of_it_and_not_of_each_point(tmp_path):
+    place = Searched(tmp_path, space={"adapter.rank": {"choice": [2, 4]}})
+    file = tmp_path / "surface.yaml"
+    file.write_text(file.read_text() + "adapter: {text_layers: last_99}\n")
+    assert [one.where for one in place.plan().refusals] == ["adapter.text_layers"]
+
+
+def test_a_proposal_that_cannot_run_stops_no_other(tmp_path, monkeypatch):
+    space = {"adapter.text_layers": {"choice": ["last_2", "last_99"]}}
+    place = Searched(tmp_path, space=space)
+    place.study().write(Proposal(0, {"adapter.text_layers": "last_99"}))
+    monkeypatch.setattr("omni_msa.preflight.check_space", lambda *others: [])  # as if the space had not shown it
+    plan = place.plan()
+    assert "last_99" in {trial.config.adapter.text_layers for trial in plan.missing()} and plan.refusals == ()

@@ -135,3 +135,51 @@ def test_an_attempt_that_is_made_again_is_told_once():
         progress.update(Snapshot(0, [RunningTrial("a", 1)], retried={"a, seed 1": new}))
     lines = [line.partition("  ")[2] for line in out.getvalue().splitlines()]
     assert lines == ["a, seed 1 started", "a, seed 1: hang: no sign of life; free retry 1 of 1", "a, seed 1 started"]
+
+
+def test_a_trial_that_is_stopped_early_is_not_done():
+    stream = io.StringIO()
+    progress = Progress(2, 0, stream)
+    trial = replace(A, epoch=1, valid=0.75, elapsed_s=12.0)
+    progress.update(Snapshot(0, [trial, replace(A, seed=2)]))
+    ends = {"disc, seed 1": "stopped after epoch 1 of 2", "disc, seed 2": "done"}
+    progress.update(Snapshot(1, ends=ends))  # meanwhile another one has been promoted: it is not done any more
+    assert lines(stream)[2:4] == [
+        "disc, seed 1 stopped after epoch 1 of 2 (12 s), valid mae 0.750",
+        "disc, seed 2 done after 0 s",
+    ]
+
+
+def test_the_total_follows_what_is_known():
+    stream, clock = io.StringIO(), Clock()
+    progress = Progress(3, 0, stream, clock)
+    progress.update(Snapshot(0, [A], num_trials=34))
+    clock.now = 10.0
+    progress.update(Snapshot(1, [A], num_trials=20))
+    progress.update(Snapshot(1, [A], num_trials=19))
+    progress.update(Snapshot(20, num_trials=21))
+    progress.update(Snapshot(20, num_trials=20))
+    assert [line for line in lines(stream) if "trials" in line] == [
+        "1/20 trials done, 1 running, 0 failed, about 3 min left",
+        "20/21 trials done, 0 running, 0 failed, about 0 s left",
+        "20/20 trials done, 0 running, 0 failed",
+    ]
+
+
+def test_a_total_that_may_grow_says_so_and_there_is_no_time_left():
+    stream, clock = io.StringIO(), Clock()
+    progress = Progress(3, 0, stream, clock)
+    progress.update(Snapshot(0, [A], num_trials=8, is_least=True))
+    clock.now = 10.0
+    progress.update(Snapshot(4, [A], num_trials=8, is_least=True))
+    assert lines(stream)[-1] == "4 of at least 8 trials done, 1 running, 0 failed" and progress.seconds_left() is None
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal])
+def test_the_parameters_of_a_proposal_are_said_once(kind):
+    stream = kind()
+    progress = Progress(4, 0, stream)
+    one, other = "proposal 1: adapter.rank=8", "proposal 2: adapter.rank=4"
+    for proposals in ((), (one,), (one, other), (one, other)):
+        progress.update(Snapshot(0, [A], proposals=proposals))
+    assert stream.getvalue().count(one) == stream.getvalue().count(other) == 1

@@ -7,12 +7,13 @@ import pytest
 from searched import NUM_EPOCHS, Searched, train
 from surface import height
 
+from omni_msa import search
 from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
 from omni_msa.plan import opened, planned
+from omni_msa.proposals import DEFAULT
+from omni_msa.search_rules import Suggestion
 from omni_msa.search_space import same
-from omni_msa.statistics.paired import sign_flip_p
-from omni_msa.study import DEFAULT
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,8 @@ def place(tmp_path) -> Searched:
 
 
 def test_a_search_proposes_confirms_names_a_winner_and_opens_its_test_split(place):
-    assert len(place.plan().missing()) == 2 + 6 * 2 + 2 * 2  # the default with fresh seeds, proposals, the best two
-    assert place.run() == 6 * 2 + 3 * 2 + 2 * 2  # the winner and the default twice: the second time for test
+    assert len(place.plan().missing()) == 2 * 2 + 6 * 2 + 2 * 2  # the default with both seeds, proposals, the best two
+    assert place.run() == 6 * 2 + 4 * 2 + 2 * 2  # the winner and the default twice: the second time for test
     study, plan = place.study(), place.plan()
     assert len(study.proposals) == 6 and study.is_over() and not plan.missing() and plan.is_complete()
     winner = place.winner()
@@ -38,14 +39,14 @@ def test_a_search_proposes_confirms_names_a_winner_and_opens_its_test_split(plac
     )
     opened_cells = [cell.axes for cell in opened(plan).sweep.cells]
     assert opened_cells == [
-        {"proposal": DEFAULT, "seeds": "fresh"},
-        {"proposal": winner["winner"], "seeds": "fresh"},
+        {"proposal": DEFAULT, "stage": "fresh"},
+        {"proposal": winner["winner"], "stage": "fresh"},
     ]
     tested = {file.parent.name for file in place.ledger.root.glob("trials/*/test.json")}
     assert tested == {trial.trial_id for trial in opened(plan).trials} and len(tested) == 4
     assert not place.repeated()  # a fit that was trained is not trained again for test
     assert place.run() == 0
-    assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "seeds": "fresh"}
+    assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "stage": "fresh"}
 
 
 def test_until_a_winner_is_named_no_test_file_is_written_and_reading_one_raises(place):
@@ -119,11 +120,11 @@ def test_raising_the_budget_goes_on(tmp_path):
     before = first.parameters()
     for place in (first, second):
         place.set(budget={"proposals": 9})
-    assert len(first.plan().missing()) == 3 * 2 + 2 * 2
+    assert 3 * 2 <= len(first.plan().missing()) <= 3 * 2 + 2 * 2
     first.run()
     second.run()
     assert first.parameters()[:6] == before and first.parameters() == second.parameters()
-    assert first.study().is_over() and len(first.winner()["earlier"]) in (0, 1) and not first.plan().missing()
+    assert first.study().is_over() and len(first.winner()["earlier"]) == 1 and not first.plan().missing()
 
 
 @pytest.mark.parametrize("num", [2, 3, 5])
@@ -135,13 +136,24 @@ def test_proposals_run_together_without_duplicates(tmp_path, num):
     assert not any(same(one, other) for number, one in enumerate(found) for other in found[:number])
 
 
-def test_a_cell_suggested_twice_costs_nothing(tmp_path):
+@pytest.mark.parametrize("budget", [{"proposals": 7}, {"hours": 1.0}, {"gpu_hours": 1.0}])
+def test_a_space_is_searched_when_all_its_points_were_proposed(tmp_path, budget):
     space = {"adapter.rank": {"choice": [2, 4]}}
-    place = Searched(tmp_path, space=space, sampler="random", budget={"proposals": 7}, confirm={"seeds": [11]})
+    place = Searched(tmp_path, space=space, sampler="random", budget=budget, confirm={"seeds": [11]})
     begun = place.run()
     study = place.study()
-    assert len(study.proposals) == 7 and begun == 2 * 2 + 2 + 2  # two cells; their and the default's fresh seeds; test
-    assert len({one.values for one in study.scores()}) == 2 and len(study.candidates()) == 2
+    assert len(study.proposals) == 2 and study.is_over()
+    assert begun == 2 * 2 + 2 + 2  # two cells, one of them the default; with a fresh seed; test
+
+
+def test_a_sampler_that_insists_ends_the_search_and_a_cell_suggested_twice_costs_nothing(tmp_path, monkeypatch):
+    parameters = {"adapter.dropout": 0.25, "adapter.rank": 4, "readout.loss": "l1", "training.learning_rate": 1e-3}
+    monkeypatch.setattr(search, "suggest", lambda *given: Suggestion(parameters))
+    place = Searched(tmp_path, budget={"hours": 1.0}, confirm={"seeds": [11]})
+    assert place.run() == 2 + 2 + 1 + 1 + 2  # the cell, the default, each with a fresh seed; test
+    study = place.study()
+    assert len(study.proposals) == 21 and len({one.values for one in study.scores()}) == 1
+    assert len(study.candidates()) == 1 and study.is_over()
 
 
 def test_a_grid_ends_when_every_point_was_tried(tmp_path):
@@ -157,7 +169,7 @@ def test_one_study_for_each_cell_of_the_axes(tmp_path):
     plan = place.plan()
     assert [len(study.proposals) for study in plan.studies] == [3, 3] and not plan.missing()
     assert [cell.axes["training.batch_size"] for cell in opened(plan).sweep.cells] == [4, 4, 8, 8]
-    assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "seeds": "fresh"}
+    assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "stage": "fresh"}
     pairs = [(one["label"], one["against"]) for one in gather(opened(plan)).summary["differences"]]
     assert [[label.split(", ")[0] for label in pair] for pair in pairs] == [["batch_size 4"] * 2, ["batch_size 8"] * 2]
 
@@ -195,23 +207,6 @@ def test_if_everything_fails_the_search_ends_without_a_winner(tmp_path):
 
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}
-
-
-def test_halving_reaches_the_same_with_at_most_half_the_epochs(tmp_path):
-    heights, epochs = {}, {}
-    for name, changes in {"whole": {}, "halving": {"pruning": HALVING}}.items():
-        for seed in range(5):
-            (folder := tmp_path / f"{name}{seed}").mkdir()
-            place = Searched(folder, seeds=(1, 2, 3), seed=seed, budget={"proposals": 16}, **changes)
-            place.run()
-            study = place.study()
-            confirm = (1 + len(study.candidates())) * 2 * NUM_EPOCHS
-            heights.setdefault(name, []).append(height(study.proposal(study.candidates()[0]).parameters))
-            epochs.setdefault(name, []).append(place.num_epochs() - confirm)
-    assert all(each == 16 * 3 * NUM_EPOCHS for each in epochs["whole"])
-    assert max(epochs["halving"]) <= 16 * 3 * NUM_EPOCHS / 2, epochs
-    lost = [one - other for one, other in zip(heights["halving"], heights["whole"], strict=True)]
-    assert sum(lost) / len(lost) < 0.05 and not (sum(lost) > 0 and sign_flip_p(lost) < 0.05), heights
 
 
 def test_what_is_pruned_keeps_its_checkpoint_and_what_is_promoted_resumes(tmp_path):
@@ -263,13 +258,13 @@ def test_earlier_trials_are_told_if_asked_but_for_seeds_that_will_confirm(tmp_pa
     place.set(budget={"proposals": 4}, seed=7, transfer=True)
     place.queue()
     known = place.study().folder.known()
-    assert len(known) == 4
+    assert len(known) == 5  # the default, too
     values = {json.dumps(one.parameters, sort_keys=True): one.values for one in known}
     for proposal, one in zip(before.proposals, before.scores(), strict=True):
         assert values[json.dumps(proposal.parameters, sort_keys=True)] == pytest.approx(one.values)
-    assert [one.facts.get("known") for one in place.study().told()] == [True] * 4
+    assert [one.facts.get("known") for one in place.study().told()] == [True] * 5
     place.run()
-    assert len(place.study().folder.known()) == 4  # settled at the start
+    assert len(place.study().folder.known()) == 5  # settled at the start
     place.set(budget={"proposals": 4}, seed=8)
     assert place.study().told() == []
 
@@ -293,8 +288,12 @@ def test_hours_end_a_search_and_more_hours_go_on(tmp_path):
     place.run()
     first = len(place.parameters())
     assert first >= 1 and place.study().is_over()
+    before = place.study().folder.spent()
+    assert before["work_s"] > 0 and before["wall_s"] > 0
     place.set(budget={"gpu_hours": 1e-9})
-    assert not place.study().may_propose() or place.run() >= 0
+    assert not place.study().may_propose() and place.run() == 0
+    place.set(budget={"gpu_hours": 1e-9}, confirm={"best": 2, "seeds": [31, 32]})
+    assert place.run() > 0 and place.study().folder.spent() == before  # confirming is not limited, nor counted
     place.set(budget={"hours": 100.0, "proposals": first + 2})
     place.run()
     assert len(place.parameters()) == first + 2

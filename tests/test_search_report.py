@@ -12,9 +12,10 @@ from omni_msa import search
 from omni_msa.finish_search import find, lines, locked_cells, write_searches
 from omni_msa.flatten import cell_numbers
 from omni_msa.plan import make_plan, opened
-from omni_msa.search_report import NOT_DECIDED, NOTHING, REAL, UNFINISHED, best_sweep, describe, history_rows
-from omni_msa.study import DEFAULT
-from omni_msa.sweep import load_sweep
+from omni_msa.proposals import DEFAULT
+from omni_msa.search_report import best_sweep, describe, history_rows
+from omni_msa.search_verdict import NOT_DECIDED, NOTHING, REAL, UNFINISHED
+from omni_msa.sweep import Cell, load_sweep
 
 CONFIRM = {"best": 2, "seeds": [11, 12, 13]}
 
@@ -36,18 +37,27 @@ def test_search_value_and_fresh_value_stand_side_by_side_with_the_default(place)
     found = describe(study, {})
     rows = {row["configuration"]: row for row in found["confirmed"]}
     assert list(rows) == [DEFAULT, *map(str, study.candidates())]
-    assert rows[DEFAULT]["search_value"] is None and rows[DEFAULT]["n"] == 3
+    default = [_result(place, study.default_cell(), seed)["valid"]["mae"] for seed in (1, 2)]
+    assert rows[DEFAULT]["search_value"] == pytest.approx(sum(default) / 2) and rows[DEFAULT]["n"] == 3
     best = study.candidates()[0]
     values = [result["valid"]["mae"] for result in fresh_results(place, best)]
     assert rows[str(best)]["fresh_values"] == values
     assert rows[str(best)]["fresh_mean"] == pytest.approx(sum(values) / 3)
-    assert rows[str(best)]["search_value"] == study.scores()[best].values[0]
+    searched = study.scores()[best].values[0]
+    assert rows[str(best)]["search_value"] == searched
+    assert rows[str(best)]["search_gain"] == pytest.approx(sum(default) / 2 - searched)  # with the same seeds
+    assert rows[str(best)]["fresh_gain"] == pytest.approx(rows[DEFAULT]["fresh_mean"] - rows[str(best)]["fresh_mean"])
+    assert rows[DEFAULT]["search_gain"] is rows[DEFAULT]["fresh_gain"] is None
 
 
 def fresh_results(place: Searched, number: int) -> list[dict]:
     study = place.study()
     cell = study.fresh_cell(number, False)
-    return [place.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds]
+    return [_result(place, cell, seed) for seed in cell.seeds]
+
+
+def _result(place: Searched, cell: Cell, seed: int) -> dict:
+    return place.ledger.trial(place.study().id_of(cell, seed), opens_test=False).result()
 
 
 def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(place):
@@ -59,7 +69,7 @@ def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(p
     assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 3)
     assert (compared["p"], compared["p_floor"], compared["n"]) == (0.25, 0.25, 3)  # all of three: 2 / 2^3
     corrected = stats.t(2, compared["mean"], stats.sem(gained)).interval(1 - 0.05 / 2)  # it is the best of two
-    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2)" in verdict["text"]
+    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2 confirmed)" in verdict["text"]
     assert verdict["state"] == REAL and compared["interval_95"][0] > 0
     assert f"{default['fresh_mean']:.3f} of the default: better by {compared['mean']:.3f}" in verdict["text"]
     assert found["winner"] == candidate and found["times_test_was_opened"] == 1
@@ -88,7 +98,7 @@ def verdict_where(tmp_path, shift) -> tuple[str, str]:
 
 def test_a_gain_within_the_luck_of_seeds_is_not_decided(tmp_path):
     state, text = verdict_where(tmp_path, lambda seed: {11: 0.3, 12: -0.2, 13: 0.1}.get(seed, 0.5))
-    assert state == NOT_DECIDED and "luck of seeds" in text and "(in the search: 0.500)" in text
+    assert state == NOT_DECIDED and "luck of seeds" in text and "In the search it had 0.500" in text
 
 
 def test_what_only_the_search_saw_is_nothing(tmp_path):
@@ -104,8 +114,8 @@ def test_before_its_end_a_search_says_nothing(tmp_path):
     assert found["verdict"]["state"] == UNFINISHED and found["winner"] is None and found["confirmed"] == []
     plan = place.plan()
     write_searches(plan, find(plan), tmp_path)
-    assert (tmp_path / "search.json").exists() and not (tmp_path / "best.yaml").exists()
-    assert len(lines(plan, find(plan))) == 2
+    assert (tmp_path / "search.json").exists() and not (tmp_path / "surface_best.yaml").exists()
+    assert len(lines(plan, find(plan))) == 1
 
 
 def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
@@ -139,13 +149,13 @@ def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path
     found = find(place.plan())
     write_searches(place.plan(), found, folder)
     said = lines(place.plan(), found)
-    assert len(said) == 2 and "winner: proposal" in said[0] and "fresh seeds" in said[1]
-    plan = make_plan(load_sweep(folder / "best.yaml"), place.ledger)
+    assert len(said) == 1 and "winner: proposal" in said[0] and "readout.loss=" in said[0]
+    plan = make_plan(load_sweep(folder / "surface_best.yaml"), place.ledger)
     assert {trial.status.state for trial in plan.trials} == {"complete"} and len(plan.trials) == 3
     winner = [trial.trial_id for trial in opened(place.plan()).trials if DEFAULT not in trial.cells[0]]
     assert sorted(trial.trial_id for trial in plan.trials) == sorted(winner)
-    assert yaml.safe_load((folder / "best.yaml").read_text())["seeds"] == [11, 12, 13]
-    names = {"best.yaml", "profiles", "search.json", "search_confirmed.csv", "search_history.csv"}
+    assert yaml.safe_load((folder / "surface_best.yaml").read_text())["seeds"] == [11, 12, 13]
+    names = {"surface_best.yaml", "profiles", "search.json", "search_confirmed.csv", "search_history.csv"}
     assert {file.name for file in folder.iterdir()} == names | {"search_importance.csv"}
     header = (folder / "search_importance.csv").read_text().splitlines()
     assert header[0] == "study,parameter,share" and len(header) >= 3

@@ -8,6 +8,7 @@ from conftest import WriteSweep
 
 from omni_msa import search_space
 from omni_msa.errors import InputError
+from omni_msa.identity import trial_id
 from omni_msa.search_space import Parameter, read_space
 from omni_msa.sweep import load_sweep, proposed
 
@@ -99,6 +100,30 @@ ONE = [
         "remove one",
     ),
     ({}, "wrong value", "", "at least 1"),
+    ({"adapter.alpha": {"choice": [8, 8.0]}}, "values are written twice: 8", "adapter.alpha", ""),
+    ({"adapter.rank": {"int": [1, 2, 3]}}, "a range is two numbers", "adapter.rank.int", ""),
+    ({"adapter.dropout": {"uniform": [0.1]}}, "the lowest and the highest, not 1", "adapter.dropout.uniform", ""),
+    (
+        {"adapter.rank": {"choice": [2], "when": {"adapter.rank": 2}}},
+        "not another parameter of the space",
+        "adapter.rank.when.adapter.rank",
+        "remove the condition",
+    ),
+    (
+        {"adapter.rank": {"choice": [2], "when": {"readout.loss": []}}, "readout.loss": {"choice": ["l1"]}},
+        "a condition that is never met",
+        "adapter.rank.when.readout.loss",
+        "['l1']",
+    ),
+    (
+        {
+            "readout.name": {"choice": ["discriminative", "constant"]},
+            "readout.loss": {"choice": ["l1", "huber"]},
+        },
+        "two parameters do not go together",
+        "readout.loss",
+        "give readout.loss `when: {readout.name: discriminative}`",
+    ),
 ]
 
 
@@ -110,44 +135,19 @@ def test_a_bad_space_is_one_message(write_sweep, space, what, where, hint):
     assert hint in f"{found[0].allowed} {found[0].next_step}"
 
 
-RULES = [
-    ({"confirm": None}, "a key is missing", "search.confirm"),
-    ({"confirm": {"seeds": [2, 7, 7]}}, "a seed confirms what it has helped to choose", "search.confirm.seeds"),
-    ({"confirm": {"seeds": [7, 7]}}, "seeds are written twice: [7]", "search.confirm.seeds"),
-    ({"confirm": {"seeds": [-7]}}, "a seed lies outside", "search.confirm.seeds"),
-    ({"budget": {}}, "proposals, hours or gpu_hours is needed", "search.budget"),
-    ({"sampler": "tpee"}, "wrong value", "search.sampler"),
-    ({"objectives": ["corr"]}, "this cannot be an objective", "search.objectives"),
-    ({"objectives": ["mae", "mae"]}, "an objective is written twice", "search.objectives"),
-    ({"objectives": ["mae", "gpu_gb"]}, "unknown metric", "search.objectives.1"),
-    ({"pruning": {"halving": {"epochs": [2, 1]}}}, "epochs must rise", "search.pruning.halving.epochs"),
-    (
-        {"pruning": {"halving": {}}, "objectives": ["mae", "peak_memory_gb"]},
-        "halving needs select.metric as the one objective",
-        "search.pruning",
-    ),
-    (
-        {"sampler": "grid", "space": {"adapter.dropout": {"uniform": [0.0, 0.5]}}},
-        "a grid needs values that can be counted",
-        "search.space.adapter.dropout",
-    ),
-]
-
-
-@pytest.mark.parametrize(("changes", "what", "where"), RULES)
-def test_rules_that_contradict_each_other_are_refused(write_sweep, changes, what, where):
-    found = problems(write_sweep, axes=None, search=text(**changes))
-    assert what in found[0].what and found[0].where.endswith(where)
-    assert len(found) <= 2
-
-
-def test_a_sampler_whose_package_is_missing_is_refused_with_the_way_to_it(write_sweep, monkeypatch):
-    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: None)
-    (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes"))
-    assert found.what == "this sampler needs a package that is not installed" and "[cmaes]" in found.next_step
-    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: name)
-    (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes", objectives=["mae", "latency_s"]))
-    assert found.what == "this sampler takes one objective"
+def test_numbers_that_a_configuration_makes_equal_are_one_value(write_sweep):
+    space = read_space({"space": {"adapter.alpha": {"choice": [8, 16.0]}, "readout.norm": {"choice": [True, 1]}}})
+    assert search_space.is_in(space, {"adapter.alpha": 8.0, "readout.norm": True})
+    assert search_space.is_in(space, {"adapter.alpha": 16, "readout.norm": 1})
+    assert not search_space.is_in(space, {"adapter.alpha": True, "readout.norm": 1})
+    assert search_space.same({"a": [8.0, {"b": 2}]}, {"a": [8, {"b": 2.0}]}) and not search_space.same(
+        {"a": 1}, {"a": True}
+    )
+    assert space["adapter.alpha"].own(8.0) == 8 and type(space["adapter.alpha"].own(8.0)) is int
+    assert [space["readout.norm"].own(value) for value in (True, 1)] == [True, 1]
+    sweep = load_sweep(write_sweep(axes=None, search=text(space={"adapter.alpha": {"choice": [8, 16.5]}})))
+    one, other = (proposed(sweep, sweep.cells[0], {"adapter.alpha": value}).config for value in (8, 8.0))
+    assert trial_id(one, "x") == trial_id(other, "x")
 
 
 def test_a_parameter_that_is_also_an_axis_is_refused(write_sweep):
@@ -175,6 +175,8 @@ def test_a_parameter_can_be_set_on_the_command_line(write_sweep):
     setting = "search.space.adapter.rank={choice: [2]}"
     assert load_sweep(path, [setting, "search.budget.proposals=9"]).file.search.budget.proposals == 9
     assert load_sweep(path, [setting]).file.search.space["adapter.rank"].choice == (2,)
+    (found,) = problems(write_sweep, ["search.space.adapter.rank.choice=[2,4]"], axes=None, search=text())
+    assert found.what.endswith("set as a whole, as search.space.adapter.rank={choice: [2, 4]}")
     found = problems(write_sweep, ["search.space.adapter.rank={choice: [0]}"], axes=None, search=text())
     assert found[0].where == "command line search.space.adapter.rank"
 

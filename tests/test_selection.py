@@ -1,8 +1,10 @@
 """How much was tried, and what chose."""
 
 from made_cells import made_plan
+from searched import Searched
 
 from omni_msa.comparisons.selection import selection_of
+from omni_msa.plan import opened
 
 
 def test_counts_and_sentences(tmp_path, write_sweep, own_cache):
@@ -23,6 +25,7 @@ def test_counts_and_sentences(tmp_path, write_sweep, own_cache):
         "num_complete": 1,
         "num_failed": 0,
         "num_proposals": 0,
+        "num_confirmed": 0,
         "num_comparisons": 2,
     }
     assert found["checkpoint"] == "valid corr, best of 2 epochs"
@@ -46,3 +49,20 @@ def test_epochs_on_an_axis_and_one_seed(tmp_path, write_sweep, own_cache):
     assert found["checkpoint"] == "valid mae, best of 1 or 3 epochs"
     assert len(found["text"]) == 3 and not any("Holm" in text or "luckiest" in text for text in found["text"])
     assert "2 cells and 1 seed make 2 trials" in found["text"][0]
+
+
+def test_a_search_says_by_what_it_was_named_and_what_was_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", lambda number: None)
+    place = Searched(tmp_path, budget={"proposals": 4}, confirm={"best": 2, "seeds": [11]})
+    place.run(num_jobs=3)
+    early = selection_of(opened(place.plan()), 0, "mae")
+    assert early["num_confirmed"] == 0
+    assert early["text"][1].endswith("; no winner has been named yet, and no test split was opened.")
+    place.run()
+    found = selection_of(opened(place.plan()), 1, "mae")
+    assert (found["num_proposals"], found["num_confirmed"]) == (4, 2)
+    assert found["text"][1] == (
+        "A search made 4 proposals and judged them on valid alone; the best were run again with fresh seeds "
+        "(2 confirmations), which named the winner, on valid too. Only then was test opened, for the best proposal and "
+        "the default alone."
+    )

@@ -45,6 +45,13 @@ def test_a_guess_is_clips_times_epochs_shared_out_over_the_slots(tmp_path):
     assert expect(trials[:1], Ledger(tmp_path), 8).seconds == pytest.approx(15)  # one trial is not split
 
 
+def test_a_trial_that_is_stopped_early_costs_its_share_of_the_fit(tmp_path):
+    trials = [Trial(name) for name in "abcd"]
+    for trial, stops_after in zip(trials, (None, 1, 0, 7), strict=True):
+        trial.config = trial.config.model_copy(update={"stops_after_epoch": stops_after})
+    assert [cost.seconds for cost in costs(trials, Ledger(tmp_path))] == pytest.approx([15.0, 5.0, 0.0, 15.0])
+
+
 def test_a_fit_that_two_trials_share_counts_once(tmp_path):
     both: list[Timed] = [Trial("a", **GENERATIVE), Trial("a", **EXPECTED)]
     assert expect(both, Ledger(tmp_path), 1).seconds == pytest.approx(15)

@@ -35,6 +35,7 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
         "num_complete": counts["complete"],
         "num_failed": counts["failed"],
         "num_proposals": sum(len(study.proposals) for study in plan.studies),
+        "num_confirmed": sum(len(study.ever_confirmed()) for study in plan.studies),
         "num_comparisons": num_comparisons,
         "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
     }
@@ -52,7 +53,7 @@ def _sentences(
         f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
         f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
         f"{found['num_failed'] or 'none'} failed; {_IN_TABLE if found['num_proposals'] else _ALL_IN_TABLE}",
-        _proposed(found["num_proposals"], num_searches) if found["num_proposals"] else _LISTED,
+        _proposed(found["num_proposals"], found["num_confirmed"], num_searches) if found["num_proposals"] else _LISTED,
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
@@ -67,11 +68,15 @@ def _sentences(
     return text
 
 
-def _proposed(num: int, num_searches: int) -> str:
-    who = "A search" if num_searches == 1 else f"{num_searches} searches"
+def _proposed(num: int, num_confirmed: int, num_searches: int) -> str:
+    """Say by which split and seeds was chosen, and what the test split was opened for."""
+    who, each = ("A search", "") if num_searches == 1 else (f"{num_searches} searches", " of each")
+    made = f"{who} made {count(num, 'proposal')} and judged them on valid alone"
+    if not num_confirmed:
+        return f"{made}; no winner has been named yet, and no test split was opened."
     return (
-        f"{who} made {count(num, 'proposal')} and chose by valid alone; the best and the default are shown with fresh "
-        "seeds, and only their test split was opened."
+        f"{made}; the best were run again with fresh seeds ({count(num_confirmed, 'confirmation')}), which named the "
+        f"winner{each}, on valid too. Only then was test opened, for the best proposal{each} and the default alone."
     )
 
 

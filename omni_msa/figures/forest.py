@@ -16,6 +16,7 @@ from omni_msa.metrics import METRICS
 
 _ROWS_MAX = 30
 _WIDER_MAX = 3.0  # an interval of two seeds is 13 standard errors wide: it may not squeeze all others
+_NARROW = 0.1  # numbers along a shorter axis have so many digits that only a few of them fit
 
 Difference = Mapping[str, Any]
 
@@ -76,6 +77,8 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
         axes.text(1.02, row, _odds(one), transform=axes.get_yaxis_transform(), va="center", fontsize=canvas.SMALL)
     axes.axvline(0, color=canvas.INK, linewidth=1)
     axes.set_xlim(left, right)
+    if right - left < _NARROW:
+        axes.locator_params(axis="x", nbins=5)
     canvas.name_rows(axes, labels, 22)
     axes.grid(axis="x")
     targets = list(dict.fromkeys(one["against"] for one in rows))
@@ -100,6 +103,9 @@ def _range(rows: Sequence[Difference], size: float) -> Interval:
     room = (max(core) - min(core) or 1.0) * _WIDER_MAX / 2
     ends = [end * size for one in rows for line in _lines(one) for end in one[line.key]]
     low, high = max(min([*core, *ends]), min(core) - room), min(max([*core, *ends]), max(core) + room)
+    if low == high:  # all differences are 0: as wide as ten of the last digits that are shown
+        ten = 10.0 ** (1 - METRICS[rows[0]["metric"]].decimals)
+        return -ten, ten
     margin = 0.04 * (high - low)
     return low - margin, high + margin
 

@@ -28,7 +28,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     figures: list[Figure] = []
     for number, found in enumerate(evidence.searches, 1):
         name = "" if number == 1 else f"_{number}"
-        of = f" of {found['study']}" if len(evidence.searches) > 1 else ""
+        of = f", {found['study']}" if len(evidence.searches) > 1 else ""
         figures += _draw(found, folder, name, of)
     return figures
 
@@ -36,7 +36,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 def _draw(found: Found, folder: Path, ending: str, of: str) -> Iterator[Figure]:
     if any(_last_value(row) is not None for row in found["history"]):
         yield draw_history(found, folder, f"search_history{ending}", f"History of the search{of}")
-    if any(row["fresh_values"] for row in found["confirmed"]):
+    if found["is_fresh"] and any(row["fresh_values"] for row in found["confirmed"]):
         title = f"The best proposals with fresh seeds{of}"
         yield draw_confirmed(found, folder, f"search_confirmed{ending}", title)
     if found["importances"]:
@@ -108,14 +108,15 @@ def draw_confirmed(found: Found, folder: Path, name: str, title: str) -> Figure:
         folder, name, title: of the figure.
     """
     metric, rows = found["objectives"][0], found["confirmed"]
-    labels = [row["configuration"] if row["configuration"] == DEFAULT else _named(row) for row in rows]
+    labels = list(map(_named, rows))
     drawing = canvas.new_drawing(canvas.rows_height_in(labels, _WIDTH, 0.44) + 1.35)
     axes = drawing.subplots()
     for place, row in enumerate(rows):
         _draw_confirmed(axes, place, row, unit(metric))
-    default = next((row["fresh_mean"] for row in rows if row["configuration"] == DEFAULT), None)
-    if default is not None:
-        axes.axvline(default * unit(metric), color=canvas.INK, linewidth=1, linestyle=(0, (4, 2)))
+    default: Found = next((row for row in rows if row["configuration"] == DEFAULT), {})
+    for key, looks in _DEFAULTS.items():
+        if default.get(key) is not None:
+            axes.axvline(default[key] * unit(metric), zorder=1, **looks)
     _add_marks(axes)
     canvas.name_rows(axes, labels, _WIDTH)
     axes.set_xlabel(search_space.axis_name(metric))
@@ -123,17 +124,24 @@ def draw_confirmed(found: Found, folder: Path, name: str, title: str) -> Figure:
     canvas.add_legend(drawing, axes)
     num = len(found["confirm_seeds"])
     caption = (
-        "Grey: the value that the search chose by. Blue: the mean of the same configuration with "
-        f"{num} fresh {'seed' if num == 1 else 'seeds'}, which had no part in choosing; dots: each of them. "
-        "How far blue lies from grey is what the choice flattered. Dashed: the default with the same fresh seeds."
+        "Grey: the mean over the search seeds, by which proposals were chosen. Blue: the mean of the same "
+        f"configuration with {num} fresh {'seed' if num == 1 else 'seeds'}; dots: each of them. The default has run "
+        "on both: read grey against the dotted line and blue against the dashed one. A gain that shrinks from grey to "
+        f"blue is the winner's curse.{_FLATTERED if found['num_confirmed'] > 1 else ''}"
     )
     return canvas.save(drawing, folder, name, title, caption, _describe(rows, labels, metric))
 
 
 def _named(row: Found) -> str:
-    return f"proposal {row['configuration']}"
+    return DEFAULT if row["configuration"] == DEFAULT else f"proposal {row['configuration']}"
 
 
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "search_value": {"color": canvas.GREY, "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+    "fresh_mean": {"color": canvas.INK, "linewidth": 1, "linestyle": (0, (4, 2))},
+}
+"""How the default's two values are drawn through all rows."""
+_FLATTERED = " The best of these is chosen by blue, which flatters it a little."
 _FRESH: dict[str, Any] = {"linestyle": "none", "color": canvas.COLOURS[0], "markersize": 7, "zorder": 5}
 
 
@@ -154,7 +162,8 @@ def _add_marks(axes: Axes) -> None:
     axes.plot([], [], "o", fillstyle="none", label="in the search", **_HOLLOW)
     axes.plot([], [], "D", label="fresh seeds, mean", **_FRESH)
     axes.scatter([], [], label="one fresh seed", **canvas.DOT)
-    axes.plot([], [], color=canvas.INK, linewidth=1, linestyle=(0, (4, 2)), label="default, fresh seeds")
+    axes.plot([], [], label="default, in the search", **_DEFAULTS["search_value"])
+    axes.plot([], [], label="default, fresh seeds", **_DEFAULTS["fresh_mean"])
 
 
 def _describe(rows: Sequence[Found], labels: Sequence[str], metric: str) -> str:
@@ -183,7 +192,7 @@ def draw_importance(found: Found, folder: Path, name: str, title: str) -> Figure
     axes.set_xlabel("share of the variance explained (%)")
     axes.grid(axis="x")
     caption = (
-        f"fANOVA (Hutter et al., 2014) of {METRICS[found['objectives'][0]].title} at the first rung, over the "
+        f"fANOVA (Hutter et al., 2014) of {METRICS[found['objectives'][0]].title}{search_space.early(found)}, over the "
         "proposals of this search and within this space; parameters that count only at times are left out. "
         "With few proposals it is a hint, no measurement."
     )
@@ -192,7 +201,7 @@ def draw_importance(found: Found, folder: Path, name: str, title: str) -> Figure
 
 
 def draw_pareto(found: Found, folder: Path, name: str, title: str) -> Figure:
-    """Draw all complete proposals by both objectives, and the front that no other beats.
+    """Draw all complete proposals by both objectives, the front that no other beats, and what fresh seeds say of it.
 
     Args:
         found: one search with two objectives and a complete proposal.
@@ -200,26 +209,69 @@ def draw_pareto(found: Found, folder: Path, name: str, title: str) -> Figure:
     """
     up, across = found["objectives"]
     values = {str(row["proposal"]): row["values"] for row in found["history"] if row["values"]}
+    front = sorted(map(str, found["pareto_front"]), key=lambda label: (values[label][1], int(label)))
+    names = {label: label for label in (*front, DEFAULT)}
+    again = found["confirmed"] if found["is_fresh"] else []
+    default = next((row for row in found["confirmed"] if row["configuration"] == DEFAULT), None)
+    if default is not None and (pair := _pair(default, "search", found)):
+        values[DEFAULT] = pair
     points = [
         tradeoff.Point(label, _spread(value[1] * unit(across)), _spread(value[0] * unit(up)))
         for label, value in values.items()
     ]
-    front = sorted(map(str, found["pareto_front"]), key=lambda label: (values[label][1], int(label)))
-    drawing = canvas.new_drawing(3.4)
+    drawing = canvas.new_drawing(3.8)
     axes = drawing.subplots()
-    tradeoff.draw_panel(axes, points, front, {label: label for label in front})
+    draw_again(axes, found, again)
+    tradeoff.draw_panel(axes, points, front, names)
     axes.set(xlabel=search_space.axis_name(across), ylabel=search_space.axis_name(up).replace(", ", "\n"))
+    canvas.add_legend(drawing, axes)
     tradeoff.place_labels(drawing)
     caption = (
-        "Each complete proposal, the mean over its search seeds. Numbered, on the green line: those that no other "
-        "beats in both objectives (the Pareto front)."
+        "Each complete proposal and the default, the mean over the search seeds. Numbered, on the green line: those "
+        "that no other proposal beats in both objectives (the Pareto front). "
+        f"{_AGAIN if again else ''}The first objective, {METRICS[up].title}, decides which of the front is named."
     )
-    alt = "; ".join(
-        f"proposal {label}: {METRICS[up].title} {METRICS[up].show(values[label][0])}, "
-        f"{METRICS[across].title} {METRICS[across].show(values[label][1])}"
-        for label in front
-    )
-    return canvas.save(drawing, folder, name, title, caption, f"On the front: {alt}.")
+    alt = "; ".join(f"proposal {label}: {_both(found, values[label])}" for label in front)
+    fresh = [f"{_named(row)}: {_both(found, pair)}" for row in again if (pair := _pair(row, "fresh", found))]
+    return canvas.save(drawing, folder, name, title, caption, f"On the front: {alt}.{_with_fresh(fresh)}")
+
+
+_AGAIN = "A thin line leads from what was confirmed to its mean with fresh seeds. "
+
+
+def _pair(row: Found, when: str, found: Found) -> tuple[float, float] | None:
+    """Return both objectives of a confirmed row, "search" or "fresh"; None if one is not known."""
+    first, second = row["search_value" if when == "search" else "fresh_mean"], row[f"{when}_{found['objectives'][1]}"]
+    return None if first is None or second is None else (first, second)
+
+
+def draw_again(axes: Axes, found: Found, rows: Sequence[Found]) -> None:
+    """Draw a thin line from each point of the search to the same configuration with fresh seeds.
+
+    Args:
+        axes: first objective up, second across.
+        found: one search with two objectives.
+        rows: what was confirmed.
+    """
+    up, across = map(unit, found["objectives"])
+    looks: dict[str, Any] = {"fillstyle": "none", "color": canvas.INK, "markersize": 6}
+    for row in rows:
+        both = [pair for when in ("search", "fresh") if (pair := _pair(row, when, found))]
+        ends = [(second * across, first * up) for first, second in both]
+        if _pair(row, "fresh", found):
+            axes.plot(*zip(*ends, strict=True), color=canvas.GREY, linewidth=0.8, zorder=1)
+            axes.plot(*ends[-1], "D", clip_on=False, zorder=3, **looks)
+    if rows:
+        axes.plot([], [], "D", label="with fresh seeds", linestyle="none", **looks)
+
+
+def _both(found: Found, pair: Sequence[float]) -> str:
+    both = zip((METRICS[name] for name in found["objectives"]), pair, strict=True)
+    return ", ".join(f"{metric.title} {metric.show(value)}" for metric, value in both)
+
+
+def _with_fresh(texts: Sequence[str]) -> str:
+    return f" With fresh seeds: {'; '.join(texts)}." if texts else ""
 
 
 def _spread(value: float) -> Spread:

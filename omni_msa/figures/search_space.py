@@ -8,7 +8,6 @@ from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
 
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
@@ -17,6 +16,8 @@ from omni_msa.metrics import METRICS
 
 _PARAMETERS_MAX = 16
 _FEW = 2
+_WIDTH = 36
+"""Of a panel with one parameter, in characters."""
 _HALO = {"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
 Found = Mapping[str, Any]
 Valued = list[tuple[Mapping[str, Any], float]]
@@ -80,6 +81,52 @@ def place_of(parameter: Mapping[str, Any], value: Any) -> float:
     return float((value - low) / (high - low))
 
 
+def early(found: Found) -> str:
+    """Return at which rung values are compared that all proposals have, as ` after 1 of 4 epochs of one seed`.
+
+    Args:
+        found: one search.
+
+    Returns:
+        with a space before it; "" if nothing is pruned: then it is the whole training.
+    """
+    return f" {found['first_rung']}" if found["first_rung"] else ""
+
+
+def choices_of(parameter: Mapping[str, Any]) -> list[str]:
+    """Return how each choice is written at an axis: as it is, or, where that is too long, as a letter.
+
+    Args:
+        parameter: a choice, as the sweep file has it. Of many numbers some are "".
+    """
+    names = list(map(_text, parameter["choice"]))
+    width = max(map(len, names)) + 2
+    if len(names) * width <= _WIDTH + 2:
+        return names
+    if all(isinstance(value, int | float) for value in parameter["choice"]):
+        step = math.ceil(len(names) * width / _WIDTH)
+        return [name if place % step == 0 else "" for place, name in enumerate(names)]
+    return [_letter(place) for place in range(len(names))]
+
+
+def _letter(place: int) -> str:
+    """Return a, b, ..., z, aa, ab and so on."""
+    first, last = divmod(place, 26)
+    return (chr(96 + first) if first else "") + chr(97 + last)
+
+
+def _letters(found: Found, paths: Sequence[str]) -> str:
+    """Return what the letters of choices stand for, as sentences; "" if there are none."""
+    text = []
+    for path in (path for path in paths if kind_of(found["space"][path]) == "choice"):
+        values = list(map(_text, found["space"][path]["choice"]))
+        shown = choices_of(found["space"][path])
+        if all(shown) and shown != values:
+            each = ", ".join(f"{letter} {value}" for letter, value in zip(shown, values, strict=True))
+            text.append(f"{path}: {each}.")
+    return " ".join(text)
+
+
 def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3g}"
@@ -112,11 +159,12 @@ def draw_slices(
         axes.set_axis_off()
     drawing.supylabel(axis_name(metric), fontsize=9.5)
     caption = (
-        f"{METRICS[metric].title} of each proposal at the first rung, by one parameter at a time; orange: those that "
-        f"were run again with fresh seeds. A parameter that does not count in a proposal has no dot. {limited}"
+        f"{METRICS[metric].title} of each proposal{early(found)}, by one parameter at a time; orange: those that "
+        "were run again with fresh seeds. A parameter that does not count in a proposal has no dot. "
+        f"{_letters(found, paths)} {limited}"
     )
     alt = f"{METRICS[metric].title} of {len(rows)} proposals by each of {', '.join(paths)}."
-    return canvas.save(drawing, folder, name, title, caption.strip(), alt)
+    return canvas.save(drawing, folder, name, title, " ".join(caption.split()), alt)
 
 
 def _confirmed(found: Found) -> set[int]:
@@ -132,23 +180,32 @@ def _across(parameter: Mapping[str, Any], value: Any) -> float:
 def _name_slice(axes: Axes, parameter: Mapping[str, Any], path: str) -> None:
     kind = kind_of(parameter)
     if kind == "choice":
-        choices = parameter["choice"]
-        width = max(5, 30 // len(choices))
-        axes.set_xticks(range(len(choices)), [canvas.wrap(_text(each), width, 2) for each in choices])
-        axes.set_xlim(-0.5, len(choices) - 0.5)
+        names = choices_of(parameter)
+        axes.set_xticks(range(len(names)), names)
+        axes.set_xlim(-0.5, len(names) - 0.5)
     else:
         low, high = parameter[kind]
         if kind.startswith("log_"):
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(numticks=4))
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
             axes.minorticks_off()
+            axes.set_xticks(ticks := log_ticks(low, high), [f"{value:.3g}" for value in ticks])
             axes.set_xlim(low / (high / low) ** 0.05, high * (high / low) ** 0.05)
         else:
             axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
             axes.locator_params(axis="x", nbins=5)
     axes.set_title(canvas.cut(path, 36), fontsize=9)
     axes.grid(True)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return where a logarithmic axis has numbers: at powers of ten, or at ends and middle if there are not two.
+
+    Args:
+        low, high: of the axis, above 0.
+    """
+    powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    few = powers[:: math.ceil(len(powers) / 4)] if powers else []
+    return few if len(few) > 1 else [low, math.sqrt(low * high), high]
 
 
 def draw_parallel(
@@ -180,17 +237,17 @@ def draw_parallel(
         axes.plot(line, range(len(paths)), marker="o", markersize=3, **looks)
     for place, path in enumerate(paths):
         _name_axis(axes, place, found["space"][path])
-    canvas.name_rows(axes, list(paths), 22)
+    canvas.name_rows(axes, list(paths), 30)
     axes.set_xlim(-0.04, 1.04)
     axes.set_xticks([])
     axes.spines[["bottom"]].set_visible(False)
     caption = (
         f"Each line is a proposal, from the first parameter to the last; the darker, the better its "
-        f"{METRICS[metric].title} at the first rung; orange: those that were run again with fresh seeds. A line is "
-        f"broken where a parameter does not count. {limited}"
+        f"{METRICS[metric].title}{early(found)}; orange: those that were run again with fresh seeds. A line is "
+        f"broken where a parameter does not count. {_letters(found, paths)} {limited}"
     )
     alt = f"{len(rows)} proposals as lines through {', '.join(paths)}."
-    return canvas.save(drawing, folder, name, title, caption.strip(), alt)
+    return canvas.save(drawing, folder, name, title, " ".join(caption.split()), alt)
 
 
 def _name_axis(axes: Axes, row: int, parameter: Mapping[str, Any]) -> None:
@@ -198,10 +255,9 @@ def _name_axis(axes: Axes, row: int, parameter: Mapping[str, Any]) -> None:
     kind = kind_of(parameter)
     values = parameter[kind]
     axes.axhline(row, color=canvas.PALE, linewidth=0.8, zorder=0)
-    width = max(6, 46 // len(values))
-    for value in values:
+    texts = choices_of(parameter) if kind == "choice" else list(map(_text, values))
+    for value, text in zip(values, texts, strict=True):
         across = place_of(parameter, value)
         side = "left" if across == 0 else "right" if across == 1 else "center"
-        text = canvas.cut(_text(value), width)
         looks: dict[str, Any] = {"fontsize": canvas.SMALL, "color": canvas.INK, "bbox": _HALO, "zorder": 4}
         axes.text(across, row - 0.17, text, ha=side, va="bottom", **looks)

@@ -17,6 +17,8 @@ from omni_msa.grids.grid import (
     primary_metric,
 )
 
+_OF_SEARCHES = ("proposal", "stage")
+"""Axes that a search gives its cells: proposal 3 of one search has nothing to do with proposal 3 of another."""
 _CONVENTION = "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none."
 
 
@@ -25,9 +27,10 @@ def pivot_axes(cells: Sequence[Mapping[str, Any]], wanted: Sequence[str] | None 
 
     Args:
         cells: of the summary.
-        wanted: what the sweep names; without it there must be exactly two axes with more than one value.
+        wanted: what the sweep names; without it there must be exactly two axes with more than one value, not
+            counting those that a search gives its cells.
     """
-    there = [axis for axis in axes_of(cells) if len(_values(cells, axis)) > 1]
+    there = [axis for axis in axes_of(cells) if axis not in _OF_SEARCHES and len(_values(cells, axis)) > 1]
     if wanted:
         down, across = wanted
         return (down, across) if {down, across} <= set(axes_of(cells)) else None

@@ -24,7 +24,7 @@ from omni_msa.options import DatasetOptions
 from omni_msa.page import clips, facts
 from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
-from omni_msa.page.searched import searches_of
+from omni_msa.page.searched import STATES, searches_of
 from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
 
@@ -60,6 +60,7 @@ _STATES = {
     "not decided": "Not decided",
     "no comparison": "No comparison",
     "incomplete": "Incomplete",
+    **STATES,
 }
 
 

@@ -1,6 +1,6 @@
 """What the page says of each search of a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,17 @@ from typing import Any
 from omni_msa.comparisons.wording import count
 from omni_msa.evidence import Evidence
 from omni_msa.grids.grid import Grid
-from omni_msa.grids.search_grids import confirmed_grid, importance_grid
-from omni_msa.search_space import label
+from omni_msa.grids.search_grids import DEFAULT, confirmed_grid, importance_grid
 
-_STATES = {"real": "Real gain", "not decided": "Not decided", "nothing found": "Nothing found"}
+STATES = {
+    "real": "Real gain",
+    "not decided": "Not decided",
+    "nothing found": "Nothing found",
+    "default failed": "Default failed",
+    "unfinished": "Unfinished",
+}
+"""How the states of a search's verdict are read."""
+_FAILED_MAX = 5
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Searched:
         number: from 1; figures of it end in it, from 2 on.
         title: its name where there are several, else "".
         state: of its verdict, in words.
-        text: the sentences of its verdict.
+        text: the sentences of its verdict, "" where they stand in the page's head already.
         facts: what was tried, sentences.
         grids: name to table.
         best: the file with the winning configuration, "" while there is none.
@@ -52,14 +59,14 @@ def searches_of(evidence: Evidence) -> list[Searched]:
 
 def _searched(evidence: Evidence, found: Mapping[str, Any], number: int, num: int) -> Searched:
     grids = {"confirmed": confirmed_grid(found), "importance": importance_grid(found)}
-    best = "" if found["winner"] is None else "best.yaml" if num == 1 else f"best_{number}.yaml"
+    best, verdict = found["best"], found["verdict"]
     folder = evidence.plan.ledger.report_folder(evidence.plan.sweep.name)
-    verdict = found["verdict"]
+    is_said = num == 1 and verdict["text"] in evidence.summary["verdict"]["text"]
     return Searched(
         number=number,
         title=found["study"] if num > 1 else "",
-        state=_STATES.get(verdict["state"], "Unfinished"),
-        text=verdict["text"],
+        state=STATES[verdict["state"]],
+        text="" if is_said else verdict["text"],
         facts=facts_of(found),
         grids={name: grid for name, grid in grids.items() if grid is not None},
         best=best,
@@ -76,27 +83,37 @@ def facts_of(found: Mapping[str, Any]) -> list[str]:
     states = [row["state"] for row in found["history"]]
     each = ", ".join(f"{states.count(state)} {_WORDS.get(state, state)}" for state in dict.fromkeys(states))
     hours = found["spent"]["work_s"] / 3600
+    seeds = f"{count(len(found['seeds']), 'seed')} a whole proposal" if found["is_fresh"] else "no seeds"
     text = [
         f"{count(len(states), 'proposal')} by {found['sampler']} (seed {found['seed']})"
-        f"{f': {each}' if each else ''}; {count(len(found['space']), 'parameter')}, "
-        f"{count(len(found['seeds']), 'seed')} a whole proposal, {hours:.1f} hours of trials.",
-        f"Proposals were chosen on valid alone. The test split was opened {_times(found['times_test_was_opened'])}"
-        f"{', after a winner was named.' if found['times_test_was_opened'] else '.'}",
+        f"{f': {each}' if each else ''}; {count(len(found['space']), 'parameter')}, {seeds}, "
+        f"{hours:.1f} hours of trials.",
+        f"Proposals were chosen on valid alone. The test split was opened {_times(found['times_test_was_opened'])}.",
+        *_failed(found["history"]),
     ]
     if found["num_known"]:
         text.append(f"Told at the start: {count(found['num_known'], 'cell')} that the ledger knew before.")
     if found["winner"] is not None:
-        parameters = [row["parameters"] for row in found["history"] if row["proposal"] == found["winner"]]
-        text.append(f"Winner: proposal {found['winner']} ({label(parameters[0])})." if parameters else _STAYS)
+        is_default = found["winner"] == DEFAULT
+        text.append(f"Winner: {'the default configuration' if is_default else 'proposal ' + str(found['winner'])}.")
     return text
 
 
-_STAYS = "Winner: the default configuration."
+def _failed(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why proposals failed, a sentence each, of many only the first ones."""
+    failed = [row for row in history if row["state"] == "failed"]
+    text = [f"Proposal {row['proposal']} failed: {row['why'].rstrip('.')}." for row in failed[:_FAILED_MAX]]
+    rest = count(len(failed) - _FAILED_MAX, "further proposal")
+    return [*text, f"And {rest} failed; the reasons are in search.json."] if len(failed) > _FAILED_MAX else text
+
+
 _WORDS = {"pruned": "cut"}
 
 
 def _times(number: int) -> str:
-    return {0: "not at all", 1: "once", 2: "twice"}.get(number, f"{number} times")
+    if number < 2:
+        return "once, after a winner was named" if number else "not at all"
+    return f"{'twice' if number == 2 else f'{number} times'}, each time after a winner was named"
 
 
 def _short(path: Path) -> Path:

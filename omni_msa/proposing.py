@@ -1,0 +1,234 @@
+"""The first half of a study: its proposals, what the ledger says of their trials, and whether there may be more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from omni_msa.errors import InputError
+from omni_msa.identity import trial_id
+from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.metrics import METRICS
+from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
+from omni_msa.search_rules import Rung, Score, Seen, Told, best_so_far, next_to_promote, rungs, score
+from omni_msa.search_space import GRID_MAX, Search, grid, text
+from omni_msa.sweep import Cell, Sweep, proposed
+
+PROPOSAL, STAGE = "proposal", "stage"
+"""Axes that the cells of a search have beside those of the sweep: number or "default"; "search" or "fresh"."""
+
+_REPEATS_MAX = 20  # of cells in a row that were proposed before: then there is nothing new to propose
+
+
+@dataclass(eq=False)
+class Proposing:
+    """What was proposed for one cell of the axes.
+
+    Args:
+        sweep: as it was loaded.
+        cell: of the axes: the default configuration.
+        fingerprint: of its dataset.
+        ledger: where its trials and its proposals are.
+        proposals: all that were made, by number.
+    """
+
+    sweep: Sweep
+    cell: Cell
+    fingerprint: str
+    ledger: Ledger
+    proposals: list[Proposal] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._cells: dict[int, Cell] = {}
+        self._complete: dict[str, Seen] = {}
+        self._ids: dict[tuple[int | str, int | None], str] = {}
+        self.proposals = self._read()
+
+    def _read(self) -> list[Proposal]:
+        """Return the proposals of the ledger; somebody may have written a rung that there is not."""
+        top = len(self.steps) - 1
+        return [replace(each, rung=min(each.rung, top)) for each in self.folder.proposals()]
+
+    @cached_property
+    def search(self) -> Search:
+        """The section of the sweep file, with its objectives named."""
+        search, file = self.sweep.file.search, self.sweep.file
+        assert search is not None
+        return search if search.objectives else search.model_copy(update={"objectives": (file.select.metric,)})
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that proposals depend on, and the sweep's name; budget and confirmation may change."""
+        search = self.search.model_dump(
+            mode="json", include={"space", "sampler", "seed", "objectives", "pruning"}, exclude_none=True
+        )
+        first = self.cell.config.model_copy(update={"seed": self.cell.seeds[0]})
+        default = trial_id(first, self.fingerprint)
+        return {**search, "sweep": self.sweep.name, "seeds": list(self.sweep.file.seeds), "default": default}
+
+    @cached_property
+    def folder(self) -> StudyFolder:
+        """Its files."""
+        return StudyFolder(self.ledger.root / "searches" / study_id(self.facts), self.search.space)
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+        return f"{self.sweep.name} {self.cell.label}".strip()
+
+    @property
+    def title(self) -> str:
+        """Its name in a database, where other searches of the same name may be: it ends with the study's id."""
+        return f"{self.name} {self.folder.path.name[:8]}"
+
+    @cached_property
+    def steps(self) -> list[Rung]:
+        """The rungs that proposals climb."""
+        halving = self.search.pruning.halving if self.search.pruning else None
+        return rungs(halving, self.cell.config.training.epochs, len(self.sweep.file.seeds))
+
+    def cell_of(self, proposal: Proposal) -> Cell:
+        """Return a proposal as a cell: its trials as far as its rung asks for them, the test split locked.
+
+        Raises:
+            InputError: its parameters are no configuration together.
+        """
+        if proposal.number not in self._cells:
+            self._cells[proposal.number] = self._cell(proposal.number, proposal.parameters, "search", False)
+        cell, rung = self._cells[proposal.number], self.steps[proposal.rung]
+        config = cell.config.model_copy(update={"stops_after_epoch": rung.num_epochs})
+        return replace(cell, seeds=cell.seeds[: rung.num_seeds], config=config)
+
+    def _cell(self, name: int | str, parameters: Mapping[str, Any], stage: str, opens_test: bool) -> Cell:
+        made = proposed(self.sweep, self.cell, parameters)
+        several = self.search.confirm.seeds if stage == "fresh" else self.sweep.file.seeds
+        axes = {**self.cell.axes, PROPOSAL: name, STAGE: stage}
+        config = made.config.model_copy(update={"opens_test": opens_test})
+        return replace(made, axes=axes, config=config, seeds=(None,) if made.deterministic else several)
+
+    def refusal(self, proposal: Proposal) -> str:
+        """Return why a proposal is no configuration, "" if it is one."""
+        try:
+            self.cell_of(proposal)
+        except InputError as error:
+            return f"{error.problems[0].what}: {error.problems[0].where}"
+        return ""
+
+    def proposed_cells(self) -> list[Cell]:
+        """Return the proposals as cells, without those that the configuration refuses."""
+        return [self.cell_of(proposal) for proposal in self.proposals if not self.refusal(proposal)]
+
+    def proposal(self, number: int | str) -> Proposal:
+        """Return a proposal by its number."""
+        return next(each for each in self.proposals if each.number == number)
+
+    def write(self, proposal: Proposal) -> None:
+        """Write a proposal, new or promoted, before anything of it starts."""
+        self.folder.write(proposal)
+        self.proposals = self._read()
+
+    def seen(self, cell: Cell) -> list[Seen]:
+        """Return what the ledger says of a cell's trials, in the order of its seeds."""
+        return [self._seen(self.id_of(cell, seed), cell.config.stops_after_epoch) for seed in cell.seeds]
+
+    def id_of(self, cell: Cell, seed: int | None) -> str:
+        """Return the id of one of a cell's trials."""
+        key = (cell.axes[PROPOSAL], seed)
+        if key not in self._ids:
+            self._ids[key] = trial_id(cell.config.model_copy(update={"seed": seed}), self.fingerprint)
+        return self._ids[key]
+
+    def _seen(self, name: str, stops_after: int | None) -> Seen:
+        if name in self._complete:
+            return self._complete[name]
+        folder = self.ledger.trial(name, opens_test=False)
+        result = folder.result()
+        if result is not None:
+            self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
+            return self._complete[name]
+        state, curve = folder.written_status().state, self._curve(folder)
+        if state == "pruned" and stops_after in curve:
+            return Seen("pruned", None, curve)
+        return Seen("failed") if state == "failed" else Seen()
+
+    def _curve(self, folder: TrialFolder) -> dict[int, float]:
+        return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}
+
+    def values(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
+        """Return the objectives of a complete trial, None if one is not defined."""
+        groups = {name: "valid" if METRICS[name].kind == "quality" else "cost" for name in self.search.objectives}
+        found = [result[group].get(name) for name, group in groups.items()]
+        return None if None in found else tuple(map(float, found))
+
+    def scores(self) -> list[Score]:
+        """Return what each proposal is worth."""
+        return [self._score(each) for each in self.proposals]
+
+    def _score(self, proposal: Proposal) -> Score:
+        try:
+            cell = self.cell_of(proposal)
+        except InputError:
+            return Score("failed")
+        return score(self.seen(cell), self.steps, proposal.rung)
+
+    def told(self) -> list[Told]:
+        """Return all that a sampler learns from: the proposals, and what was known before of other cells."""
+        own = {text(each.parameters) for each in self.proposals}
+        known = [
+            Told(each.parameters, Score("complete", each.values), facts={"known": True})
+            for each in self._known()
+            if text(each.parameters) not in own
+        ]
+        made = [
+            Told(each.parameters, one, each.number, each.notes, {"trials": each.trials})
+            for each, one in zip(self.proposals, self.scores(), strict=True)
+        ]
+        return [*known, *made]
+
+    def _known(self) -> list[Known]:
+        num = len(self.search.objectives)
+        return [each for each in self.folder.known() or [] if len(each.values) == num] if self.search.transfer else []
+
+    def next_to_promote(self) -> Proposal | None:
+        """Return the proposal that goes on to its next rung, if one may now."""
+        if self.search.pruning is None:
+            return None
+        reached, halving = [each.rung for each in self.proposals], self.search.pruning.halving
+        better, scores = self.search.directions[0], self.scores()
+        is_last = not self.may_propose() and not any(one.state == "running" for one in scores)
+        place = next_to_promote(scores, reached, self.steps, halving, better, is_last)
+        return None if place is None else self.proposals[place]
+
+    def may_propose(self) -> bool:
+        """Return whether the budget has room for a further proposal."""
+        budget, spent = self.search.budget, self.folder.spent()
+        limits = ((budget.hours, spent["wall_s"]), (budget.gpu_hours, spent["work_s"]))
+        is_spent = any(limit is not None and seconds / 3600 >= limit for limit, seconds in limits)
+        return not is_spent and self.num_proposals_left() != 0
+
+    def num_proposals_left(self) -> int | None:
+        """Return how many proposals there may still be, None if their number does not end the search.
+
+        It ends, too, where every point of the space was proposed, or nothing else than known ones for long.
+        """
+        points = [text(each.parameters) for each in self.proposals]
+        latest = points[-_REPEATS_MAX:]
+        is_stuck = len(points) > _REPEATS_MAX and set(latest) <= set(points[:-_REPEATS_MAX])
+        if is_stuck or (self._num_points is not None and len(set(points)) >= self._num_points):
+            return 0
+        limits = [self.search.budget.proposals, self._num_points if self.search.sampler == "grid" else None]
+        most = min((limit for limit in limits if limit is not None), default=None)
+        return None if most is None else max(0, most - len(points))
+
+    @cached_property
+    def _num_points(self) -> int | None:
+        """How many points the space has, None if they cannot be counted."""
+        can_be_counted = all(parameter.values() is not None for parameter in self.search.space.values())
+        num = len(grid(self.search.space)) if can_be_counted else GRID_MAX
+        return num if num < GRID_MAX or self.search.sampler == "grid" else None
+
+    def is_searched(self) -> bool:
+        """Return whether nothing will be proposed or promoted any more, and all that was proposed has ended."""
+        if self.may_propose() or any(one.state == "running" for one in self.scores()):
+            return False
+        return self.next_to_promote() is None

@@ -1,0 +1,185 @@
+"""Whether a search found anything real, in numbers and in a sentence."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omni_msa.comparisons.wording import count
+from omni_msa.config import TrialConfig
+from omni_msa.metrics import METRICS
+from omni_msa.proposals import DEFAULT
+from omni_msa.proposing import PROPOSAL, STAGE
+from omni_msa.search_rules import Score
+from omni_msa.statistics.intervals import t_interval
+from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p
+from omni_msa.study import Study
+
+REAL, NOT_DECIDED, NOTHING = "real", "not decided", "nothing found"
+DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"
+"""What a search has shown: its `verdict.state`."""
+
+
+def ever_confirmed(study: Study, confirmed: Mapping[int | str, Score]) -> set[tuple[int, tuple[int, ...]]]:
+    """Return which proposals have been confirmed with which seeds so far, those at hand among them."""
+    now = {(int(name), study.search.confirm.seeds) for name in confirmed if name != DEFAULT}
+    return study.ever_confirmed() | now
+
+
+def gains(study: Study, name: int | str, ours: Score, theirs: Score) -> list[float]:
+    """Return how much better a proposal is than the default, seed by seed; a value without a seed stands with each."""
+    values = [_by_seed(study, each, one) for each, one in ((name, ours), (DEFAULT, theirs))]
+    return [sign(study) * (values[1][seed] - values[0][seed]) for seed in sorted(values[0].keys() & values[1].keys())]
+
+
+def has_seeds(study: Study, names: Sequence[int | str]) -> bool:
+    """Return whether any of these configurations draws something at random."""
+    return not all(study.fresh_cell(name, False).deterministic for name in names)
+
+
+def _by_seed(study: Study, name: int | str, one: Score) -> Mapping[int, float]:
+    if not one.by_seed or not study.fresh_cell(name, False).deterministic:
+        return one.by_seed
+    num = len(study.search.confirm.seeds) if has_seeds(study, [name, DEFAULT]) else 1
+    return dict.fromkeys(range(num), one.by_seed[0])
+
+
+def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) -> dict[str, Any] | None:
+    """Return the paired comparison of the best proposal with the default on fresh seeds, None if there is none."""
+    if candidate not in confirmed or DEFAULT not in confirmed:
+        return None
+    gained = gains(study, candidate, confirmed[candidate], confirmed[DEFAULT])
+    if not gained:
+        return None
+    num = len(ever_confirmed(study, confirmed))
+    interval = t_interval(gained, num)  # the candidate is the best of them by these very seeds
+    return {
+        "candidate": candidate,
+        "against": DEFAULT,
+        "best_of": num,
+        "gained": gained,  # above zero: the proposal is better
+        "mean": statistics.fmean(gained),
+        "interval_95": None if interval is None else list(interval),
+        "p": sign_flip_p(gained),
+        "p_floor": sign_flip_floor(len(gained)),
+        "n": len(gained),
+    }
+
+
+def verdict(
+    study: Study,
+    confirmed: Mapping[int | str, Score],
+    winner: Mapping[str, Any],
+    compared: Mapping[str, Any] | None,
+    searched: Mapping[int | str, Sequence[float] | None],
+) -> tuple[str, str]:
+    """Say in a sentence or two whether the search found anything real."""
+    if confirmed and confirmed[DEFAULT].state == "failed":
+        return DEFAULT_FAILED, (
+            "The search has no winner: the default configuration failed with a fresh seed, and there is nothing to "
+            "compare with. Mend the cause, then run with --retry."
+        )
+    if not winner or compared is None:
+        return UNFINISHED, f"The search says nothing yet: {_why_nothing(study, confirmed, winner)}."
+    candidate, gained, interval = compared["candidate"], compared["mean"], compared["interval_95"]
+    text = _found(study, confirmed, compared, searched[candidate])
+    if _settings(study, candidate) == _settings(study, DEFAULT):
+        return NOTHING, f"{text}The best proposal is the default itself: the search found nothing better."
+    if gained <= 0:
+        return NOTHING, f"{text}The search found nothing better than the default, which stays."
+    if not has_seeds(study, [candidate, DEFAULT]):
+        return NOT_DECIDED, f"{text}Nothing is drawn at random here: the choice was made on this very number."
+    if interval is not None and interval[0] > 0:
+        return REAL, f"{text}The gain is real: the interval lies above zero, on seeds by which no proposal was made."
+    return NOT_DECIDED, f"{text}Whether the gain is real is not decided: it may be the luck of seeds. {_MORE}"
+
+
+_MORE = "More fresh seeds (search.confirm.seeds) can decide it."
+
+
+def _found(
+    study: Study, confirmed: Mapping[int | str, Score], compared: Mapping[str, Any], searched: Sequence[float] | None
+) -> str:
+    """Say what the best proposal and the default are worth with fresh seeds, and how sure the difference is."""
+    metric = METRICS[study.search.objectives[0]]
+    candidate, gained, interval = compared["candidate"], compared["mean"], compared["interval_95"]
+    means = {
+        name: metric.show(statistics.fmean(one.by_seed.values())) for name, one in confirmed.items() if one.by_seed
+    }
+    are_drawn = has_seeds(study, [candidate, DEFAULT])
+    seeds = count(compared["n"], "fresh seed") if are_drawn else "valid"
+    text = (
+        f"On {seeds} proposal {candidate}, the best one, has a {'valid ' if are_drawn else ''}{metric.title} of "
+        f"{means[candidate]} against {means[DEFAULT]} of the default: {_difference(metric.show(abs(gained)), gained)}"
+    )
+    if interval is not None:
+        text += f", 95 % t interval {metric.show(interval[0])} to {metric.show(interval[1])}"
+        num = compared["best_of"]
+        text += f" (corrected for being the best of {num} confirmed)" if num > 1 else ""
+    if are_drawn:
+        text += f", exact sign-flip p = {compared['p']:.3g} (at least {compared['p_floor']:.3g} with {seeds})"
+        text += f". In the search it had {metric.show(searched[0])}" if searched else ""
+    return f"{text}. "
+
+
+def _settings(study: Study, name: int | str) -> TrialConfig:
+    return study.fresh_cell(name, False).config
+
+
+def _why_nothing(study: Study, confirmed: Mapping[int | str, Score], winner: Mapping[str, Any]) -> str:
+    if winner:
+        return "no confirmed proposal is complete with its fresh seeds"
+    return "no proposal is complete" if study.is_searched() and not confirmed else "it is not over"
+
+
+def _difference(size: str, gained: float) -> str:
+    return f"{'better' if gained > 0 else 'worse'} by {size}" if gained else "no difference"
+
+
+def sign(study: Study) -> int:
+    """Return 1 if lower values of the first objective are better, -1 if higher ones are."""
+    return -1 if study.search.directions[0] == "higher" else 1
+
+
+def headline(found: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the verdict of a sweep with searches, as the page's head shows it: theirs, and what test says.
+
+    Args:
+        found: its searches, as `search.json` has them.
+        cells: of `aggregate.json`.
+    """
+    states = [one["verdict"]["state"] for one in found]
+    state = next(state for state in (UNFINISHED, DEFAULT_FAILED, REAL, NOT_DECIDED, NOTHING) if state in states)
+    text = _of_several(found) if len(found) > 1 else f"{found[0]['verdict']['text']}{_on_test(found[0], cells)}"
+    return {"text": text, "state": state, "num_seeds_more": None}
+
+
+def _of_several(found: Sequence[Mapping[str, Any]]) -> str:
+    """Say in a sentence how many searches found what; the section of each has its own verdict."""
+    by_state: dict[str, list[str]] = {}
+    for one in found:
+        by_state.setdefault(one["verdict"]["state"], []).append(one["study"])
+    each = (f"{_IN_WORDS[state]} in {len(names)} ({', '.join(names)})" for state, names in by_state.items())
+    return f"Of {len(found)} searches: {'; '.join(each)}."
+
+
+_IN_WORDS = {
+    REAL: "a real gain on fresh seeds",
+    NOT_DECIDED: "a gain that is not decided",
+    NOTHING: "nothing better than the default",
+    DEFAULT_FAILED: "a default that failed",
+    UNFINISHED: "nothing yet",
+}
+
+
+def _on_test(one: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
+    """Say what the same trials reach on test, "" while it is locked."""
+    metric, compared = METRICS[one["objectives"][0]], one["comparison"]
+    if metric.kind != "quality" or compared is None or one["winner"] is None:
+        return ""
+    names = (compared["candidate"], DEFAULT)
+    axes = [{**one["axes"], PROPOSAL: name, STAGE: "fresh"} for name in names]
+    found = [cell["metrics"].get(metric.name) for each in axes for cell in cells if cell["axes"] == each]
+    if len(found) < len(names) or not all(each and each["mean"] is not None for each in found):
+        return ""
+    ours, theirs = (metric.show(each["mean"]) for each in found if each)
+    return f" On test the same trials have {ours} against {theirs}."
