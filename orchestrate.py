@@ -20,7 +20,7 @@ from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
-from omni_msa.plantext import failures_text, plan_text, status_text
+from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
 from omni_msa.process import read_process
 from omni_msa.progress import Progress
 from omni_msa.sweep import Sweep, load_sweep
@@ -226,7 +226,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     if report.problem:
         print(f"there is no report.html, its figures failed: {report.problem}", file=sys.stderr)
     if not options.json:
-        _print_report(report)
+        _print_report(report, plan)
     if record is not None:
         if problem := publish(plan):
             print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
@@ -246,16 +246,15 @@ def _report_folder(plan: Plan) -> Path:
     return plan.ledger.report_folder(plan.sweep.name)
 
 
-def _print_report(report: "Report") -> None:
+def _print_report(report: "Report", plan: Plan) -> None:
     from omni_msa.tables import terminal_table
 
-    evidence, plan = report.evidence, report.evidence.plan
+    evidence = report.evidence
     table = terminal_table(evidence.summary, evidence.human)
     _console().print(plan.sweep.file.question, table, sep="\n", markup=False)
     for line in failures_text(plan):
         print(line, file=sys.stderr)
-    counts = plan.counts()
-    print(f"\n{counts['complete']} of {counts['trials']} trials complete, {counts['failed']} failed")
+    print(f"\n{closing_text(plan)}")
     print(f"report: {_short(report.folder / ('table.md' if report.problem else 'report.html'))}")
 
 

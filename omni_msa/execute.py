@@ -18,6 +18,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
+from omni_msa.search_ahead import lookout
 from omni_msa.watch import Watch
 
 
@@ -59,7 +60,7 @@ def execute(
     """
     ledger, missing, trials = plan.ledger, plan.missing(), list(plan.trials)
     watched = trials if plan.studies else missing
-    watch = Watch(trials, ledger, progress.update, record)
+    watch = Watch(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)

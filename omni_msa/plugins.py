@@ -5,6 +5,7 @@ A plug-in file imports nothing heavy at its top level, so that every option can 
 
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -34,6 +35,9 @@ def load(kind: str, name: str, where: str = "") -> ModuleType:
     Raises:
         InputError: there is no such plug-in; says the nearest name, what exists and which file to create.
     """
+    path = f"omni_msa.{kind}.{name}"
+    if path in sys.modules:  # listing the folder each time would cost a large search its seconds
+        return sys.modules[path]
     existing = names(kind)
     if name not in existing:
         hint = did_you_mean(name, existing)
@@ -48,4 +52,4 @@ def load(kind: str, name: str, where: str = "") -> ModuleType:
                 next_step=f"{hint} {create}".strip(),
             )
         )
-    return importlib.import_module(f"omni_msa.{kind}.{name}")
+    return importlib.import_module(path)

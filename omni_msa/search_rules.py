@@ -101,21 +101,6 @@ def rungs(halving: Halving | None, num_epochs: int, num_seeds: int) -> list[Rung
     return [*early, *(Rung(number) for number in range(1, num_seeds + 1))]
 
 
-def num_ahead(steps: Sequence[Rung], num_epochs: int, keep: float) -> float:
-    """Return how many whole trials a proposal takes on average, if a share of them goes on at each rung.
-
-    Args:
-        steps: all rungs.
-        num_epochs: of a whole trial.
-        keep: the share.
-    """
-    total, before = 0.0, 0.0
-    for number, rung in enumerate(steps):
-        done = rung.num_seeds if rung.num_epochs is None else rung.num_epochs / num_epochs
-        total, before = total + keep**number * (done - before), done
-    return total
-
-
 def best_so_far(rows: Sequence[Mapping[str, object]], metric: str) -> dict[int, float]:
     """Return epoch to the best valid value until then, from the rows of `metrics.jsonl`; the epoch kept is the best."""
     sign, best = _sign(METRICS[metric].better), math.inf

@@ -4,7 +4,6 @@ All of it follows from files: what was proposed, and which trials have ended how
 moment is followed by one that knows the same. The test split stays locked: values are those on valid.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,7 +13,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.options import DatasetOptions
 from omni_msa.proposals import DEFAULT
 from omni_msa.proposing import PROPOSAL, STAGE, Proposing
-from omni_msa.search_rules import Rung, Score, best, num_ahead, score
+from omni_msa.search_rules import Rung, Score, best, score
 from omni_msa.search_space import text
 from omni_msa.sweep import Cell, Compare, Sweep
 
@@ -118,16 +117,6 @@ class Study(Proposing):
     @staticmethod
     def _have_ended(found: Mapping[int | str, Score]) -> bool:
         return all(one.state != "running" for one in found.values())
-
-    def num_ahead(self) -> int:
-        """Return how many trials are to come beside those of `cells()`, at most; promoted ones count in part."""
-        if self.is_over():
-            return 0
-        confirm = 0 if self.is_searched() else self.search.confirm.best * len(self.search.confirm.seeds)
-        left, epochs = self.num_proposals_left(), self.cell.config.training.epochs
-        keep = self.search.pruning.halving.keep if self.search.pruning else 1.0
-        new = 1 if left is None else left
-        return max(1, math.ceil(num_ahead(self.steps, epochs, keep) * new) + confirm)
 
     def text(self) -> str:
         """Say where the search stands."""

@@ -236,7 +236,8 @@ def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], lis
 
 def _configure(base: Mapping[str, Any], point: dict[str, Any]) -> TrialConfig:
     data = copy.deepcopy(dict(base))
-    for axis in sorted(point, key=lambda axis: axis.count(".")):  # readout before readout.decimals
+    order = sorted(point, key=lambda axis: (axis.count("."), not axis.endswith(".name")))
+    for axis in order:  # readout before readout.decimals, and readout.name before both: it makes options anew
         assign(data, axis, copy.deepcopy(point[axis]))
     return parse_trial(data)
 

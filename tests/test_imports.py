@@ -25,10 +25,10 @@ LAYERS = {
     "loader shelf examine examine_all prepare prepared media decode container mel patches",
     "plain": "plan schema quarantine preflight slots memory estimate timing hardware guard gpus provenance sweep "
     "settings states system_metrics identity config denoiser explain plugins options ledger flatten "
-    "axes search_space search_checks search_rules proposals study transfer search_report planjson "
-    "runs attach database_file model_card lease process watchdog files folders records evidence metrics statistics/* "
-    "comparisons/* grids/* aggregate tables reported sizes seeding pool fetch yamlfile cache clip "
-    "errors",
+    "axes search_space search_points search_checks search_rules proposals proposing study search_ahead "
+    "transfer search_verdict search_report planjson runs attach database_file model_card lease process "
+    "watchdog files folders records evidence metrics statistics/* comparisons/* grids/* aggregate "
+    "tables reported sizes seeding pool fetch yamlfile cache clip errors",
 }
 SEPARATE = ("services",)  # the files of these layers never import each other; the command line joins them
 
