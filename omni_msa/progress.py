@@ -61,6 +61,7 @@ class Snapshot:
 
     Args:
         num_done: trials complete or stopped early as they should, those of earlier runs included.
+        num_stopped: of them, those that were stopped early; a search may go on with them.
         running: one each.
         failures: name of a failed trial (as `RunningTrial.name`) to one line that says why.
         seconds_left: expected, or None to estimate it from the trials so far.
@@ -80,6 +81,7 @@ class Snapshot:
     is_least: bool = False
     ends: Mapping[str, str] = field(default_factory=dict)
     proposals: Sequence[str] = ()
+    num_stopped: int = 0
 
     @property
     def num_ended(self) -> int:
@@ -164,7 +166,9 @@ class Progress:
     def _counts(self) -> str:
         last = self._last
         of = f" of at least {self.num_trials}" if last.is_least else f"/{self.num_trials}"
-        text = f"{last.num_done}{of} trials done, {len(last.running)} running, {len(last.failures)} failed"
+        stopped = f"{last.num_stopped} stopped early, " if last.num_stopped else ""
+        num = last.num_done - last.num_stopped
+        text = f"{num}{of} trials done, {stopped}{len(last.running)} running, {len(last.failures)} failed"
         left = self.seconds_left()
         return text if left is None or last.num_ended >= self.num_trials else f"{text}, about {duration(left)} left"
 

@@ -118,6 +118,7 @@ class Watch:
             is_least=outlook.is_least,
             ends={trial.label: _end(trial) for state in _DONE for trial in self._just_ended(found[state])},
             proposals=tuple(self._proposals),
+            num_stopped=len(found["pruned"]),
         )
 
     def _just_ended(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:

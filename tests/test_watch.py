@@ -241,4 +241,5 @@ def test_a_whole_search_in_lines(tmp_path, monkeypatch):
     whole = list(plan.ledger.root.glob("trials/*/result.json"))
     assert len(stopped) == 4  # each once, whether promoted later or not
     assert len(done) == len(whole) - 3 + 1  # without the default's; the best fresh one is opened for test
-    assert lines[-1].startswith("{0}/{0} trials done".format(shown[-1][0]))
+    total = shown[-1][1]
+    assert lines[-1] == f"{len(whole)}/{total} trials done, {total - len(whole)} stopped early, 0 running, 0 failed"
