@@ -61,6 +61,7 @@ class JobQueue:
         self._out: dict[str, _Out] = {}
         self._is_stopping, self._request_stop = is_stopping, request_stop
         self._bugs: Counter[str] = Counter()
+        self._num_good = 0
         self._lock = threading.Lock()
         self.given_up = ""
         """Why the trials that were left are not run, if so: several failed in one and the same way."""
@@ -139,10 +140,12 @@ class JobQueue:
         elif self._source is not None:
             self._source.done(job.trial_id)
             self._is_dry = False
+        self._num_good += status.state in ("complete", "pruned")
+        is_hopeless = self._source is None or not self._num_good  # else a corner of a search's space may be at fault
         if status.state == "failed" and last.get("kind") == reactions.BUG:
             place = str(last.get("place"))
             self._bugs[place] += 1
-            if self._bugs[place] == reactions.NUM_EQUAL_BUGS_MAX:
+            if self._bugs[place] >= reactions.NUM_EQUAL_BUGS_MAX and is_hopeless:
                 self.given_up = f"{reactions.NUM_EQUAL_BUGS_MAX} trials failed with the same error, {place}"
 
 

@@ -74,7 +74,8 @@ class TrialFolder:
             return None
         if not (_are_metrics(result.get("valid")) and _are_metrics(result.get("cost"))):
             return None
-        return result if not self.opens_test or self.test_metrics() is not None else None
+        is_whole = not self.opens_test or (self.test_metrics() is not None and result.get("test_is_locked") is not True)
+        return result if is_whole else None
 
     def _locked(self) -> dict[str, Any] | None:
         """Return the result of an attempt that left test locked, None if there is none."""

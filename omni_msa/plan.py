@@ -179,8 +179,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         found += preflight.check_space(asked, going_on)
     found += denoiser.check((cell, trial.config) for trial in left for cell in trial.cells)
     refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
-    each = timing.costs(left, ledger, known)
-    expected = timing.total(each, min(places.num, max(1, len(left))))
+    expected = timing.total(each := timing.costs(left, ledger, known), min(places.num, max(1, len(left))))
     by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
     known_now = sweep, ledger, tuple(trials), refusals, not problems, models, places, expected, by_id, retry, stores
     biggest = largest((cell.label, cell.config) for cell in sweep.cells)
@@ -195,8 +194,8 @@ def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig
 
 def _running(trials: Iterable[PlannedTrial]) -> set[int]:
     """Return the ids of processes on this machine that run trials of the sweep: their memory will be free."""
-    here = socket.gethostname()
-    return {trial.status.pid for trial in trials if trial.status.state == "running" and trial.status.host == here}
+    running = (trial.status for trial in trials if trial.status.state == "running")
+    return {status.pid for status in running if status.host == socket.gethostname()}
 
 
 def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem], tuple[str, ...]]:
@@ -247,20 +246,20 @@ def planned(
 
 
 def stands(config: TrialConfig, trial_id: str, ledger: Ledger) -> Status:
-    """Return where a trial stands; one that was stopped early is pending if its configuration goes further."""
-    folder, stops_after = ledger.trial(trial_id, config.opens_test), config.stops_after_epoch
-    status = folder.status()
-    if status.state == "pruned" and not any(row.get("epoch") == stops_after for row in folder.metrics()):
-        return replace(status, state="pending")  # it has been promoted, or another sweep wants all of it
-    return status
+    """Return where a trial stands: stopped early or not is a matter of how far its configuration goes."""
+    folder, valid = ledger.trial(trial_id, config.opens_test), f"valid_{config.training.select_metric}"
+    status, last = folder.status(), config.stops_after_epoch
+    if status.state in ("complete", "running"):
+        return status
+    if last is not None and any(row.get("epoch") == last and valid in row for row in folder.metrics()):
+        return replace(status, state="pruned")
+    return replace(status, state="pending") if status.state == "pruned" else status
 
 
 def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:
     found = [(kind, config) for study in searches for kind, config in look_ahead(study).stand_ins()]
-    names = [f"ahead {number}" for number in range(len(found))]
-    return tuple(
-        PlannedTrial(name, name, (), config, Status(), kind) for name, (kind, config) in zip(names, found, strict=True)
-    )
+    named = [(f"ahead {number}", *each) for number, each in enumerate(found)]
+    return tuple(PlannedTrial(name, name, (), config, Status(), kind) for name, kind, config in named)
 
 
 def opened(plan: Plan) -> Plan:

@@ -130,7 +130,8 @@ def _summary(plan: Plan) -> str:
     states = [trial.status.state for trial in plan.trials]
     shown = {"complete": "done", "running": "running", "failed": "failed", "pruned": "pruned", "pending": "missing"}
     counts = {name: states.count(state) for state, name in shown.items()}
-    return ", ".join(f"{number} {name}" for name, number in counts.items() if number or name != "pruned")
+    text = ", ".join(f"{number} {name}" for name, number in counts.items() if number or name != "pruned")
+    return f"{text}, {len(plan.ahead)} still to come from the search" if plan.ahead else text
 
 
 def _trial_row(trial: PlannedTrial) -> tuple[str, ...]:

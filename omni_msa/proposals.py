@@ -134,11 +134,15 @@ class StudyFolder:
 
 
 def _is_naming(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("seeds"), list):
+    if not isinstance(value, dict):
         return False
-    valid = value.get("valid")
-    are_names = isinstance(valid, dict) and all(name == DEFAULT or name.isdecimal() for name in valid)
-    return are_names and all(type(seed) is int for seed in value["seeds"]) and {"candidate", "winner"} <= set(value)
+    seeds, valid, candidate, winner = (value.get(name) for name in ("seeds", "valid", "candidate", "winner"))
+    if not isinstance(seeds, list) or not isinstance(valid, dict) or any(type(seed) is not int for seed in seeds):
+        return False
+    are_names = all(name == DEFAULT or name.isdecimal() for name in valid)
+    is_candidate = candidate is None or (type(candidate) is int and str(candidate) in valid)
+    names = [DEFAULT, *([] if candidate is None else [candidate])]
+    return are_names and is_candidate and winner in names
 
 
 def study_id(facts: Mapping[str, Any]) -> str:

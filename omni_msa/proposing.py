@@ -146,10 +146,10 @@ class Proposing:
         if result is not None:
             self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
             return self._complete[name]
-        state, curve = folder.written_status().state, self._curve(folder)
-        if state == "pruned" and stops_after in curve:
+        curve = self._curve(folder)
+        if stops_after in curve:  # it stays reached, whatever becomes of it in another sweep
             return Seen("pruned", None, curve)
-        return Seen("failed") if state == "failed" else Seen()
+        return Seen("failed") if folder.written_status().state == "failed" else Seen()
 
     def _curve(self, folder: TrialFolder) -> dict[int, float]:
         return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}

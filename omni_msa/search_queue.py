@@ -34,7 +34,7 @@ class SearchSource:
     def __init__(self, plan: Plan, suggest: Suggest, trials: list[PlannedTrial]) -> None:
         self._plan, self._suggest, self._trials = plan, suggest, trials
         self._given: dict[str, Study] = {}  # trial to the study that waits for it
-        self._tried: set[str] = set()  # trials that this run has run
+        self._tried: set[tuple[str, bool, int | None]] = set()  # trials that this run has run, and how far
         self._confirming: set[str] = set()  # trials that no budget counts
         self._since: dict[str, float] = {}
         for study in plan.studies:
@@ -122,19 +122,21 @@ class SearchSource:
             yield from self._fresh(study)
 
     def _due(self, study: Study, cell: Cell) -> Iterator[PlannedTrial]:
-        """Yield those of a cell's trials that are to run and were not given out yet; failed ones once, to retry."""
+        """Yield those of a cell's trials that are to run, each once: what an attempt leads to the queue decides."""
         if not cell.config.opens_test and all(one.state in ("complete", "pruned") for one in study.seen(cell)):
             return
         for seed in cell.seeds:
             config = cell.config.model_copy(update={"seed": seed})
             trial = planned(config, study.fingerprint, self._plan.ledger, (cell.label,), label(cell.parameters))
-            again = trial.status.state == "failed" and (trial.trial_id in self._tried or not self._plan.retry)
-            if trial.trial_id not in self._given and trial.status.state not in ("complete", "pruned") and not again:
+            is_left = trial.status.state in ("pending", "running") or (
+                self._plan.retry and trial.status.state == "failed"
+            )
+            if is_left and trial.trial_id not in self._given and _key(trial) not in self._tried:
                 yield trial
 
     def _job(self, trial: PlannedTrial, study: Study) -> Job:
         self._given[trial.trial_id] = study
-        self._tried.add(trial.trial_id)
+        self._tried.add(_key(trial))
         known = {each.trial_id: place for place, each in enumerate(self._trials)}
         if trial.trial_id in known:  # promoted, or its test split is opened: from now on it is what runs
             self._trials[known[trial.trial_id]] = trial
@@ -142,3 +144,7 @@ class SearchSource:
             self._trials.append(trial)
         values = {"trial_id": trial.trial_id, "fit_id": trial.fit_id, "label": trial.label}
         return Job(str(self._plan.ledger.root), config=trial.config.model_dump(mode="json"), **values)
+
+
+def _key(trial: PlannedTrial) -> tuple[str, bool, int | None]:
+    return trial.trial_id, trial.config.opens_test, trial.config.stops_after_epoch

@@ -21,7 +21,7 @@ DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"
 
 def ever_confirmed(study: Study, confirmed: Mapping[int | str, Score]) -> set[tuple[int, tuple[int, ...]]]:
     """Return which proposals have been confirmed with which seeds so far, those at hand among them."""
-    now = {(int(name), study.search.confirm.seeds) for name in confirmed if name != DEFAULT}
+    now = {study.confirmation(int(name), study.search.confirm.seeds) for name in confirmed if name != DEFAULT}
     return study.ever_confirmed() | now
 
 
@@ -86,8 +86,8 @@ def verdict(
         return NOTHING, f"{text}The best proposal is the default itself: the search found nothing better."
     if gained <= 0:
         return NOTHING, f"{text}The search found nothing better than the default, which stays."
-    if not has_seeds(study, [candidate, DEFAULT]):
-        return NOT_DECIDED, f"{text}Nothing is drawn at random here: the choice was made on this very number."
+    if not has_seeds(study, [candidate]):
+        return NOT_DECIDED, f"{text}It draws nothing at random: the choice was made on this very number."
     if interval is not None and interval[0] > 0:
         return REAL, f"{text}The gain is real: the interval lies above zero, on seeds by which no proposal was made."
     return NOT_DECIDED, f"{text}Whether the gain is real is not decided: it may be the luck of seeds. {_MORE}"

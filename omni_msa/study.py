@@ -55,15 +55,24 @@ class Study(Proposing):
         return [*found.values(), *sorted((self._confirmed_earlier() & complete) - set(found.values()))]
 
     def _confirmed_earlier(self) -> set[int]:
-        return {number for number, seeds in self.ever_confirmed() if seeds == self.search.confirm.seeds}
+        return {number for number, seeds in self.ever_confirmed() if seeds in ((), self._fresh_seeds)}
+
+    @property
+    def _fresh_seeds(self) -> tuple[int, ...]:
+        return tuple(sorted(self.search.confirm.seeds))
+
+    def confirmation(self, number: int, seeds: Sequence[int]) -> tuple[int, tuple[int, ...]]:
+        """Return what tells one confirmation from others: of a proposal that has no seeds there is one."""
+        return number, () if self.fresh_cell(number, False).deterministic else tuple(sorted(seeds))
 
     def ever_confirmed(self) -> set[tuple[int, tuple[int, ...]]]:
         """Return which proposals have been confirmed with which seeds whenever a winner was named."""
+        made = {str(each.number) for each in self.proposals if not self.refusal(each)}
         return {
-            (int(name), tuple(each["seeds"]))
+            self.confirmation(int(name), each["seeds"])
             for each in self.folder.winners()
             for name in each["valid"]
-            if name != DEFAULT
+            if name in made
         }
 
     def confirmed(self) -> dict[int | str, Score]:
@@ -98,13 +107,18 @@ class Study(Proposing):
 
         What is measured again, as a latency, unseats nobody.
         """
-        named = self.folder.winner()
-        if not named or not self.is_searched() or tuple(named["seeds"]) != self.search.confirm.seeds:
-            return {}
-        found = self.confirmed()
-        known = {name for name, value in named["valid"].items() if value is not None}
-        is_whole = all(str(name) in known for name, one in found.items() if one.state in ("complete", "running"))
-        return named if is_whole and set(named["valid"]) == set(map(str, found)) else {}
+        every = self.folder.winners()
+        found = self.confirmed() if every and self.is_searched() else {}
+        whole = {str(name) for name, one in found.items() if one.state in ("complete", "running")}
+        for named in every if found else ():
+            known = {name for name, value in named["valid"].items() if value is not None}
+            if (
+                tuple(sorted(named["seeds"])) == self._fresh_seeds
+                and set(named["valid"]) == set(map(str, found))
+                and whole <= known
+            ):
+                return named
+        return {}
 
     def is_over(self) -> bool:
         """Return whether a winner has been named, or none can be: no proposal is complete, or the default failed."""

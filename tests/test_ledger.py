@@ -80,8 +80,12 @@ def test_for_a_search_a_trial_is_complete_without_test_and_what_tells_of_test_is
     locked.complete(RESULT)
     assert locked.status().state == "complete" and locked.result() is not None
     assert trial.status().state == "pending" and trial.result() is None
+    trial.begin(config, {})
     trial.write_test_metrics({"mae": 0.6})
-    assert trial.status().state == "complete" and locked.result() is not None
+    assert trial.result() is None and locked.result() is not None  # the attempt that opens test has not ended yet
+    trial.complete({**RESULT, "valid": {"mae": 9.0}})
+    assert trial.status().state == "complete" and trial.result() == locked.result()
+    assert trial.result()["valid"]["mae"] == RESULT["valid"]["mae"] != 9.0
     for touch in (locked.test_metrics, lambda: locked.write_test_metrics({"mae": 0.1})):
         with pytest.raises(PermissionError, match="until its winner has been named"):
             touch()

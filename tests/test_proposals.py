@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from omni_msa.files import write_json
 from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
 from omni_msa.search_space import read_space
 
@@ -56,13 +57,31 @@ def test_what_was_known_before_is_settled_once(folder):
 
 
 def test_every_naming_of_a_winner_is_kept(folder):
-    assert folder.winner() == {}
-    folder.write_winner({"winner": 3})
-    folder.write_winner({"winner": 5})
-    found = folder.winner()
-    assert found["winner"] == 5 and [each["winner"] for each in found["earlier"]] == [3]
-    folder.write_winner({"winner": 6})
-    assert [each["winner"] for each in folder.winner()["earlier"]] == [3, 5]
+    def named(number):
+        return {"winner": number, "candidate": number, "seeds": [1, 2], "valid": {"default": 0.5, str(number): 0.25}}
+
+    assert folder.winner() == {} and folder.winners() == []
+    for number in (3, 5, 6):
+        folder.write_winner(named(number))
+    assert folder.winner()["winner"] == 6 and [each["winner"] for each in folder.winners()] == [6, 5, 3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"candidate": [3]},
+        {"winner": 99},
+        {"winner": None},
+        {"seeds": 1},
+        {"seeds": ["1"]},
+        {"valid": {"x": 1}},
+        {"valid": []},
+    ],
+)
+def test_what_is_no_naming_is_left_out(folder, change):
+    whole = {"winner": 3, "candidate": 3, "seeds": [1], "valid": {"default": 0.5, "3": 0.25}}
+    write_json(folder.path / "winner.json", {**whole, **change, "earlier": [whole, 7]})
+    assert [each["seeds"] for each in folder.winners()] == [[1]]
 
 
 def test_what_was_spent_survives(folder):

@@ -89,6 +89,46 @@ def failing(wrong):
     return one
 
 
+def test_what_fails_after_the_test_metrics_were_written_is_not_complete(place):
+    def failing_late(config, folder, *others):
+        if config.opens_test:
+            folder.write_test_metrics({"mae": 0.001})
+            raise NotFinite({"loss": "nan", "gradient_norm": "nan", "step": "1", "clips": "a"})
+        train(config, folder, *others)
+
+    place.train = failing_late
+    place.run()
+    plan = place.plan()
+    assert plan.counts()["failed"] == 4 and not plan.is_complete() and place.winner()["candidate"] is not None
+    assert "On test" not in write_report(plan).evidence.summary["verdict"]["text"]
+    place.train = train
+    assert place.run(retry=True) == 4 and place.plan().is_complete()
+    assert all(record.test["mae"] > 0.001 for record in write_report(place.plan()).evidence.records)
+
+
+def test_a_trial_that_can_be_neither_run_nor_recorded_is_tried_once(place):
+    def cut_off(config, folder, *others):
+        if config.adapter.rank == 8:
+            raise KeyboardInterrupt
+        train(config, folder, *others)
+
+    place.train = cut_off
+    assert place.run(num_jobs=100) == 3 * 2 + 2 * 2  # proposals and the default: one of them is never whole
+    assert not place.study().is_searched() and place.plan().missing()
+
+
+def test_the_same_seeds_in_another_order_or_again_are_no_further_confirmation(place):
+    place.run()
+    first, found = place.winner(), described(place)
+    for seeds in ([12, 11], [21, 22], [11, 12]):
+        place.set(space=GRID, sampler="grid", confirm={"best": 2, "seeds": seeds})
+        place.run()
+        if seeds == [21, 22]:
+            assert described(place)["times_test_was_opened"] == 2 and described(place)["num_confirmed"] == 4
+    assert place.run() == 0 and described(place)["times_test_was_opened"] == 2
+    assert place.study().winner()["time"] == first["time"] and found["num_confirmed"] == 2
+
+
 def test_against_a_default_that_failed_nobody_wins_and_no_test_is_opened(place):
     place.train = failing(lambda config: config.adapter.rank == 2 and config.seed == 12)
     place.run()
@@ -176,6 +216,7 @@ def test_a_deterministic_proposal_stands_beside_every_seed_of_the_default(tmp_pa
     place.run()
     found = described(place)
     assert found["comparison"]["gained"] == pytest.approx([0.21, 0.22, 0.23]) and found["is_fresh"] is True
+    assert found["verdict"]["state"] == NOT_DECIDED and "on this very number" in found["verdict"]["text"]
 
 
 def test_two_sweep_files_with_the_same_space_are_two_searches(place):
@@ -219,3 +260,25 @@ def test_a_damaged_file_of_a_search_ends_nothing(place):
     proposal = folder / "proposals" / "00001.json"
     proposal.write_text(proposal.read_text().replace('"rung": 0', '"rung": 99'))
     assert described(place)["winner"] is not None
+
+
+def test_a_rung_that_was_reached_stays_reached_whatever_another_sweep_does_with_the_trial(tmp_path):
+    place = Searched(tmp_path, pruning={"halving": {"epochs": [1, 2], "keep": 0.5}})
+    place.run()
+    before, winner = described(place), place.winner()
+    pruned = next(row for row in before["history"] if row["state"] == "pruned")
+    folder = place.ledger.trial(pruned["trials"]["1"])
+    folder.fail("bug", "of another sweep", "trace")
+    assert described(place) == before and place.run() == 0 and place.winner() == winner and place.plan().is_complete()
+
+
+def test_a_corner_of_the_space_with_a_bug_does_not_end_the_search(place):
+    def buggy(config, folder, *others):
+        if config.adapter.rank > 4:
+            raise ValueError("this rank")
+        train(config, folder, *others)
+
+    place.train = buggy
+    place.run()
+    states = [row["state"] for row in described(place)["history"]]
+    assert states == ["complete", "failed", "failed"] and described(place)["winner"] is not None
