@@ -53,8 +53,8 @@ def find(plan: Plan) -> tuple[dict[str, Any], ...]:
 
 
 def _best_name(plan: Plan, number: int) -> str:
-    """Return the file that a study's winner is written to, "" while none has been named."""
-    if plan.studies[number - 1].winner().get("winner") is None:
+    """Return the file that a study's winner is written to, "" if none was ever named."""
+    if plan.studies[number - 1].named().get("winner") is None:
         return ""
     return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
 
@@ -105,7 +105,7 @@ def lines(plan: Plan, found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _where(study: Study) -> str:
-    winner = study.winner().get("winner", DEFAULT)
+    winner = study.named().get("winner", DEFAULT)
     parameters = "" if winner == DEFAULT else f" ({label(study.proposal(winner).parameters)})"
     return f"{study.text()}{parameters}"
 

@@ -155,9 +155,10 @@ def best_sweep(study: Study) -> dict[str, Any]:
     """Return the winning configuration as the content of a sweep file; its trials are those that were confirmed.
 
     Args:
-        study: whose winner has been named.
+        study: whose winner has been named, if only with a smaller budget.
     """
-    file, name = study.sweep.file, study.winner()["winner"]
+    file, naming = study.sweep.file, study.named()
+    name = naming["winner"]
     cell = study.fresh_cell(name, True)
     config = cell.config.model_dump(mode="json")
     sections = {
@@ -167,6 +168,6 @@ def best_sweep(study: Study) -> dict[str, Any]:
     axes = {axis: [value] for axis, value in study.cell.axes.items()} or {"readout": [config["readout"]["name"]]}
     which = "the default configuration" if name == DEFAULT else f"proposal {name}"
     question = f"How good is the best configuration of the search {study.name} ({which})?"
-    keys = {"question": question, "profile": file.profile, "axes": axes, "seeds": list(study.search.confirm.seeds)}
+    keys = {"question": question, "profile": file.profile, "axes": axes, "seeds": naming["seeds"]}
     select = {"select": {"metric": file.select.metric, "split": "valid"}, "on_bad_clip": file.on_bad_clip}
     return {**keys, **select, **sections, "runtime": config["runtime"]}

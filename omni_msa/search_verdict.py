@@ -79,7 +79,8 @@ def verdict(
             "compare with. Mend the cause, then run with --retry."
         )
     if not winner or compared is None:
-        return UNFINISHED, f"The search says nothing yet: {_why_nothing(study, confirmed, winner)}."
+        why, before = _why_nothing(study, confirmed, winner), _before(study, winner)
+        return UNFINISHED, f"The search says nothing {'more ' if before else ''}yet: {why}.{before}"
     candidate, gained, interval = compared["candidate"], compared["mean"], compared["interval_95"]
     text = _found(study, confirmed, compared, searched[candidate])
     if _settings(study, candidate) == _settings(study, DEFAULT):
@@ -129,6 +130,14 @@ def _why_nothing(study: Study, confirmed: Mapping[int | str, Score], winner: Map
     if winner:
         return "no confirmed proposal is complete with its fresh seeds"
     return "no proposal is complete" if study.is_searched() and not confirmed else "it is not over"
+
+
+def _before(study: Study, winner: Mapping[str, Any]) -> str:
+    """Say who was named before the search went on; that one's sweep file is kept."""
+    name = None if winner else study.named().get("winner")
+    if name is None:
+        return ""
+    return f" Named before it went on: {'the default' if name == DEFAULT else f'proposal {name}'}."
 
 
 def _difference(size: str, gained: float) -> str:

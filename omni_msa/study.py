@@ -120,6 +120,12 @@ class Study(Proposing):
                 return named
         return {}
 
+    def named(self) -> dict[str, Any]:
+        """Return the naming that stands or, while a larger budget or other seeds are run, the latest; else empty."""
+        made = {DEFAULT, *(each.number for each in self.proposals if not self.refusal(each))}
+        latest = self.folder.winner()
+        return self.winner() or (latest if latest.get("winner") in made else {})
+
     def is_over(self) -> bool:
         """Return whether a winner has been named, or none can be: no proposal is complete, or the default failed."""
         if not self.is_searched():
@@ -142,8 +148,8 @@ class Study(Proposing):
         made = f"{len(states)} made" + (f" ({counts})" if counts else "")
         num, seeds = self.search.confirm.best, count(len(self.search.confirm.seeds), "fresh seed")
         confirm = f"the best {f'{num} are' if num > 1 else 'is'} confirmed with {seeds}"
-        winner = self.winner().get("winner")
-        named = f"; winner: {winner if winner == DEFAULT else f'proposal {winner}'}" if winner is not None else ""
+        winner, when = self.named().get("winner"), "" if self.winner() else "so far "
+        named = f"; {when}winner: {winner if winner == DEFAULT else f'proposal {winner}'}" if winner is not None else ""
         return f"search {self.name}: {self.search.sampler}, until {until}: {made}; {confirm}{named}"
 
 

@@ -118,6 +118,23 @@ def test_before_its_end_a_search_says_nothing(tmp_path):
     assert len(lines(plan, find(plan))) == 1
 
 
+def test_while_a_larger_budget_runs_who_was_named_before_keeps_its_file(tmp_path):
+    place = Searched(tmp_path)
+    place.run()
+    winner = place.winner()["winner"]
+    place.set(budget={"proposals": 12}, confirm={"seeds": [21, 22]})
+    place.run(num_jobs=1)
+    plan, found = place.plan(), describe(place.study(), {})
+    write_searches(plan, find(plan), tmp_path / "report")
+    kept = yaml.safe_load((tmp_path / "report" / "surface_best.yaml").read_text())
+    assert found["winner"] is None and kept["seeds"] == [11, 12] and f"proposal {winner}" in kept["question"]
+    assert found["verdict"]["state"] == UNFINISHED and f"went on: proposal {winner}." in found["verdict"]["text"]
+    assert f"; so far winner: proposal {winner} (" in lines(plan, find(plan))[0]
+    place.run()
+    plan = place.plan()
+    assert "so far" not in lines(plan, find(plan))[0]
+
+
 def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
     found = describe(place.study(), {})
     rows = history_rows(found)
