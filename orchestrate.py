@@ -219,7 +219,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
-    from omni_msa.finish_search import lines, publish
+    from omni_msa.finish_search import publish
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
     report = write_report(plan, shlex.join(command))
@@ -235,7 +235,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
         values = {"aggregate": report.evidence.summary, "report": str(report.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_tracking(record, lines(plan, report.evidence.searches))
+        _print_tracking(record)
     if record is not None and record.error is not None:
         what = f"MLflow could not be written ({type(record.error).__name__}: {_first_line(record.error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
@@ -247,6 +247,7 @@ def _report_folder(plan: Plan) -> Path:
 
 
 def _print_report(report: "Report", plan: Plan) -> None:
+    from omni_msa.finish_search import lines
     from omni_msa.tables import terminal_table
 
     evidence = report.evidence
@@ -254,12 +255,11 @@ def _print_report(report: "Report", plan: Plan) -> None:
     _console().print(plan.sweep.file.question, table, sep="\n", markup=False)
     for line in failures_text(plan):
         print(line, file=sys.stderr)
-    print(f"\n{closing_text(plan)}")
+    print("", closing_text(plan), *lines(plan, evidence.searches), sep="\n")
     print(f"report: {_short(report.folder / ('table.md' if report.problem else 'report.html'))}")
 
 
-def _print_tracking(record: "Record | None", search_lines: list[str]) -> None:
-    print(*search_lines, sep="\n", end="\n" if search_lines else "")
+def _print_tracking(record: "Record | None") -> None:
     if record is None:
         print("MLflow: left to the run that is going on")
     elif record.error is None:
