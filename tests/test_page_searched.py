@@ -211,7 +211,7 @@ def facts_with(history, **changes):
 def test_the_facts_by_hand():
     history = [{"state": state, "proposal": number, "why": ""} for number, state in HISTORY]
     assert facts_with(history) == [
-        "3 proposals by gp (seed 3): 2 cut, 1 complete; 1 parameter, 2 seeds a whole proposal, 1.5 hours of trials.",
+        "3 proposals by gp (seed 3): 2 pruned, 1 complete; 1 parameter, 2 seeds a whole proposal, 1.5 hours of trials.",
         "Proposals were chosen on valid alone. The test split was opened twice, each time after a winner was named.",
         "Told at the start: 1 cell that the ledger knew before.",
         "Winner: proposal 1.",

@@ -217,7 +217,7 @@ def test_what_is_pruned_keeps_its_checkpoint_and_what_is_promoted_resumes(tmp_pa
     assert not place.repeated() and place.plan().is_complete() and place.run() == 0
     study = place.study()
     whole = [one for one in study.scores() if one.state == "complete"]
-    assert whole and all(len(one.by_seed) == 2 for one in whole)  # cells are cut, never seeds of a cell
+    assert whole and all(len(one.by_seed) == 2 for one in whole)  # cells are pruned, never seeds of a cell
     for proposal, one in zip(study.proposals, study.scores(), strict=True):
         if one.state == "pruned":
             done = json.loads(next(place.ledger.root.glob(f"fits/{fit_of(place, proposal)}/done.json")).read_text())

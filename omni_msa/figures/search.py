@@ -75,7 +75,7 @@ def draw_history(found: Found, folder: Path, name: str, title: str) -> Figure:
     is_halved = len(found["rungs"]) > 1
     caption = (
         f"{METRICS[metric].title} of each proposal, the mean over its search seeds"
-        f"{'; of those that were cut, where they were cut: after less training or fewer seeds' if is_halved else ''}. "
+        f"{'; of the pruned ones, where they stopped: after less training or fewer seeds' if is_halved else ''}. "
         "The best so far was chosen for being low on these very seeds: it flatters."
     )
     if METRICS[metric].better == "higher":
@@ -89,13 +89,13 @@ def draw_history(found: Found, folder: Path, name: str, title: str) -> Figure:
 def _draw_states(axes: Axes, rows: Sequence[Found], size: float) -> None:
     points = [(row["proposal"], value * size, row["state"]) for row in rows if (value := _last_value(row)) is not None]
     complete = [(number, value) for number, value, state in points if state == "complete"]
-    cut = [(number, value) for number, value, state in points if state == "pruned"]
+    pruned = [(number, value) for number, value, state in points if state == "pruned"]
     failed = [row["proposal"] for row in rows if row["state"] == "failed"]
     if complete:
         looks: dict[str, Any] = {"linestyle": "none", "markersize": 6, "color": canvas.COLOURS[0]}
         axes.plot(*zip(*complete, strict=True), "o", label="complete", zorder=3, **looks)
-    if cut:
-        axes.plot(*zip(*cut, strict=True), "v", fillstyle="none", label="cut", **_HOLLOW)
+    if pruned:
+        axes.plot(*zip(*pruned, strict=True), "v", fillstyle="none", label="pruned", **_HOLLOW)
     if failed:
         axes.plot(failed, [0.97] * len(failed), "x", transform=axes.get_xaxis_transform(), label="failed", **_HOLLOW)
 

@@ -81,7 +81,7 @@ def facts_of(found: Mapping[str, Any]) -> list[str]:
         found: one search, as `search.json` has it.
     """
     states = [row["state"] for row in found["history"]]
-    each = ", ".join(f"{states.count(state)} {_WORDS.get(state, state)}" for state in dict.fromkeys(states))
+    each = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     hours = found["spent"]["work_s"] / 3600
     seeds = f"{count(len(found['seeds']), 'seed')} a whole proposal" if found["is_fresh"] else "no seeds"
     text = [
@@ -105,9 +105,6 @@ def _failed(history: Sequence[Mapping[str, Any]]) -> list[str]:
     text = [f"Proposal {row['proposal']} failed: {row['why'].rstrip('.')}." for row in failed[:_FAILED_MAX]]
     rest = count(len(failed) - _FAILED_MAX, "further proposal")
     return [*text, f"And {rest} failed; the reasons are in search.json."] if len(failed) > _FAILED_MAX else text
-
-
-_WORDS = {"pruned": "cut"}
 
 
 def _times(number: int) -> str:
