@@ -16,6 +16,7 @@ from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial
+from omni_msa.planjson import open_end
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
 from omni_msa.search_ahead import lookout
@@ -97,7 +98,9 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, addr
 
     slots, missing = plan.slots, plan.missing()
     wants_gpu = missing[0].config.runtime.device != "cpu"
-    num = 1 if address else min(slots.num, len(missing))
+    bounds = open_end(plan)
+    most = bounds["trials_at_most"] if bounds else len(missing)
+    num = 1 if address else slots.num if most is None else min(slots.num, most)
     workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
     if runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue):
         stop.request("Ray itself died")

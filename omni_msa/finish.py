@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from omni_msa.aggregate import TrialRow
 from omni_msa.evidence import Evidence, gather
-from omni_msa.finish_search import find, locked_cells, write_searches
+from omni_msa.finish_search import find, is_best, locked_cells, write_searches
 from omni_msa.folders import new_folder
 from omni_msa.plan import Plan, PlannedTrial, opened
-from omni_msa.search_verdict import headline
+from omni_msa.search_verdict import choice_notes, headline
 from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 RECORDED = ("complete", "failed", "pruned")
 _OURS = (
-    "table.* pivot.* trials.csv aggregate.json dropped_clips.csv probe.csv neighbours.csv report.html figures .* "
-    "search.json search_*.csv *_best*.yaml profiles"
+    *("table.*", "pivot.*", "trials.csv", "aggregate.json", "dropped_clips.csv", "probe.csv", "neighbours.csv"),
+    *("report.html", "figures", ".*", "search.json", "search_*.csv"),
 )
 
 
@@ -49,7 +49,7 @@ def write_report(plan: Plan, command: str = "") -> Report:
     """
     evidence = _with_searches(gather(opened(plan)), find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
-    with new_folder(folder, lambda name: any(fnmatch(name, ours) for ours in _OURS.split())) as draft:
+    with new_folder(folder, lambda name: is_best(name, plan) or any(fnmatch(name, each) for each in _OURS)) as draft:
         write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
         write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
@@ -60,7 +60,8 @@ def _with_searches(evidence: Evidence, found: Sequence[dict[str, Any]]) -> Evide
     """Of a sweep with a search the answer is what that found, on fresh seeds and on valid: it is the one verdict."""
     if not found:
         return evidence
-    summary = {**evidence.summary, "verdict": headline(found, evidence.summary["cells"])}
+    notes = [*evidence.summary["notes"], *choice_notes(found)]
+    summary = {**evidence.summary, "notes": notes, "verdict": headline(found, evidence.summary["cells"])}
     return replace(evidence, searches=found, summary=summary)
 
 

@@ -1,5 +1,6 @@
 """From a search to what people read: history, importance, what was confirmed, and the best configuration to run."""
 
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -57,6 +58,11 @@ def _best_name(plan: Plan, number: int) -> str:
     if plan.studies[number - 1].named().get("winner") is None:
         return ""
     return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
+
+
+def is_best(name: str, plan: Plan) -> bool:
+    """Return whether a file of a report is one that a winner is written to."""
+    return re.fullmatch(rf"{re.escape(plan.sweep.name)}_best(_\d+)?\.yaml", name) is not None
 
 
 def _importances(study: Study) -> dict[str, float]:
@@ -148,7 +154,8 @@ def _write_best(study: Study, folder: Path, report: Path, name: str) -> None:
     """Write a sweep file that can be run where it lies; copied beside other sweep files it can be run there, too."""
     values = best_sweep(study)
     runtime = values.pop("runtime")
-    note = "# More seeds show more: the best of several was chosen by these.\n"
-    place = f"# python orchestrate.py {report / name}\n"
+    note = "# The best of several, chosen by these seeds: others, set on the command line, show more.\n"
+    note += "# Each report writes this file anew: copy it before you change it.\n"
+    place = f"# python orchestrate.py {report / name} 'seeds=[...]'\n"
     write_text(folder / name, note + place + dump(values))
     write_text(folder / "profiles" / f"{values['profile']}.yaml", dump({"runtime": runtime}))

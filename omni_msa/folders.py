@@ -27,7 +27,7 @@ def new_folder(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[Path]:
     Args:
         folder: to be replaced, or made.
         is_ours: whether what has this name in the old folder goes with it; all else was put there by somebody else and
-            is carried over, unless something new has its name.
+            is carried over, also into new folders of the same name, unless a new file has its name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_over(folder)
@@ -36,13 +36,21 @@ def new_folder(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[Path]:
     draft.mkdir()
     try:
         yield draft
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if not is_ours(path.name) and not (draft / path.name).exists():
-                copy = shutil.copytree if path.is_dir() else shutil.copy2
-                copy(path, draft / path.name)
+        _carry_over(folder, draft, is_ours)
         _swap(draft, folder)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _carry_over(old: Path, new: Path, is_ours: Callable[[str], bool]) -> None:
+    for path in old.iterdir() if old.is_dir() else ():
+        if is_ours(path.name):
+            continue
+        if path.is_dir() and (new / path.name).is_dir():
+            _carry_over(path, new / path.name, lambda name: False)
+        elif not (new / path.name).exists():
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, new / path.name)
 
 
 def _owner(process: Process) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 
 from omni_msa.files import is_number, read_json, write_json
 from omni_msa.process import now
-from omni_msa.search_space import Parameter, is_in
+from omni_msa.search_space import Parameter, is_in, text
 
 DEFAULT = "default"
 """The name of the configuration without any parameter of the space set, where others have a proposal's number."""
 
 _NUMBER_MAX = 10**9
+
+Confirmation = tuple[str, tuple[int, ...]]
+"""One of the best, run with fresh seeds: its parameters as `search_space.text` writes them, and the seeds, sorted."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Known:
 
 
 class StudyFolder:
-    """The files of one study: `study.json`, `proposals/<number>.json`, `known.json`, `winner.json`, `spent.json`.
+    """The files of one study: `study.json`, `proposals/<number>.json`, `known.json`, `winner.json` and others.
 
     Args:
         path: `mlruns/searches/<study id>`.
@@ -63,9 +66,18 @@ class StudyFolder:
         self.path, self._space = path, space
 
     def describe(self, facts: Mapping[str, Any]) -> None:
-        """Write once what the study is about, for people."""
-        if not (self.path / "study.json").exists():
+        """Write what the study is about: for people, and to tell which searches are for the same configuration."""
+        if read_json(self.path / "study.json") != json.loads(json.dumps(facts)):
             write_json(self.path / "study.json", dict(facts))
+
+    def alike(self) -> list["StudyFolder"]:
+        """Return the searches for the same cell of a sweep of this name, this one first, whatever else has changed."""
+        facts, others = read_json(self.path / "study.json") or {}, []
+        for path in sorted(self.path.parent.glob("*/study.json")):
+            found = read_json(path) or {}
+            if path.parent != self.path and all(facts.get(key) == found.get(key, "") for key in ("sweep", "base")):
+                others.append(StudyFolder(path.parent, {}))
+        return [self, *others]
 
     def proposals(self) -> list[Proposal]:
         """Return all proposals by number; torn and foreign files are left out."""
@@ -123,6 +135,21 @@ class StudyFolder:
         """Name a winner; those named before are kept, for each time the test split was opened."""
         write_json(self.path / "winner.json", {**facts, "time": now(), "earlier": self.winners()[::-1]})
 
+    def confirmed(self) -> set[Confirmation]:
+        """Return what was ever run with fresh seeds to name a winner by; what is none (a changed file) is left out."""
+        found = (read_json(self.path / "confirmed.json") or {}).get("cells")
+        return {
+            (text(each["parameters"]), tuple(each["seeds"]))
+            for each in (found if isinstance(found, list) else ())
+            if isinstance(each, dict) and isinstance(each.get("parameters"), dict) and _are_seeds(each.get("seeds"))
+        }
+
+    def note_confirmed(self, those: set[Confirmation]) -> None:
+        """Note what is confirmed, before anything of it starts."""
+        if not those <= (before := self.confirmed()):
+            cells = [{"parameters": json.loads(point), "seeds": list(seeds)} for point, seeds in sorted(before | those)]
+            write_json(self.path / "confirmed.json", {"cells": cells})
+
     def spent(self) -> dict[str, float]:
         """Return what the search has taken so far: `wall_s` and `work_s`, in seconds."""
         values = read_json(self.path / "spent.json") or {}
@@ -137,7 +164,7 @@ def _is_naming(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     seeds, valid, candidate, winner = (value.get(name) for name in ("seeds", "valid", "candidate", "winner"))
-    if not isinstance(seeds, list) or not isinstance(valid, dict) or any(type(seed) is not int for seed in seeds):
+    if not isinstance(valid, dict) or not _are_seeds(seeds):
         return False
     are_names = all(name == DEFAULT or name.isdecimal() for name in valid)
     is_candidate = candidate is None or (type(candidate) is int and str(candidate) in valid)
@@ -145,10 +172,13 @@ def _is_naming(value: Any) -> bool:
     return are_names and is_candidate and winner in names
 
 
+def _are_seeds(value: Any) -> bool:
+    return isinstance(value, list) and all(type(seed) is int for seed in value)
+
+
 def study_id(facts: Mapping[str, Any]) -> str:
     """Return 16 hex digits that name a study by all that its proposals depend on."""
-    text = json.dumps(facts, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, allow_nan=False).encode()).hexdigest()[:16]
 
 
 def _stem(number: int) -> str:

@@ -10,7 +10,7 @@ from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.metrics import METRICS
 from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
-from omni_msa.search_rules import Rung, Score, Seen, Told, best_so_far, next_to_promote, rungs, score
+from omni_msa.search_rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
 from omni_msa.search_space import GRID_MAX, Search, grid, text
 from omni_msa.sweep import Cell, Sweep, proposed
 
@@ -65,6 +65,11 @@ class Proposing:
         first = self.cell.config.model_copy(update={"seed": self.cell.seeds[0]})
         default = trial_id(first, self.fingerprint)
         return {**search, "sweep": self.sweep.name, "seeds": list(self.sweep.file.seeds), "default": default}
+
+    @cached_property
+    def base(self) -> str:
+        """The default configuration, as an id without seeds."""
+        return trial_id(self.cell.config.model_copy(update={"seed": None}), self.fingerprint)
 
     @cached_property
     def folder(self) -> StudyFolder:
@@ -188,6 +193,12 @@ class Proposing:
     def _known(self) -> list[Known]:
         num = len(self.search.objectives)
         return [each for each in self.folder.known() or [] if len(each.values) == num] if self.search.transfer else []
+
+    def best_known(self) -> list[dict[str, Any]]:
+        """Return the points of the best cells that were known before, the best first: as many as are confirmed."""
+        known = self._known()
+        places = best([Score("complete", each.values) for each in known], self.search.directions, len(known))
+        return [known[place].parameters for place in places[: self.search.confirm.best]]
 
     def next_to_promote(self) -> Proposal | None:
         """Return the proposal that goes on to its next rung, if one may now."""

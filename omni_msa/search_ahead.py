@@ -64,8 +64,8 @@ class Outlook:
 def look_ahead(study: Study) -> Ahead:
     """Return what a search is expected to run; nothing if it is over, something if it is not and nothing waits.
 
-    A share `keep` of the proposals is expected to go on at each rung, rounded up. Of those that are to be confirmed, so
-    many fewer come as are confirmed already.
+    A share `keep` of the proposals is expected to go on at each rung, rounded up. While proposals are still to come the
+    best may all be among them; then, of those that are to be confirmed, so many fewer come as are confirmed already.
 
     Args:
         study: with its proposals and trials as they are now.
@@ -130,7 +130,10 @@ def _with(study: Study, num_more: int) -> Ahead:
         again += [_stopped(study, now[1] - before[1])] * (promoted if now[1] > before[1] else 0)
     if not (proposed or again) and study.next_to_promote() is not None:
         again.append(study.cell.config)
-    return Ahead(tuple(proposed), (study.cell.config,) * _num_to_confirm(study, whole), tuple(again))
+    num_known = _num_confirmed(study) if not num_more else 0
+    num_fresh = max(0, min(study.search.confirm.best, whole) - num_known) * len(study.search.confirm.seeds)
+    is_random = not study.cell.deterministic  # else a fresh trial is that of the search
+    return Ahead(tuple(proposed), (study.cell.config,) * (num_fresh if is_random else 0), tuple(again))
 
 
 def _going_on(study: Study, num_more: int) -> tuple[list[int], int]:
@@ -144,13 +147,9 @@ def _going_on(study: Study, num_more: int) -> tuple[list[int], int]:
     return more, total
 
 
-def _num_to_confirm(study: Study, num_whole: int) -> int:
-    """Return how many trials with fresh seeds are to come; without randomness a fresh trial is that of the search."""
-    if study.cell.deterministic:
-        return 0
-    confirmed = study.confirmed()
-    known = sum(one.state != "running" for name, one in confirmed.items() if name != DEFAULT)
-    return max(0, min(study.search.confirm.best, num_whole) - known) * len(study.search.confirm.seeds)
+def _num_confirmed(study: Study) -> int:
+    """Return how many proposals have been run with fresh seeds."""
+    return sum(one.state != "running" for name, one in study.confirmed().items() if name != DEFAULT)
 
 
 def _keep(study: Study) -> float:

@@ -38,7 +38,7 @@ class SearchSource:
         self._confirming: set[str] = set()  # trials that no budget counts
         self._since: dict[str, float] = {}
         for study in plan.studies:
-            study.folder.describe({"sweep": study.sweep.name, "axes": study.cell.axes, **study.facts})
+            study.folder.describe({"axes": study.cell.axes, "base": study.base, **study.facts})
             if study.search.transfer and study.folder.known() is None:
                 study.folder.write_known(look_up_known(study))
 
@@ -87,11 +87,14 @@ class SearchSource:
 
     def _proposed(self, study: Study) -> Iterator[PlannedTrial]:
         while study.may_propose():
-            number = study.folder.next_number()
-            suggestion = self._suggest(study.search, study.told(), number)
-            if suggestion is None:
+            number, known = study.folder.next_number(), study.best_known()
+            if number < len(known):  # they are whole already; so they can be confirmed like others
+                proposal = Proposal(number, known[number], rung=len(study.steps) - 1)
+            elif (suggestion := self._suggest(study.search, study.told(), number)) is not None:
+                proposal = Proposal(number, suggestion.parameters, notes=suggestion.notes)
+            else:
                 return
-            found = self._write(study, Proposal(number, suggestion.parameters, notes=suggestion.notes))
+            found = self._write(study, proposal)
             if found:
                 yield from found
                 return
@@ -111,6 +114,8 @@ class SearchSource:
 
     def _fresh(self, study: Study) -> Iterator[PlannedTrial]:
         """Yield the default with both sets of seeds, and when the search is over the best proposals with fresh ones."""
+        if study.is_searched():
+            study.folder.note_confirmed(study.confirming())
         for cell in study.cells():
             yield from self._due(study, cell)
 

@@ -9,7 +9,7 @@ from omni_msa.files import finite
 from omni_msa.proposals import DEFAULT, Proposal
 from omni_msa.search_rules import Score, pareto_front
 from omni_msa.search_space import label
-from omni_msa.search_verdict import compare, ever_confirmed, gains, has_seeds, sign, verdict
+from omni_msa.search_verdict import compare, gains, has_seeds, sign, verdict
 from omni_msa.study import Study
 
 
@@ -47,10 +47,10 @@ def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
         "importances": dict(importances),
         "pareto_front": pareto if len(study.search.objectives) > 1 else None,
         "confirmed": [_confirmed_row(study, name, confirmed, searched) for name in confirmed],
-        "num_confirmed": len(ever_confirmed(study, confirmed)),
+        "num_confirmed": len(study.ever_confirmed()),
         "is_fresh": has_seeds(study, [DEFAULT, *candidates]),
         "winner": winner.get("winner"),
-        "times_test_was_opened": len(study.folder.winners()),
+        "times_test_was_opened": study.num_openings(),
         "comparison": compared,
         "verdict": {"state": state, "text": text},
     }

@@ -4,7 +4,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni_msa.comparisons.wording import count
+from omni_msa.comparisons.notes import LEVEL
+from omni_msa.comparisons.wording import are, count
 from omni_msa.config import TrialConfig
 from omni_msa.metrics import METRICS
 from omni_msa.proposals import DEFAULT
@@ -12,17 +13,12 @@ from omni_msa.proposing import PROPOSAL, STAGE
 from omni_msa.search_rules import Score
 from omni_msa.statistics.intervals import t_interval
 from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p
+from omni_msa.statistics.power import num_seeds_least
 from omni_msa.study import Study
 
 REAL, NOT_DECIDED, NOTHING = "real", "not decided", "nothing found"
 DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"
 """What a search has shown: its `verdict.state`."""
-
-
-def ever_confirmed(study: Study, confirmed: Mapping[int | str, Score]) -> set[tuple[int, tuple[int, ...]]]:
-    """Return which proposals have been confirmed with which seeds so far, those at hand among them."""
-    now = {study.confirmation(int(name), study.search.confirm.seeds) for name in confirmed if name != DEFAULT}
-    return study.ever_confirmed() | now
 
 
 def gains(study: Study, name: int | str, ours: Score, theirs: Score) -> list[float]:
@@ -50,8 +46,8 @@ def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) 
     gained = gains(study, candidate, confirmed[candidate], confirmed[DEFAULT])
     if not gained:
         return None
-    num = len(ever_confirmed(study, confirmed))
-    interval = t_interval(gained, num)  # the candidate is the best of them by these very seeds
+    num = len(study.ever_confirmed())  # the candidate is the best of them by these very seeds: Bonferroni's correction
+    interval = t_interval(gained, num)
     return {
         "candidate": candidate,
         "against": DEFAULT,
@@ -59,9 +55,11 @@ def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) 
         "gained": gained,  # above zero: the proposal is better
         "mean": statistics.fmean(gained),
         "interval_95": None if interval is None else list(interval),
-        "p": sign_flip_p(gained),
-        "p_floor": sign_flip_floor(len(gained)),
+        "p": min(1.0, num * sign_flip_p(gained)),
+        "p_floor": min(1.0, num * sign_flip_floor(len(gained))),
         "n": len(gained),
+        "n_least": num_seeds_least(LEVEL, num),
+        "n_next": num_seeds_least(LEVEL, num + len(confirmed) - 1),  # confirming all again with other seeds counts
     }
 
 
@@ -89,12 +87,16 @@ def verdict(
         return NOTHING, f"{text}The search found nothing better than the default, which stays."
     if not has_seeds(study, [candidate]):
         return NOT_DECIDED, f"{text}It draws nothing at random: the choice was made on this very number."
-    if interval is not None and interval[0] > 0:
-        return REAL, f"{text}The gain is real: the interval lies above zero, on seeds by which no proposal was made."
-    return NOT_DECIDED, f"{text}Whether the gain is real is not decided: it may be the luck of seeds. {_MORE}"
+    if interval is not None and interval[0] > 0 and compared["p"] < LEVEL:
+        return REAL, f"{text}The gain is real, on seeds by which no proposal was made."
+    return NOT_DECIDED, f"{text}Whether the gain is real is not decided: {_why_undecided(compared)}."
 
 
-_MORE = "More fresh seeds (search.confirm.seeds) can decide it."
+def _why_undecided(compared: Mapping[str, Any]) -> str:
+    if compared["n"] >= compared["n_least"]:
+        return "it may be the luck of seeds; more fresh seeds (search.confirm.seeds) can decide it"
+    few = f"{count(compared['n'], 'fresh seed')} {are(compared['n'])} too few to show any"
+    return f"{few}; with {compared['n_next']} of them (search.confirm.seeds) it can be"
 
 
 def _found(
@@ -114,10 +116,9 @@ def _found(
     )
     if interval is not None:
         text += f", 95 % t interval {metric.show(interval[0])} to {metric.show(interval[1])}"
-        num = compared["best_of"]
-        text += f" (corrected for being the best of {num} confirmed)" if num > 1 else ""
     if are_drawn:
         text += f", exact sign-flip p = {compared['p']:.3g} (at least {compared['p_floor']:.3g} with {seeds})"
+        text += f", corrected for being the best of {num} confirmed" if (num := compared["best_of"]) > 1 else ""
         text += f". In the search it had {metric.show(searched[0])}" if searched else ""
     return f"{text}. "
 
@@ -168,7 +169,8 @@ def _of_several(found: Sequence[Mapping[str, Any]]) -> str:
     for one in found:
         by_state.setdefault(one["verdict"]["state"], []).append(one["study"])
     each = (f"{_IN_WORDS[state]} in {len(names)} ({', '.join(names)})" for state, names in by_state.items())
-    return f"Of {len(found)} searches: {'; '.join(each)}."
+    alone = "Each is corrected for what it confirmed itself, not for the others."
+    return f"Of {len(found)} searches: {'; '.join(each)}. {alone}"
 
 
 _IN_WORDS = {
@@ -178,6 +180,21 @@ _IN_WORDS = {
     DEFAULT_FAILED: "a default that failed",
     UNFINISHED: "nothing yet",
 }
+
+
+def choice_notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what a reader of differences on test must know: who stands there was chosen by these very seeds.
+
+    Args:
+        found: the searches of a sweep, as `search.json` has them.
+    """
+    names = [f" of {one['study']}" if len(found) > 1 else "" for one in found]
+    return [
+        f"Proposal {compared['candidate']}{name} was chosen on valid, by these seeds, as the best of "
+        f"{compared['best_of']}: what it differs in on test is not corrected for that choice."
+        for name, one in zip(names, found, strict=True)
+        if (compared := one["comparison"]) and compared["best_of"] > 1
+    ]
 
 
 def _on_test(one: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
@@ -191,4 +208,5 @@ def _on_test(one: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
     if len(found) < len(names) or not all(each and each["mean"] is not None for each in found):
         return ""
     ours, theirs = (metric.show(each["mean"]) for each in found if each)
-    return f" On test the same trials have {ours} against {theirs}."
+    among = f", not corrected for the choice of the best of {num}" if (num := compared["best_of"]) > 1 else ""
+    return f" On test the same trials have {ours} against {theirs}{among}."

@@ -11,7 +11,7 @@ from typing import Any
 from omni_msa.comparisons.wording import count
 from omni_msa.ledger import Ledger
 from omni_msa.options import DatasetOptions
-from omni_msa.proposals import DEFAULT
+from omni_msa.proposals import DEFAULT, Confirmation
 from omni_msa.proposing import PROPOSAL, STAGE, Proposing
 from omni_msa.search_rules import Rung, Score, best, score
 from omni_msa.search_space import text
@@ -55,25 +55,27 @@ class Study(Proposing):
         return [*found.values(), *sorted((self._confirmed_earlier() & complete) - set(found.values()))]
 
     def _confirmed_earlier(self) -> set[int]:
-        return {number for number, seeds in self.ever_confirmed() if seeds in ((), self._fresh_seeds)}
-
-    @property
-    def _fresh_seeds(self) -> tuple[int, ...]:
-        return tuple(sorted(self.search.confirm.seeds))
-
-    def confirmation(self, number: int, seeds: Sequence[int]) -> tuple[int, tuple[int, ...]]:
-        """Return what tells one confirmation from others: of a proposal that has no seeds there is one."""
-        return number, () if self.fresh_cell(number, False).deterministic else tuple(sorted(seeds))
-
-    def ever_confirmed(self) -> set[tuple[int, tuple[int, ...]]]:
-        """Return which proposals have been confirmed with which seeds whenever a winner was named."""
+        """Return which proposals were confirmed with the seeds of today whenever a winner was named."""
         made = {str(each.number) for each in self.proposals if not self.refusal(each)}
-        return {
-            self.confirmation(int(name), each["seeds"])
-            for each in self.folder.winners()
-            for name in each["valid"]
-            if name in made
-        }
+        named = [(int(name), each["seeds"]) for each in self.folder.winners() for name in each["valid"] if name in made]
+        return {number for number, seeds in named if self._fresh_seeds(number) in ((), tuple(sorted(seeds)))}
+
+    def _fresh_seeds(self, number: int) -> tuple[int, ...]:
+        """Return the fresh seeds of a proposal, none if it draws nothing at random."""
+        return () if self.fresh_cell(number, False).deterministic else tuple(sorted(self.search.confirm.seeds))
+
+    def confirming(self) -> set[Confirmation]:
+        """Return what is confirmed now."""
+        return {(text(self.proposal(each).parameters), self._fresh_seeds(each)) for each in self.candidates()}
+
+    def ever_confirmed(self) -> set[Confirmation]:
+        """Return what was ever confirmed, and is now, for this default: with whatever space, seeds and sampler."""
+        now = self.confirming() if self.is_searched() else set()
+        return now.union(*(folder.confirmed() for folder in self.folder.alike()))
+
+    def num_openings(self) -> int:
+        """Return how often a winner was named, and the test split opened, for this default."""
+        return sum(len(folder.winners()) for folder in self.folder.alike())
 
     def confirmed(self) -> dict[int | str, Score]:
         """Return what the default and the candidates are worth with fresh seeds."""
@@ -113,7 +115,7 @@ class Study(Proposing):
         for named in every if found else ():
             known = {name for name, value in named["valid"].items() if value is not None}
             if (
-                tuple(sorted(named["seeds"])) == self._fresh_seeds
+                sorted(named["seeds"]) == sorted(self.search.confirm.seeds)
                 and set(named["valid"]) == set(map(str, found))
                 and whole <= known
             ):

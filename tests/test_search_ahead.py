@@ -2,10 +2,13 @@
 
 import json
 import os
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from searched import NUM_EPOCHS, Searched
 
+from omni_msa import execute, runner
 from omni_msa.files import write_json
 from omni_msa.search_ahead import Ahead, Outlook, look_ahead, lookout
 
@@ -95,13 +98,13 @@ def test_after_the_search_what_is_confirmed_is_known_and_the_best_and_the_defaul
     assert ahead(place) == Ahead()
 
 
-def test_who_is_confirmed_already_is_not_expected_again(tmp_path):
+def test_who_is_confirmed_already_is_expected_again_only_where_better_ones_may_come(tmp_path):
     place = Searched(tmp_path)
     place.run()
+    place.set(confirm={"best": 3, "seeds": [11, 12]})
+    assert not ahead(place).proposed and not ahead(place).confirmed  # the third is in its cells already
     place.set(budget={"proposals": 9})
-    assert len(ahead(place).proposed) == 3 * 2 and not ahead(place).confirmed
-    place.set(budget={"proposals": 9}, confirm={"best": 3, "seeds": [11, 12]})
-    assert len(ahead(place).confirmed) == 2
+    assert len(ahead(place).proposed) == 3 * 2 and len(ahead(place).confirmed) == 2 * 2
 
 
 def test_without_randomness_a_proposal_is_one_trial_and_its_fresh_one_is_the_same(tmp_path):
@@ -144,3 +147,16 @@ def test_the_outlook_follows_what_another_thread_writes(tmp_path):
     assert look().num_new == 16 - 2 and len(look().done) == 2
     assert not studies[0].proposals  # those of the other are left alone
     json.dumps(sorted(look().done))
+
+
+@pytest.mark.parametrize(
+    ("budget", "num_workers"), [({"hours": 5.0}, 8), ({"proposals": 1}, 4), ({"hours": 5.0, "proposals": 1}, 4)]
+)
+def test_a_search_that_hours_end_may_use_every_card(tmp_path, monkeypatch, budget, num_workers):
+    found: list[int] = []
+    monkeypatch.setattr(runner, "run", lambda queue, workers, *others: bool(found.append(workers.num_slots)))
+    plan = Searched(tmp_path, seeds=(1,), budget=budget, confirm={"best": 1, "seeds": [11]}).plan()
+    eight = replace(plan, slots=replace(plan.slots, num=8))
+    seat = SimpleNamespace(scratch=tmp_path)
+    execute._run_on_ray(eight, None, seat, SimpleNamespace(is_overdue=None), None)
+    assert found == [num_workers]

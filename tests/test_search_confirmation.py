@@ -117,18 +117,6 @@ def test_a_trial_that_can_be_neither_run_nor_recorded_is_tried_once(place):
     assert not place.study().is_searched() and place.plan().missing()
 
 
-def test_the_same_seeds_in_another_order_or_again_are_no_further_confirmation(place):
-    place.run()
-    first, found = place.winner(), described(place)
-    for seeds in ([12, 11], [21, 22], [11, 12]):
-        place.set(space=GRID, sampler="grid", confirm={"best": 2, "seeds": seeds})
-        place.run()
-        if seeds == [21, 22]:
-            assert described(place)["times_test_was_opened"] == 2 and described(place)["num_confirmed"] == 4
-    assert place.run() == 0 and described(place)["times_test_was_opened"] == 2
-    assert place.study().winner()["time"] == first["time"] and found["num_confirmed"] == 2
-
-
 def test_against_a_default_that_failed_nobody_wins_and_no_test_is_opened(place):
     place.train = failing(lambda config: config.adapter.rank == 2 and config.seed == 12)
     place.run()

@@ -9,6 +9,7 @@ from searched import Searched, train
 from surface import SPACE
 
 from omni_msa import search
+from omni_msa.finish import write_report
 from omni_msa.finish_search import find, lines, locked_cells, write_searches
 from omni_msa.flatten import cell_numbers
 from omni_msa.plan import make_plan, opened
@@ -60,16 +61,26 @@ def _result(place: Searched, cell: Cell, seed: int) -> dict:
     return place.ledger.trial(place.study().id_of(cell, seed), opens_test=False).result()
 
 
-def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(place):
+def test_a_large_gain_on_three_fresh_seeds_is_not_decided_and_the_sentence_says_how_many_can(place):
+    found = describe(place.study(), {})
+    compared, verdict = found["comparison"], found["verdict"]
+    assert compared["interval_95"][0] > 0 and (compared["p"], compared["p_floor"]) == (0.5, 0.5)  # 2 / 2^3, twice
+    assert verdict["state"] == NOT_DECIDED
+    assert "3 fresh seeds are too few to show any; with 8 of them" in verdict["text"]  # 4 * 2 / 2^8 <= 0.05
+
+
+def test_a_large_gain_on_seven_fresh_seeds_is_real_and_the_sentence_says_by_how_much(tmp_path):
+    place = Searched(tmp_path, budget={"proposals": 8}, confirm={"best": 2, "seeds": list(range(11, 18))})
+    place.run()
     found = describe(place.study(), {})
     compared, verdict = found["comparison"], found["verdict"]
     candidate = compared["candidate"]
     default, ours = (next(r for r in found["confirmed"] if r["configuration"] == str(n)) for n in (DEFAULT, candidate))
     gained = [a - b for a, b in zip(default["fresh_values"], ours["fresh_values"], strict=True)]
-    assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 3)
-    assert (compared["p"], compared["p_floor"], compared["n"]) == (0.25, 0.25, 3)  # all of three: 2 / 2^3
-    corrected = stats.t(2, compared["mean"], stats.sem(gained)).interval(1 - 0.05 / 2)  # it is the best of two
-    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2 confirmed)" in verdict["text"]
+    assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 7)
+    assert (compared["p"], compared["p_floor"], compared["n"]) == (2 * 2 / 2**7, 2 * 2 / 2**7, 7)  # the best of two
+    corrected = stats.t(6, compared["mean"], stats.sem(gained)).interval(1 - 0.05 / 2)
+    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2 confirmed." in verdict["text"]
     assert verdict["state"] == REAL and compared["interval_95"][0] > 0
     assert f"{default['fresh_mean']:.3f} of the default: better by {compared['mean']:.3f}" in verdict["text"]
     assert found["winner"] == candidate and found["times_test_was_opened"] == 1
@@ -77,7 +88,7 @@ def test_a_large_gain_on_fresh_seeds_is_real_and_the_sentence_says_by_how_much(p
 
 def verdict_where(tmp_path, shift) -> tuple[str, str]:
     """Return the verdict of a search whose proposals differ from the default on fresh seeds as `shift(seed)` says."""
-    place = Searched(tmp_path, budget={"proposals": 2}, confirm={"best": 1, "seeds": [11, 12, 13]})
+    place = Searched(tmp_path, budget={"proposals": 2}, confirm={"best": 1, "seeds": [11, 12, 13, 14, 15, 16]})
 
     def shifted(config, folder, *others):
         complete = folder.complete
@@ -176,6 +187,35 @@ def test_the_best_configuration_is_a_sweep_whose_trials_are_done(place, tmp_path
     assert {file.name for file in folder.iterdir()} == names | {"search_importance.csv"}
     header = (folder / "search_importance.csv").read_text().splitlines()
     assert header[0] == "study,parameter,share" and len(header) >= 3
+
+
+def test_a_report_keeps_what_people_put_beside_the_best_sweep(place):
+    folder = write_report(place.plan()).folder
+    for name in ("surface_best_more.yaml", "profiles/mine.yaml", "surface_best_7.yaml"):
+        (folder / name).write_text("x")
+    write_report(place.plan())
+    assert (folder / "surface_best_more.yaml").read_text() == (folder / "profiles" / "mine.yaml").read_text() == "x"
+    assert (folder / "profiles" / "small.yaml").exists() and not (folder / "surface_best_7.yaml").exists()
+
+
+def test_differences_on_test_carry_the_note_that_their_cell_was_chosen(place, tmp_path):
+    table = (write_report(place.plan()).folder / "table.md").read_text()
+    assert f"Proposal {place.winner()['candidate']} was chosen on valid, by these seeds, as the best of 2" in table
+    (alone := tmp_path / "alone").mkdir()
+    place = Searched(alone, budget={"proposals": 2}, confirm={"best": 1, "seeds": [11]})
+    place.run()
+    assert "was chosen on valid" not in (write_report(place.plan()).folder / "table.md").read_text()
+
+
+def test_each_search_of_a_sweep_with_axes_has_a_best_sweep_of_its_own(tmp_path):
+    place = Searched(tmp_path, axes={"adapter.alpha": [4.0, 8.0]}, budget={"proposals": 2}, confirm=CONFIRM)
+    place.run()
+    plan, folder = place.plan(), tmp_path / "report"
+    write_searches(plan, find(plan), folder)
+    for name, alpha in (("surface_best.yaml", 4.0), ("surface_best_2.yaml", 8.0)):
+        best = make_plan(load_sweep(folder / name), place.ledger)
+        assert {trial.status.state for trial in best.trials} == {"complete"} and len(best.trials) == 3
+        assert {trial.config.adapter.alpha for trial in best.trials} == {alpha}
 
 
 def test_an_error_in_the_importance_of_parameters_costs_nothing_else(place, monkeypatch):

@@ -91,3 +91,17 @@ def test_a_value_that_is_no_number_takes_the_cell_out(place):
     result = (path / "result.json").read_text()
     (path / "result.json").write_text(result.replace("0.5", "NaN", 1))
     assert look_up_known(place.study()) == []
+
+
+@pytest.mark.parametrize("pruning", [None, {"halving": {"epochs": [1, 2], "keep": 0.5}}])
+def test_the_best_known_cells_are_proposed_first_at_no_cost_and_can_win(tmp_path, pruning):
+    confirm = {"best": 2, "seeds": [11, 12]}
+    place = Searched(tmp_path, space=SPACE, sampler="grid", confirm=confirm)
+    place.run()
+    scores = sorted((one.values[0], number) for number, one in enumerate(place.study().scores()))
+    best = [place.parameters()[number] for _, number in scores[:2]]
+    place.set(space=SPACE, sampler="random", budget={"proposals": 3}, transfer=True, confirm=confirm, pruning=pruning)
+    num_epochs = place.num_epochs()
+    assert place.run() <= 2 and place.num_epochs() == num_epochs  # the winner may be opened, nothing is trained
+    study = place.study()
+    assert place.parameters()[:2] == best and study.candidates() == [0, 1] and study.winner()["candidate"] in (0, 1)
