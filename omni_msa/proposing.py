@@ -58,7 +58,7 @@ class Proposing:
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """All that proposals depend on, and the sweep's name; budget and confirmation may change."""
+        """All that proposals depend on, and the sweep's name; budget, confirmation and transfer may change."""
         search = self.search.model_dump(
             mode="json", include={"space", "sampler", "seed", "objectives", "pruning"}, exclude_none=True
         )
@@ -220,7 +220,7 @@ class Proposing:
     def num_proposals_left(self) -> int | None:
         """Return how many proposals there may still be, None if their number does not end the search.
 
-        It ends, too, where every point of the space was proposed, or nothing else than known ones for long.
+        It ends, too, where every point of the space was proposed, or nothing but what was proposed before for long.
         """
         points = [text(each.parameters) for each in self.proposals]
         latest = points[-_REPEATS_MAX:]

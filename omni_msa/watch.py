@@ -79,12 +79,16 @@ class Watch:
         return known
 
     def _note_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
-        """Keep a line for each proposal that has begun since the first look."""
+        """Keep a line for each proposal that has begun, or whose test split was opened, since the first look."""
         for trial in trials:
             state, key = statuses[trial.trial_id].state, _key(trial)
             had_ended = self._states is None or self._states.get(key) in _ENDED
-            if trial.detail and (state == "running" or (state in _ENDED and not had_ended)):
-                self._proposals.setdefault(f"{trial.cells[0].rpartition(', ')[0]}: {trial.detail}")
+            if self._ask is None or not (state == "running" or (state in _ENDED and not had_ended)):
+                continue
+            name = trial.cells[0].rpartition(", ")[0]
+            for what in (trial.detail, "its test split is opened" if trial.config.opens_test else ""):
+                if what:
+                    self._proposals.setdefault(f"{name}: {what}")
 
     def _look_out(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
         """Ask for the outlook again when something has changed, nothing runs, or for long nobody has."""

@@ -235,7 +235,9 @@ def test_a_whole_search_in_lines(tmp_path, monkeypatch):
     lines = [line.partition("  ")[2] for line in out.getvalue().splitlines()]
     first = lines.index("proposal 0, search, seed 1 started")
     assert lines[first - 1].startswith("proposal 0: adapter.dropout=") and "training.learning_rate=" in lines[first - 1]
-    assert sum(line.startswith("proposal 0: ") for line in lines) == 1
+    assert sum(line.startswith("proposal 0: adapter") for line in lines) == 1
+    opened = [line.partition(": ")[0] for line in lines if line.endswith(": its test split is opened")]
+    assert sorted(opened) == ["default", f"proposal {place.winner()['candidate']}"]
     stopped = [line for line in lines if f"stopped after epoch 2 of {NUM_EPOCHS} (0 s)" in line]
     done = [line for line in lines if line.startswith("proposal") and " done after " in line]
     whole = list(plan.ledger.root.glob("trials/*/result.json"))
