@@ -193,7 +193,7 @@ def _is_not_worse(place: int, scores: Sequence[Score], sign: int, level: float) 
 def worse_p(differences: Sequence[float]) -> float:
     """Return the exact one-sided p-value of Wilcoxon's signed-rank test that differences lie above zero.
 
-    Zeros are left out, ties get their mean rank (Wilcoxon, Biometrics Bulletin 1945; Pratt, JASA 1959, on zeros).
+    Zeros are left out, ties get their mean rank (Wilcoxon, Biometrics Bulletin 1945).
 
     Args:
         differences: of pairs, finite; n differences cannot give less than 2^-n.

@@ -245,11 +245,6 @@ def grid(space: Mapping[str, Parameter], num_max: int = GRID_MAX) -> list[dict[s
     return points
 
 
-def same(one: Parameters, other: Parameters) -> bool:
-    """Return whether two proposals are the same cell."""
-    return text(dict(one)) == text(dict(other))
-
-
 def label(parameters: Parameters) -> str:
     """Return how a proposal is written for people: `adapter.rank=8, readout.loss=l1`."""
     return ", ".join(f"{path}={_short(value)}" for path, value in parameters.items())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from surface import SPACE, curve
+from surface import SPACE, curve, shown
 
 from omni_msa import search
 from omni_msa.attempt import Job, run_attempt
@@ -51,13 +51,18 @@ def train(config: TrialConfig, folder: TrialFolder, fit: Path, resident: Any, sh
         with (fit.parents[1] / "epochs.txt").open("a") as file:
             file.write(f"{folder.trial_id} {epoch}\n")
         done = epoch
-    folder.write_metrics([{"step": each, "epoch": each, "valid_mae": values[each]} for each in range(1, done + 1)])
+    metric = config.training.select_metric
+
+    def found(epoch: int, prefix: str = "") -> dict[str, float]:
+        return {f"{prefix}mae": values[epoch], f"{prefix}{metric}": shown(values[epoch], metric)}
+
+    folder.write_metrics([{"step": each, "epoch": each, **found(each, "valid_")} for each in range(1, done + 1)])
     if done < num:
         raise Pruned
     if config.opens_test:
-        folder.write_test_metrics({"mae": values[num] + 0.1})
+        folder.write_test_metrics({name: value + 0.1 for name, value in found(num).items()})
     cost = {"train_s": float(num), "peak_memory_gb": 1.0 + config.adapter.rank / 10}
-    folder.complete({"valid": {"mae": values[num]}, "cost": cost})
+    folder.complete({"valid": found(num), "cost": cost})
 
 
 class Searched:
@@ -65,7 +70,8 @@ class Searched:
 
     Args:
         folder: exists and is empty.
-        changes: of the search section; None leaves a key out. `axes` and `seeds` go into the sweep file.
+        changes: of the search section; None leaves a key out. `seeds`, `axes`, and the `metric` that is searched by, go
+            into the sweep file.
     """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
@@ -75,10 +81,13 @@ class Searched:
         self.train = train
         self.set(**changes)
 
-    def set(self, seeds: tuple[int, ...] = (1, 2), axes: dict | None = None, **changes: Any) -> None:
+    def set(
+        self, seeds: tuple[int, ...] = (1, 2), axes: dict | None = None, metric: str = "mae", **changes: Any
+    ) -> None:
         """Write the sweep file."""
         section = {"space": SPACE, "budget": {"proposals": 6}, "confirm": {"best": 2, "seeds": [11, 12]}, **changes}
         keys = {"question": "Is it low?", "profile": "small", "seeds": list(seeds), "axes": axes, "search": section}
+        keys["select"] = {"metric": metric}
         text = yaml.safe_dump({key: value for key, value in keys.items() if value is not None})
         (self.folder / "surface.yaml").write_text(text)
 

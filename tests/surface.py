@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from omni_msa.metrics import METRICS
 from omni_msa.search_rules import Score, Told
 from omni_msa.search_space import Search
 
@@ -39,6 +40,11 @@ def measured(parameters: Mapping[str, Any], seed: int, noise: float = 0.01) -> f
     """
     shared = Random(f"seed {seed}").gauss(0, 0.05)
     return height(parameters) + shared + Random(f"{seed} {sorted(parameters.items())}").gauss(0, noise)
+
+
+def shown(value: float, metric: str) -> float:
+    """Return a value of the surface as a metric has it: where higher is better, the lowest point is the highest."""
+    return 1 - value if METRICS[metric].better == "higher" else value
 
 
 def rest(parameters: Mapping[str, Any]) -> float:

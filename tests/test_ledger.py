@@ -86,7 +86,8 @@ def test_for_a_search_a_trial_is_complete_without_test_and_what_tells_of_test_is
     trial.complete({**RESULT, "valid": {"mae": 9.0}})
     assert trial.status().state == "complete" and trial.result() == locked.result()
     assert trial.result()["valid"]["mae"] == RESULT["valid"]["mae"] != 9.0
-    for touch in (locked.test_metrics, lambda: locked.write_test_metrics({"mae": 0.1})):
+    writing = (lambda: locked.write_test_metrics({"mae": 0.1}), lambda: locked.write_states(None))
+    for touch in (locked.test_metrics, locked.states, *writing):
         with pytest.raises(PermissionError, match="until its winner has been named"):
             touch()
     assert trial.test_metrics() == {"mae": 0.6}

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from made_cells import CLIPS, LABELS, NUM_CLIPS, finish, made_plan, noisy
 
+from omni_msa.ledger import TrialFolder
 from omni_msa.records import read_predictions, read_records, read_texts
 
 KEYS = {"seeds": "[1, 2]"}
@@ -38,6 +39,14 @@ def test_predictions_in_the_order_of_the_file(plan):
     assert found.parsed.all() and found.in_range.dtype == bool
     folder = read_records(plan)[0].folder
     assert read_texts(folder, "test") == dict.fromkeys(CLIPS, "") and read_texts(folder, "valid") == {}
+
+
+@pytest.mark.parametrize("read", [read_predictions, read_texts])
+def test_predictions_and_texts_of_a_locked_trial_are_those_on_valid_alone(plan, read):
+    locked = TrialFolder(read_records(plan)[0].folder.path, opens_test=False)
+    with pytest.raises(PermissionError, match="until its winner has been named"):
+        read(locked, "test")
+    assert not read(locked, "valid")  # none was written
 
 
 @pytest.mark.parametrize(

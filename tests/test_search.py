@@ -1,6 +1,7 @@
 """Optuna's side of a search, on a known surface."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from surface import height, search_of, told
 from omni_msa import search as service
 from omni_msa.search import NUM_STARTUP, importances, suggest
 from omni_msa.search_rules import Score, Told
-from omni_msa.search_space import is_in, same, text
+from omni_msa.search_space import is_in, text
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes"]
 
@@ -54,7 +55,7 @@ def test_proposals_that_run_together_are_no_duplicates(name):
     search = search_of(name, space=space)
     cells: list[Told] = []
     while (found := suggest(search, cells, len(cells))) is not None:
-        assert not any(same(found.parameters, each.parameters) for each in cells)
+        assert text(found.parameters) not in [text(dict(each.parameters)) for each in cells]
         score = (
             Score("running") if len(cells) % 4 == 3 else Score("complete", (float(found.parameters["adapter.rank"]),))
         )
@@ -151,6 +152,28 @@ def test_running_proposals_are_not_neighbours(recwarn):
 
     assert near(spread) < near(alone)
     assert not recwarn.list
+
+
+def test_tpe_learns_of_parameters_together_and_hears_of_what_runs(monkeypatch):
+    found: dict = {}
+    monkeypatch.setattr("optuna.samplers.TPESampler", lambda **options: found.update(options))
+    service._sampler("tpe", 3)
+    assert found.pop("seed") == 3 and found.pop("n_startup_trials") == NUM_STARTUP
+    assert found == {"multivariate": True, "group": True, "constant_liar": True}
+
+
+@pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
+def test_where_higher_is_better_a_sampler_climbs_as_it_goes_down_elsewhere(name):
+    down, up = (search_of(name, 1, space=BOWL, objectives=[metric]) for metric in ("mae", "corr"))
+    lows: list[Told] = []
+    highs: list[Told] = []
+    for number in range(NUM_STARTUP + 10):
+        suggestion = suggest(up, highs, number)
+        assert suggestion == suggest(down, lows, number)
+        lows.append(told_of_a_bowl(suggestion, number))
+        highs.append(replace(lows[-1], score=Score("complete", (-lows[-1].score.values[0],))))
+    values = [each.score.values[0] for each in highs]
+    assert sum(values[-6:]) / 6 > sum(values[:NUM_STARTUP]) / NUM_STARTUP
 
 
 def told_at(dropout: float, number: int) -> Told:

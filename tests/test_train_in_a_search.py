@@ -1,13 +1,19 @@
 """Trials of a search: stopped after some epochs and promoted, with the test split locked and then opened."""
 
+import os
+
 import pytest
 import tiny_trials
 import torch
+from searched import Searched
 
+import orchestrate
 from omni_msa import plugins
 from omni_msa.attempt import Job, run_attempt
 from omni_msa.errors import Pruned
 from omni_msa.fits import FitFolder
+from omni_msa.plan import opened
+from omni_msa.proposals import DEFAULT
 from omni_msa.resident import Resident
 
 TRAINED = [name for name in plugins.names("readouts") if plugins.load("readouts", name).trained]
@@ -102,3 +108,15 @@ def test_a_pruned_attempt_is_closed_as_pruned_and_goes_on_when_asked_for_more(te
 
     assert [run_attempt(job(epochs), resident) for epochs in (1, 2, None)] == ["pruned", "pruned", "complete"]
     assert job(None).folder().status().attempt == 3
+
+
+def test_an_attempt_that_opens_test_is_waited_for_also_when_a_larger_budget_has_locked_it_again(tmp_path):
+    place = Searched(tmp_path)
+    place.run(num_jobs=6 * 2 + 4 * 2 + 1)  # a winner is named, and the first of four trials has opened test
+    trial = next(each for each in opened(place.plan()).trials if each.config.seed == 12 and DEFAULT in each.cells[0])
+    assert trial.status.state == "pending"
+    place.ledger.trial(trial.trial_id).begin(trial.config, {})
+    place.set(budget={"proposals": 9})
+    plan = place.plan()
+    assert not any(each.config.opens_test for each in plan.trials)
+    assert orchestrate._orphans(plan) == [os.getpid()]

@@ -13,11 +13,11 @@ from omni_msa.figures import canvas, search_space, tradeoff
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Spread, unit
 from omni_msa.metrics import METRICS
+from omni_msa.proposals import DEFAULT
 
 Found = Mapping[str, Any]
 """One search, as `search.json` has it."""
 
-DEFAULT = "default"
 _HOLLOW: dict[str, Any] = {"linestyle": "none", "markersize": 6, "color": canvas.GREY}
 _WIDTH = 18
 

@@ -8,8 +8,7 @@ from omni_msa.comparisons.wording import signed
 from omni_msa.grids.columns import Column, Row, count, lay_out, number, percent, word
 from omni_msa.grids.grid import Entry, Grid
 from omni_msa.metrics import METRICS, Metric
-
-DEFAULT = "default"
+from omni_msa.proposals import DEFAULT
 
 
 def confirmed_grid(found: Row) -> Grid | None:

@@ -8,7 +8,8 @@ from typing import Any
 from omni_msa.comparisons.wording import count
 from omni_msa.evidence import Evidence
 from omni_msa.grids.grid import Grid
-from omni_msa.grids.search_grids import DEFAULT, confirmed_grid, importance_grid
+from omni_msa.grids.search_grids import confirmed_grid, importance_grid
+from omni_msa.proposals import DEFAULT
 
 STATES = {
     "real": "Real gain",
