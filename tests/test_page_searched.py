@@ -52,6 +52,7 @@ def test_the_section_has_verdict_table_figures_and_what_to_run(tmp_path):
         assert f'data-value="{row["search_value"]!r}"' in section
     assert len(re.findall(r'<figure id="figure-search_', section)) == 5
     assert "figure-search_" not in path.read_text(encoding="utf-8").replace(section, "")
+    assert "4 of 4 trials in the table complete" in " ".join(page.text.split())
     assert "6 proposals by tpe (seed 0): 6 complete; 5 parameters, 2 seeds a whole proposal" in page.text
     assert f"python orchestrate.py {place.ledger.report_folder('surface')}/surface_best.yaml" in page.text
     for name in re.findall(r'href="([^"#]+)"', section):
