@@ -200,8 +200,10 @@ def test_an_interrupt_ends_it_although_a_decoder_hangs(clips, tmp_path):
     with start(clips, tmp_path / "libraries") as process:
         (tmp_path / "libraries" / "soundfile.py").write_text(HANGING)
         assert process.stdout.readline() == "ready\n"
+        until = time.monotonic() + 60
+        while not (children := psutil.Process(process.pid).children(recursive=True)) and time.monotonic() < until:
+            time.sleep(0.1)
         time.sleep(3)  # by now the decoder hangs
-        children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, error = process.communicate(timeout=30)
     assert children and "KeyboardInterrupt" in error
