@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: a cache folder of one's own, and small sweep files."""
 
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ KEYS = {
     "seeds": "[1, 2]",
 }
 WriteSweep = Callable[..., Path]
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job ignores it, and so would its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 pytest.register_assert_rewrite("kill_harness", "kill_checks")  # so that its assertions say what differs
 
 
