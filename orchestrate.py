@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from omni_msa.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError, Problem
-from omni_msa.execute import Outcome, execute
+from omni_msa.execute import Outcome, execute, progress_of
 from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
@@ -115,7 +115,7 @@ def _planned(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
     from omni_msa.measure import measure
     from omni_msa.ready import make_ready
 
-    with sole_driver(ledger), Progress(len(plan.trials) + len(plan.ahead), plan.counts()["complete"]) as progress:
+    with sole_driver(ledger), progress_of(plan) as progress:
         if make_ready(plan, progress.stage):
             plan = make_plan(plan.asked or plan.sweep, ledger, options.retry, bool(options.address))
         measure(plan.missing(), ledger, progress.stage)
@@ -162,7 +162,7 @@ def _orphans(plan: Plan) -> list[int]:
 def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
     from omni_msa.ready import make_ready
 
-    with Progress(len(plan.trials) + len(plan.ahead), plan.counts()["complete"]) as progress:
+    with progress_of(plan) as progress:
         if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids
             plan = make_plan(plan.asked or plan.sweep, plan.ledger, options.retry, bool(options.address))
         if not plan.missing():

@@ -38,6 +38,12 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
 
+def progress_of(plan: Plan) -> Progress:
+    """Return what shows a run of a plan; what was complete or stopped early before tells nothing of its pace."""
+    counts = plan.counts()
+    return Progress(len(plan.trials) + len(plan.ahead), counts["complete"] + counts.get("pruned", 0))
+
+
 def execute(
     plan: Plan,
     seat: Seat,

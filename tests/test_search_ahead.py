@@ -11,6 +11,7 @@ from searched import NUM_EPOCHS, Searched
 from omni_msa import execute, runner
 from omni_msa.files import write_json
 from omni_msa.search_ahead import Ahead, Outlook, look_ahead, lookout
+from omni_msa.watch import Watch
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}
 
@@ -160,3 +161,12 @@ def test_a_search_that_hours_end_may_use_every_card(tmp_path, monkeypatch, budge
     seat = SimpleNamespace(scratch=tmp_path)
     execute._run_on_ray(eight, None, seat, SimpleNamespace(is_overdue=None), None)
     assert found == [num_workers]
+
+
+def test_what_was_stopped_early_in_an_earlier_run_tells_nothing_of_the_pace_of_this_one(tmp_path):
+    place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 8})
+    place.run(num_jobs=6)
+    plan = place.plan()
+    progress = execute.progress_of(plan)
+    Watch(list(plan.trials), plan.ledger, progress.update, lambda *what: None, lookout(plan.studies)).look()
+    assert plan.counts()["pruned"] and plan.missing() and progress.seconds_left() is None
