@@ -197,8 +197,8 @@ class Proposing:
     def best_known(self) -> list[dict[str, Any]]:
         """Return the points of the best cells that were known before, the best first: as many as are confirmed."""
         known = self._known()
-        places = best([Score("complete", each.values) for each in known], self.search.directions, len(known))
-        return [known[place].parameters for place in places[: self.search.confirm.best]]
+        scores = [Score("complete", each.values) for each in known]
+        return [known[place].parameters for place in best(scores, self.search.directions, self.search.confirm.best)]
 
     def next_to_promote(self) -> Proposal | None:
         """Return the proposal that goes on to its next rung, if one may now."""
