@@ -47,6 +47,11 @@ class PlannedTrial:
         seed = "" if self.config.seed is None else f", seed {self.config.seed}"
         return (self.cells or ("to be proposed",))[0] + seed
 
+    @property
+    def reach(self) -> tuple[str, bool, int | None]:
+        """The trial's id and how far it is run: promoted or opened for test, it is run again."""
+        return self.trial_id, self.config.opens_test, self.config.stops_after_epoch
+
 
 @dataclass(frozen=True)
 class ModelSize:
@@ -138,12 +143,8 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Return how many trials there are, and how many in each state."""
         states = Counter(trial.status.state for trial in self.trials)
-        pruned = {"pruned": states["pruned"]} if states["pruned"] else {}
-        return {
-            "trials": len(self.trials),
-            **{state: states[state] for state in ("complete", "failed", "running")},
-            **pruned,
-        }
+        shown = ("complete", "failed", "running", *(["pruned"] if states["pruned"] else []))
+        return {"trials": len(self.trials), **{state: states[state] for state in shown}}
 
 
 def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:

@@ -136,12 +136,12 @@ class SearchSource:
             is_left = trial.status.state in ("pending", "running") or (
                 self._plan.retry and trial.status.state == "failed"
             )
-            if is_left and trial.trial_id not in self._given and _key(trial) not in self._tried:
+            if is_left and trial.trial_id not in self._given and trial.reach not in self._tried:
                 yield trial
 
     def _job(self, trial: PlannedTrial, study: Study) -> Job:
         self._given[trial.trial_id] = study
-        self._tried.add(_key(trial))
+        self._tried.add(trial.reach)
         known = {each.trial_id: place for place, each in enumerate(self._trials)}
         if trial.trial_id in known:  # promoted, or its test split is opened: from now on it is what runs
             self._trials[known[trial.trial_id]] = trial
@@ -149,7 +149,3 @@ class SearchSource:
             self._trials.append(trial)
         values = {"trial_id": trial.trial_id, "fit_id": trial.fit_id, "label": trial.label}
         return Job(str(self._plan.ledger.root), config=trial.config.model_dump(mode="json"), **values)
-
-
-def _key(trial: PlannedTrial) -> tuple[str, bool, int | None]:
-    return trial.trial_id, trial.config.opens_test, trial.config.stops_after_epoch

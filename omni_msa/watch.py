@@ -61,9 +61,9 @@ class Watch:
         """Record the trials that run, and those that have ended since the last time."""
         for trial in self._trials():
             state = self._status(trial).state
-            if state == "running" or (state in _ENDED and self._recorded.get(_key(trial)) != state):
+            if state == "running" or (state in _ENDED and self._recorded.get(trial.reach) != state):
                 self._record(trial, state)
-                self._recorded[_key(trial)] = state
+                self._recorded[trial.reach] = state
 
     def _trials(self) -> list[PlannedTrial]:
         """Return each trial once, as it stands last in the list."""
@@ -71,17 +71,17 @@ class Watch:
 
     def _status(self, trial: PlannedTrial) -> Status:
         """A complete trial is read once; a failed one may be tried again, one that was stopped early promoted."""
-        known = self._complete.get(_key(trial))
+        known = self._complete.get(trial.reach)
         if known is None:
             known = stands(trial.config, trial.trial_id, self._ledger)
             if known.state == "complete":
-                self._complete[_key(trial)] = known
+                self._complete[trial.reach] = known
         return known
 
     def _note_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
         """Keep a line for each proposal that has begun, or whose test split was opened, since the first look."""
         for trial in trials:
-            state, key = statuses[trial.trial_id].state, _key(trial)
+            state, key = statuses[trial.trial_id].state, trial.reach
             had_ended = self._states is None or self._states.get(key) in _ENDED
             if self._ask is None or not (state == "running" or (state in _ENDED and not had_ended)):
                 continue
@@ -93,7 +93,7 @@ class Watch:
     def _look_out(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
         """Ask for the outlook again when something has changed, nothing runs, or for long nobody has."""
         now, before = time.monotonic(), self._states
-        self._states = {_key(trial): statuses[trial.trial_id].state for trial in trials}
+        self._states = {trial.reach: statuses[trial.trial_id].state for trial in trials}
         is_old = now - self._asked_at >= _OUTLOOK_LASTS_S or "running" not in self._states.values()
         if self._ask is not None and (is_old or self._states != before):
             found, self._asked_at = self._ask(), now
@@ -145,10 +145,6 @@ class Watch:
             valid_metric=metric,
             elapsed_s=time.monotonic() - began,
         )
-
-
-def _key(trial: PlannedTrial) -> _Key:
-    return trial.trial_id, trial.config.opens_test, trial.config.stops_after_epoch
 
 
 def _end(trial: PlannedTrial) -> str:
