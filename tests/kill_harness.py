@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -159,13 +159,24 @@ class KillPlace(Place):
         """Return the steps of all rows of all trials' `metrics.jsonl`."""
         return [row["step"] for folder in self.ledger.glob("trials/*") for row in rows(folder)]
 
-    def wait_until(self, is_so, process: subprocess.Popen, timeout_s: float = 90) -> None:
-        """Wait while a command runs; fails if it ends before."""
+    def trained_under(self, pid: int) -> Path | None:
+        """Return the folder of the trial that a process or one of its descendants has trained, at most half by now."""
+        pids = {pid, *(process.pid for process in psutil.Process(pid).children(recursive=True))}
+        for file in self.ledger.glob("trials/*/status.json"):
+            status = json.loads(file.read_text())
+            is_its = status["state"] == "running" and status["pid"] in pids
+            if is_its and 2 < len(rows(file.parent)) < NUM_STEPS // 2:
+                return file.parent
+        return None
+
+    def wait_until(self, is_so: Callable[[], Any], process: subprocess.Popen, timeout_s: float = 90) -> Any:
+        """Wait while a command runs until something is true, and return it; fails if the command ends before."""
         deadline = time.monotonic() + timeout_s
-        while not is_so():
+        while not (found := is_so()):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, "it did not come to that"
             time.sleep(0.05)
+        return found
 
     def written(self) -> dict[str, int]:
         """Return how often each `result.json` and `fit.json` was written, over all starts."""

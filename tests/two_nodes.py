@@ -1,7 +1,8 @@
 """A Ray cluster of a head without slots and two nodes of one logical CPU each on this machine, for a test.
 
-`python two_nodes.py FOLDER`: writes the head's address to `FOLDER/address`, removes the first node without a word when
-`FOLDER/remove` appears, then writes `FOLDER/removed`, and ends when its standard input is closed.
+`python two_nodes.py FOLDER`: writes the number of the first node's raylet process to `FOLDER/raylet` and the head's
+address to `FOLDER/address`, removes the first node without a word when `FOLDER/remove` appears, then writes
+`FOLDER/removed`, and ends when its standard input is closed.
 """
 
 import os
@@ -19,6 +20,8 @@ def main(folder: Path) -> None:
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
     try:
         nodes = [cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20) for _ in range(2)]
+        (raylet,) = nodes[0].all_processes["raylet"]
+        (folder / "raylet").write_text(str(raylet.process.pid))
         (folder / "address.part").write_text(cluster.address)
         (folder / "address.part").rename(folder / "address")
         is_over = threading.Event()
