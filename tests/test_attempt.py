@@ -2,13 +2,11 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from stand_ins import complete, config, make_job, train_that
 
-from omni_msa import watchdog
 from omni_msa.attempt import record_loss, run_attempt
 from omni_msa.errors import InputError, Interrupted, Problem
 from omni_msa.files import read_json
@@ -122,20 +120,33 @@ def test_memory_that_runs_out_halves_the_batches_of_the_next_attempt_until_one_c
     assert run_attempt(job, None, train_that()) == "complete"
 
 
-def test_a_trial_that_hangs_writes_its_stacks_and_ends_its_process(tmp_path):
-    code = """
+WATCHED = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from stand_ins import make_job, train_that
+from stand_ins import complete, make_job, train_that
+from omni_msa import watchdog
 from omni_msa.attempt import run_attempt
 def hang_here(folder):
     time.sleep(100)
-run_attempt(make_job(Path(sys.argv[1]), runtime={"hang_s": 0.3}), None, train_that(hang_here), is_watched=True)
+def work(folder):
+    for _ in range(12):
+        time.sleep(0.25)
+        watchdog.alive()
+    complete(folder)
+job = make_job(Path(sys.argv[1]), runtime={"hang_s": float(sys.argv[3])})
+run_attempt(job, None, train_that(globals()[sys.argv[4]]), is_watched=True)
 """
-    command = [sys.executable, "-c", code, str(tmp_path), str(Path(__file__).parent)]
-    ran = subprocess.run(command, timeout=60, check=False)
-    assert ran.returncode == 1
+
+
+def watch(tmp_path, hang_s: float, what: str) -> int:
+    """Run an attempt in a process of its own, which the watch may end, and return its exit code."""
+    arguments = [str(tmp_path), str(Path(__file__).parent), str(hang_s), what]
+    return subprocess.run([sys.executable, "-c", WATCHED, *arguments], timeout=60, check=False).returncode
+
+
+def test_a_trial_that_hangs_writes_its_stacks_and_ends_its_process(tmp_path):
+    assert watch(tmp_path, 0.3, "hang_here") == 1
     job = make_job(tmp_path, runtime={"hang_s": 0.3})
     record_loss(job, "exit code 1")
     assert job.folder().status().state == "pending"
@@ -146,14 +157,9 @@ run_attempt(make_job(Path(sys.argv[1]), runtime={"hang_s": 0.3}), None, train_th
 
 
 def test_a_trial_that_shows_life_is_left_alone_and_leaves_no_stacks(tmp_path):
-    def work(folder):
-        for _ in range(6):
-            time.sleep(0.25)
-            watchdog.alive()
-
-    job = make_job(tmp_path, runtime={"hang_s": 1.2})  # a pulse is passed on once a second
-    assert run_attempt(job, None, train_that(work), is_watched=True) == "complete"
-    assert not job.folder().stacks.exists()
+    assert watch(tmp_path, 2.5, "work") == 0  # works for 3 s; a pulse is passed on once a second
+    folder = make_job(tmp_path).folder()
+    assert folder.status().state == "complete" and not folder.stacks.exists()
 
 
 @pytest.mark.parametrize(

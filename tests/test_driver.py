@@ -100,9 +100,15 @@ def test_orphans_are_waited_for_and_then_named():
 def test_looks_again_and_again_and_once_more_at_the_end():
     looks, at_end = [], threading.Event()
     with repeatedly(lambda: looks.append(at_end.is_set()), every_s=0.01):
-        time.sleep(0.2)
+        wait_for(lambda: len(looks) > 3)
         at_end.set()
     assert len(looks) > 3 and looks[0] is False and looks[-1] is True
+
+
+def wait_for(is_so) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_an_error_while_looking_ends_nothing_unless_it_lasts():
@@ -114,7 +120,7 @@ def test_an_error_while_looking_ends_nothing_unless_it_lasts():
             raise OSError("for a moment")
 
     with repeatedly(look, every_s=0.01):
-        time.sleep(0.1)
+        wait_for(lambda: len(looks) > 2)
     assert len(looks) > 2
 
     def broken():

@@ -114,7 +114,7 @@ def test_peak_memory_on_the_cpu_sees_what_was_held_in_between():
 
     with evaluate.peak_memory("cpu") as peak_gb:
         held = np.ones(50_000_000)  # 0.4 GB
-        time.sleep(3 * evaluate._SAMPLE_S)
+        time.sleep(5 * evaluate._SAMPLE_S)
         while_held_gb = resident_gb()
         del held
         # Against the moment, not the start: the kernel may take other pages back meanwhile.

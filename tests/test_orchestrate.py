@@ -51,7 +51,6 @@ def test_the_same_again_runs_nothing_starts_no_ray_and_records_nothing_twice(don
 
     place, _ = done
     before = place.trial_files()
-    started = time.monotonic()
     code = (
         "import runpy, sys; sys.argv[0] = 'orchestrate.py'\ntry: runpy.run_path(%r, run_name='__main__')\nfinally: %s"
     )
@@ -59,7 +58,6 @@ def test_the_same_again_runs_nothing_starts_no_ray_and_records_nothing_twice(don
     command = [sys.executable, "-c", code % (str(ROOT / "orchestrate.py"), check), str(place.sweep)]
     again = subprocess.run(command, env=place.environment, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert time.monotonic() - started < 30  # some seconds, on a machine that is not busy
     assert place.trial_files() == before
     client = MlflowClient(f"sqlite:///{place.ledger / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("small").experiment_id])
