@@ -35,7 +35,7 @@ def publish(plan: Plan) -> str:
     try:
         for study in (replace(each, proposals=[]) for each in plan.studies):
             path = study.ledger.root / "optuna.db"
-            search.publish(path, study.title, study.search, study.told(), study.is_searched())
+            search.publish(path, study.title, study.search, study.dated(), study.is_searched())
     except Exception as error:
         return f"optuna.db could not be written ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
     return ""

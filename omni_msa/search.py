@@ -160,7 +160,7 @@ def _frozen(search: Search, told: Told, is_view: bool = False, state: Any = None
     from optuna.trial import TrialState, create_trial
 
     params = {path: _name(value) for path, value in told.parameters.items()}
-    return create_trial(
+    trial = create_trial(
         state=TrialState[_STATES[told.score.state]],
         values=list(told.score.values) if told.score.values else None,
         params=params,
@@ -169,6 +169,9 @@ def _frozen(search: Search, told: Told, is_view: bool = False, state: Any = None
         system_attrs={**_kept(told.notes), **(state or {})},
         user_attrs={"proposal": told.number, **told.facts} if is_view else None,
     )
+    if told.span:  # Optuna's times are local ones without a zone
+        trial.datetime_start, trial.datetime_complete = (time.astimezone().replace(tzinfo=None) for time in told.span)
+    return trial
 
 
 def _study(search: Search, told: Sequence[Told], state: Mapping[str, Any]) -> "optuna.Study":
@@ -223,8 +226,7 @@ def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
     if len({value for _, value in values}) < 2 or importlib.util.find_spec("sklearn") is None:
         return {}
     study = (optuna := _quiet_optuna()).create_study(direction=_directions(search)[0])
-    for each, value in values:
-        study.add_trial(_frozen(search, Told(each.parameters, Score("complete", (value,)))))
+    study.add_trials(_frozen(search, Told(each.parameters, Score("complete", (value,)))) for each, value in values)
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_NUM_TREES, seed=search.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

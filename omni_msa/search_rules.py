@@ -6,6 +6,7 @@ A proposal is a cell: its value is the mean over its seeds on valid. One whose s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 from omni_msa.metrics import METRICS
@@ -70,6 +71,7 @@ class Told:
         number: of the proposal; None for a cell that the ledger knew before.
         notes: what the sampler itself noted when it proposed the cell.
         facts: more about it, for people.
+        span: when it was proposed and when the last of its trials ended, where that is shown.
     """
 
     parameters: Mapping[str, Any]
@@ -77,6 +79,7 @@ class Told:
     number: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    span: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True)

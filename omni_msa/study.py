@@ -5,15 +5,18 @@ moment is followed by one that knows the same. The test split stays locked: valu
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from omni_msa.comparisons.wording import count
+from omni_msa.files import read_json
 from omni_msa.ledger import Ledger
 from omni_msa.options import DatasetOptions
-from omni_msa.proposals import DEFAULT, Confirmation
+from omni_msa.proposals import DEFAULT, Confirmation, Proposal
 from omni_msa.proposing import PROPOSAL, STAGE, Proposing
-from omni_msa.search_rules import Rung, Score, best, score
+from omni_msa.search_rules import Rung, Score, Told, best, score
 from omni_msa.search_space import text
 from omni_msa.sweep import Cell, Compare, Sweep
 
@@ -139,6 +142,21 @@ class Study(Proposing):
     @staticmethod
     def _have_ended(found: Mapping[int | str, Score]) -> bool:
         return all(one.state != "running" for one in found.values())
+
+    def dated(self) -> list[Told]:
+        """Return what `told` does, with when each proposal was made and when the last of its trials ended."""
+        spans: dict[int | None, Any] = {each.number: self._span(each) for each in self.proposals}
+        return [replace(each, span=spans.get(each.number)) for each in self.told()]
+
+    def _span(self, proposal: Proposal) -> tuple[datetime, datetime] | None:
+        """Return from when to when a proposal took; no time if its cell had been run before."""
+        cell = None if self.refusal(proposal) else self.cell_of(proposal)
+        folders = [self.ledger.trial(self.id_of(cell, seed)) for seed in cell.seeds] if cell else []
+        ended = [(read_json(folder.path / "provenance.json") or {}).get("ended") for folder in folders]
+        with suppress(ValueError, TypeError):  # somebody changed the file
+            began, *others = (datetime.fromisoformat(time) for time in (proposal.time, *ended) if time)
+            return began, max([began, *others])
+        return None
 
     def text(self) -> str:
         """Say where the search stands."""

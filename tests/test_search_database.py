@@ -1,6 +1,8 @@
 """Optuna's database, which people look at."""
 
 import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import optuna
 import pytest
@@ -40,6 +42,15 @@ def test_the_database_holds_what_has_ended_once(database):
     publish(database, "s", search_of(), [*cells, Told(cells[0].parameters, Score("failed"), 3)], False)
     assert [trial.user_attrs["proposal"] for trial in stored(database)] == [0, 1, 2, 3]
     assert stored(database)[3].state.name == "FAIL"
+
+
+def test_it_says_from_when_to_when_each_proposal_took(database):
+    began = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    told = [replace(cells_of(1)[0], span=(began, began + timedelta(minutes=7))), cells_of(2)[1]]
+    publish(database, "s", search_of(), told, True)
+    first, unknown = stored(database)
+    assert first.datetime_start == began.astimezone().replace(tzinfo=None)  # local, as Optuna's own
+    assert first.duration == timedelta(minutes=7) and unknown.duration < timedelta(seconds=1)
 
 
 def publish_halving(database, *told: Told, is_over: bool) -> None:

@@ -105,6 +105,9 @@ def test_optunas_database_holds_each_proposal_once_and_none_is_running(reference
     found = reference.optuna()
     assert len(found) == len({content for _, content in found}) == 4
     assert {state for state, _ in found} <= {"COMPLETE", "PRUNED"}
+    with closing(sqlite3.connect(f"file:{reference.ledger / 'optuna.db'}?mode=ro", uri=True)) as base:
+        spans = base.execute("select datetime_start, datetime_complete from trials order by datetime_start").fetchall()
+    assert all(began <= ended for began, ended in spans) and any(began < ended for began, ended in spans)
 
 
 def test_mlflow_shows_every_proposal_with_its_parameters(reference):
