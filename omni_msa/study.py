@@ -167,7 +167,9 @@ class Study(Proposing):
         counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
         made = f"{len(states)} made" + (f" ({counts})" if counts else "")
         num, seeds = self.search.confirm.best, count(len(self.search.confirm.seeds), "fresh seed")
-        confirm = f"the best {f'{num} are' if num > 1 else 'is'} confirmed with {seeds}"
+        if self.is_searched():  # halving and failures may leave fewer, and earlier ones may come to them
+            num = len(self.candidates())
+        confirm = f"the best {f'{num} are' if num != 1 else 'is'} confirmed with {seeds}" if num else "none to confirm"
         winner, when = self.named().get("winner"), "" if self.winner() else "so far "
         named = f"; {when}winner: {winner if winner == DEFAULT else f'proposal {winner}'}" if winner is not None else ""
         return f"search {self.name}: {self.search.sampler}, until {until}: {made}; {confirm}{named}"
