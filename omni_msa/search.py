@@ -178,8 +178,7 @@ def _study(search: Search, told: Sequence[Told], state: Mapping[str, Any]) -> "o
     """Return a study of all that was told; `state` goes with the last complete proposal, where CMA-ES looks for it."""
     study: optuna.Study = _quiet_optuna().create_study(directions=_directions(search))
     last = max((place for place, each in enumerate(told) if each.score.state == "complete"), default=None)
-    for place, each in enumerate(told):
-        study.add_trial(_frozen(search, each, state=state if place == last else None))
+    study.add_trials(_frozen(search, each, state=state if place == last else None) for place, each in enumerate(told))
     return study
 
 
@@ -191,6 +190,7 @@ def _quiet_optuna() -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of samplers' options, and names of values
     return optuna
 
 
@@ -198,15 +198,13 @@ def _sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
     from optuna import samplers
 
     start: Any = {"seed": seed, "n_startup_trials": NUM_STARTUP}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # options of samplers that Optuna calls experimental
-        if name == "tpe":
-            return samplers.TPESampler(**start, multivariate=True, group=True, constant_liar=True)
-        if name == "gp":
-            return samplers.GPSampler(**start, warn_independent_sampling=False)
-        if name == "cmaes":
-            return samplers.CmaEsSampler(**start, warn_independent_sampling=False)
-        return samplers.RandomSampler(seed=seed)
+    if name == "tpe":
+        return samplers.TPESampler(**start, multivariate=True, group=True, constant_liar=True)
+    if name == "gp":
+        return samplers.GPSampler(**start, warn_independent_sampling=False)
+    if name == "cmaes":
+        return samplers.CmaEsSampler(**start, warn_independent_sampling=False)
+    return samplers.RandomSampler(seed=seed)
 
 
 def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
@@ -288,6 +286,8 @@ def _is_changed(base: sqlite3.Connection, name: str, search: Search, told: Seque
     if not is_part or [each.name.lower() for each in study.directions] != _directions(search):
         optuna.delete_study(study_name=name, storage=storage)
         study, there, is_changed = optuna.create_study(**keys), set(), True
+    if is_changed:
+        study.set_metric_names(list(search.objectives))
     for content, each in ended.items():
         if content not in there and (is_over or each.score.state != "pruned"):
             shown, is_changed = replace(each, notes={}, facts={**each.facts, "content": content}), True

@@ -53,6 +53,12 @@ def test_it_says_from_when_to_when_each_proposal_took(database):
     assert first.duration == timedelta(minutes=7) and unknown.duration < timedelta(seconds=1)
 
 
+def test_it_names_the_objectives(database):
+    publish(database, "s", search_of(objectives=["mae", "peak_memory_gb"]), [], False)
+    study = optuna.load_study(study_name="s", storage=f"sqlite:///{database}")
+    assert study.metric_names == ["mae", "peak_memory_gb"]
+
+
 def publish_halving(database, *told: Told, is_over: bool) -> None:
     space = {"adapter.dropout": {"uniform": [0.0, 1.0]}}
     publish(database, "s", search_of(space=space, pruning={"halving": {"epochs": [1]}}), told, is_over)
