@@ -207,7 +207,8 @@ class Proposing:
         reached, halving = [each.rung for each in self.proposals], self.search.pruning.halving
         better, scores = self.search.directions[0], self.scores()
         is_last = not self.may_propose() and not any(one.state == "running" for one in scores)
-        place = next_to_promote(scores, reached, self.steps, halving, better, is_last)
+        least = self.search.confirm.best if is_last else 0
+        place = next_to_promote(scores, reached, self.steps, halving, better, least)
         return None if place is None else self.proposals[place]
 
     def may_propose(self) -> bool:

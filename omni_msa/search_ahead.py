@@ -64,8 +64,9 @@ class Outlook:
 def look_ahead(study: Study) -> Ahead:
     """Return what a search is expected to run; nothing if it is over, something if it is not and nothing waits.
 
-    A share `keep` of the proposals is expected to go on at each rung, rounded up. While proposals are still to come the
-    best may all be among them; then, of those that are to be confirmed, so many fewer come as are confirmed already.
+    A share `keep` of the proposals is expected to go on at each rung, rounded up, and at least those to be confirmed.
+    While proposals are still to come the best may all be among them; then, of those that are to be confirmed, so many
+    fewer come as are confirmed already.
 
     Args:
         study: with its proposals and trials as they are now.
@@ -118,7 +119,7 @@ def _with(study: Study, num_more: int) -> Ahead:
     steps = [(_num_seeds(study, place), _num_epochs(study, place)) for place in range(len(study.steps))]
     climbing = [num_more]
     for number in more[1:]:
-        climbing.append(min(math.ceil(climbing[-1] * _keep(study) - 1e-9), number))
+        climbing.append(min(_share(study, climbing[-1]), number))
     proposed: list[TrialConfig] = []
     for place in range(num_more):
         num_seeds, num_epochs = steps[max(rung for rung, number in enumerate(climbing) if place < number)]
@@ -142,7 +143,7 @@ def _going_on(study: Study, num_more: int) -> tuple[list[int], int]:
     total, more = len(rungs) + num_more, [num_more]
     for place in range(1, len(study.steps)):
         reached = sum(rung >= place for rung in rungs)
-        total = max(reached, math.ceil(total * _keep(study) - 1e-9))
+        total = max(reached, _share(study, total))
         more.append(total - reached)
     return more, total
 
@@ -152,8 +153,10 @@ def _num_confirmed(study: Study) -> int:
     return sum(one.state != "running" for name, one in study.confirmed().items() if name != DEFAULT)
 
 
-def _keep(study: Study) -> float:
-    return study.search.pruning.halving.keep if study.search.pruning else 1.0
+def _share(study: Study, num: int) -> int:
+    """Return how many of so many proposals go on to the next rung."""
+    keep = study.search.pruning.halving.keep if study.search.pruning else 1.0
+    return max(math.ceil(num * keep - 1e-9), min(study.search.confirm.best, num))
 
 
 def _num_seeds(study: Study, rung: int) -> int:

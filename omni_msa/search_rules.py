@@ -153,13 +153,14 @@ def _at(trials: Sequence[Seen], rung: Rung) -> float | None:
 
 
 def next_to_promote(
-    scores: Sequence[Score], reached: Sequence[int], steps: Sequence[Rung], halving: Halving, better: str, is_last: bool
+    scores: Sequence[Score], reached: Sequence[int], steps: Sequence[Rung], halving: Halving, better: str, least: int
 ) -> int | None:
     """Return the place of the proposal that goes on to its next rung, None if none may.
 
     Asynchronous successive halving (Li et al., MLSys 2020): of all that have a value at a rung, the best share goes on,
     however many are still to come. From two seeds on, those go on that are not worse on paired seeds than the best
-    complete proposal (Wilcoxon's signed-rank test, one-sided).
+    complete proposal (Wilcoxon's signed-rank test, one-sided). Where that leaves fewer complete than are to be
+    confirmed, the furthest of the others go on.
 
     Args:
         scores: of the proposals.
@@ -167,20 +168,32 @@ def next_to_promote(
         steps: all rungs.
         halving: the rule.
         better: "lower" or "higher".
-        is_last: no further proposal will come: then the best goes on wherever the share would be none.
+        least: how many are to be complete if no further proposal will come, 0 while some may: then the best goes on
+            wherever the share would be none.
     """
     sign = _sign(better)
     for rung in reversed(range(len(steps) - 1)):
         at_rung = [place for place, one in enumerate(scores) if rung in one.by_rung]
         ranked = sorted(at_rung, key=lambda place: (sign * scores[place].by_rung[rung], place))
         share = int(len(ranked) * halving.keep + 1e-9)
-        going = ranked[: max(share, 1 if is_last else 0)]
+        going = ranked[: max(share, min(least, 1))]
         if steps[rung].num_seeds > 1:
             going = [place for place in ranked if _is_not_worse(place, scores, sign, halving.p)]
         waiting = [place for place in going if reached[place] == rung and scores[place].state == "pruned"]
         if waiting:
             return waiting[0]
-    return None
+    is_enough = sum(one.state == "complete" for one in scores) >= least
+    return None if is_enough else _furthest(scores, reached, sign)
+
+
+def _furthest(scores: Sequence[Score], reached: Sequence[int], sign: int) -> int | None:
+    """Return the place of the best of the pruned proposals that are furthest, None if none is pruned."""
+    pruned = [
+        (-rung, sign * one.by_rung[rung], place)
+        for place, (one, rung) in enumerate(zip(scores, reached, strict=True))
+        if one.state == "pruned" and rung in one.by_rung
+    ]
+    return min(pruned)[2] if pruned else None
 
 
 def _is_not_worse(place: int, scores: Sequence[Score], sign: int, level: float) -> bool:

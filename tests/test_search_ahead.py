@@ -14,6 +14,7 @@ from omni_msa.search_ahead import Ahead, Outlook, look_ahead, lookout
 from omni_msa.watch import Watch
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}
+ONE = {"best": 1, "seeds": [11, 12]}
 
 
 @pytest.fixture(autouse=True)
@@ -42,26 +43,29 @@ def test_without_halving_every_proposal_is_run_with_all_seeds_and_the_best_with_
 
 def test_with_halving_a_share_goes_on_at_each_rung_and_further_seeds_are_trials_of_their_own(tmp_path):
     place = Searched(tmp_path, seeds=(1, 2, 3), pruning=HALVING, budget={"proposals": 16})
-    # 16 reach epoch 1, 8 epoch 2, 4 epoch 4, 2 the end, of which one has a second and a third seed.
+    # 16 reach epoch 1, 8 epoch 2, 4 epoch 4, 2 the end; as two are to be confirmed, both have two further seeds.
     found = ahead(place)
-    assert sorted(stops(found)) == [1] * 8 + [2] * 4 + [4] * 2 + [8] * (2 + 2)
-    assert len(found.confirmed) == 2  # of the one that is whole
+    assert sorted(stops(found)) == [1] * 8 + [2] * 4 + [4] * 2 + [8] * (2 + 4) and not found.again
+    assert len(found.confirmed) == 4
+    place.set(seeds=(1, 2, 3), pruning=HALVING, budget={"proposals": 16}, confirm=ONE)
+    assert sorted(stops(ahead(place))) == [1] * 8 + [2] * 4 + [4] * 2 + [8] * (2 + 2)
+    assert len(ahead(place).confirmed) == 2
 
 
 def test_those_that_were_stopped_go_on_and_are_no_further_trials(tmp_path):
-    place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 4})
+    place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 4}, confirm=ONE)
     assert stops(ahead(place)) == [8, 8, 2, 1, 1] and place.run(num_jobs=1) == 1
     found = ahead(place)
     # One has epoch 1. Of three to come the first two go to epoch 2, and the first to the end; the first has two seeds.
     assert stops(found) == [8, 8, 2, 1] and not found.again
-    place.set(pruning=HALVING, budget={"proposals": 1})
+    place.set(pruning=HALVING, budget={"proposals": 1}, confirm=ONE)
     found = ahead(place)
     assert stops(found) == [8]  # its second seed
     assert [config.stops_after_epoch for config in found.again] == [1, 2, 4]  # epochs that are still to be trained
 
 
 def test_a_proposal_that_failed_does_not_count_among_those_that_go_on(tmp_path):
-    place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 3})
+    place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 3}, confirm=ONE)
     place.train = lambda *arguments: (_ for _ in ()).throw(FloatingPointError("nan"))
     place.run(num_jobs=1)
     assert [one.state for one in place.study().scores()] == ["failed"]

@@ -55,6 +55,16 @@ def measuring_otherwise(config, folder):
     )
 
 
+@pytest.mark.parametrize("num", [1, 2, 3])
+def test_halving_leaves_as_many_as_are_to_be_confirmed(tmp_path, num):
+    halving = {"halving": {"epochs": [1, 2], "keep": 0.3}}
+    place = Searched(tmp_path, pruning=halving, confirm={"best": num, "seeds": [11, 12]})
+    place.run()
+    states = [one.state for one in place.study().scores()]
+    assert (states.count("complete"), states.count("pruned")) == (num, 6 - num)
+    assert len(place.study().candidates()) == num and place.study().is_over()
+
+
 def test_opening_the_test_split_changes_nothing_of_what_was_chosen_by(place):
     place.train = at_opening(measuring_otherwise)
     place.run()

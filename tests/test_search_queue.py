@@ -230,7 +230,7 @@ def fit_of(place: Searched, proposal) -> str:
 
 
 def test_a_sweep_that_wants_all_of_a_pruned_trial_runs_the_rest(tmp_path):
-    place = Searched(tmp_path, pruning={"halving": {"epochs": [1], "keep": 0.4}}, budget={"proposals": 2})
+    place = Searched(tmp_path, pruning={"halving": {"epochs": [1], "keep": 0.4}}, budget={"proposals": 3})
     place.run()
     pruned = next(trial for trial in place.plan().trials if trial.status.state == "pruned")
     config = pruned.config.model_copy(update={"stops_after_epoch": None, "opens_test": True})

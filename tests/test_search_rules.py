@@ -101,6 +101,20 @@ def test_on_paired_seeds_what_is_worse_is_cut():
     assert next_to_promote([worse, mixed], [1, 1], steps, HALVING, "lower", True) == 0  # nothing to compare with yet
 
 
+def test_where_fewer_are_complete_than_are_to_be_confirmed_the_furthest_of_the_others_go_on():
+    steps = rungs(HALVING, 4, 2)
+    whole = Score("complete", (0.5,), dict.fromkeys(range(4), 0.5), {0: 0.5, 1: 0.5})
+    others = [at(0, 0.6), at(1, 0.9), at(1, 0.8), Score("failed")]
+    scores, reached = [whole, *others], [3, 0, 1, 1, 2]
+
+    def promote(least, better="lower"):
+        return next_to_promote(scores, reached, steps, Halving(epochs=(1, 2), keep=0.1), better, least)
+
+    assert promote(1) is None and promote(2) == 3 and promote(2, "higher") == 2
+    assert promote(0) is None  # others may come
+    assert next_to_promote([whole, Score("failed")], [3, 0], steps, HALVING, "lower", 3) is None  # nobody is left
+
+
 def test_the_signed_rank_test_agrees_with_scipy():
     assert [worse_p([1.0] * n) for n in (1, 2, 3)] == [1 / 2, 1 / 4, 1 / 8]
     assert worse_p([]) == worse_p([0.0]) == 1.0 and worse_p([-1.0, -2.0]) == 1.0
