@@ -50,6 +50,7 @@ def open_browser(scratch: Path, dark: bool = False) -> Iterator["Browser"]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     service = webdriver.ChromeService(shutil.which("chromedriver"))
     driver = webdriver.Chrome(options=options, service=service)
+    driver.set_script_timeout(180)  # the machine may be busy
     try:
         yield Browser(driver)
     finally:

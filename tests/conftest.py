@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fake_nvml import FakeCard, FakeNvml
+from hypothesis import HealthCheck, settings
 
 PROFILE = """
 dataset: {name: vader_av, num_train: 16, num_valid: 8, num_test: 8}
@@ -25,6 +26,8 @@ KEYS = {
 WriteSweep = Callable[..., Path]
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job ignores it, and so would its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
+settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")  # the same examples in each run, however busy the machine
 pytest.register_assert_rewrite("kill_harness", "kill_checks")  # so that its assertions say what differs
 
 

@@ -27,7 +27,7 @@ readout: {name: discriminative}
 training: {epochs: 6, batch_size: 2, learning_rate: 1.0e-2, learning_rate_readout: 1.0e-2}
 runtime: {device: cpu}
 """
-STEPS_PER_EPOCH, NUM_STEPS = 8, 48
+STEPS_PER_EPOCH, NUM_ROWS = 8, 24  # a row every two steps
 DATASET = {"name": "vader_av", "num_train": 16, "num_valid": 4, "num_test": 4}
 MORE = [(split, round(label * 0.9, 1), f"{text}, they say") for split, label, text in SENTENCES if split == "train"]
 SHIM = Path(__file__).with_name("kill_shim.py")
@@ -60,7 +60,18 @@ class Moment:
         """A file name for it."""
         when = "after" if self.is_after else "before"
         words = "".join(letter for letter in self.pattern if letter.isalnum() or letter in "._")
-        return f"{when}_{self.kind}_{words}_{self.number}"
+        whom = "".join(letter for letter in self.victim if letter.isalnum())
+        return f"{when}_{self.kind}_{words}_{self.number}_{whom}"
+
+
+def shim(folder: Path, pace_s: float, moments: tuple[Moment, ...] = ()) -> dict[str, str]:
+    """Return what an environment needs so that its processes wait at each write of `metrics.jsonl`, and are killed."""
+    for name in ("path", "pids"):
+        (folder / name).mkdir(parents=True)
+    shutil.copy(SHIM, folder / "path" / "sitecustomize.py")
+    (folder / "moments.json").write_text(json.dumps([{**asdict(each), "name": each.name} for each in moments]))
+    path = os.pathsep.join(filter(None, [str(folder / "path"), os.environ.get("PYTHONPATH")]))
+    return {"PYTHONPATH": path, "KILLS": str(folder), "KILLS_PACE_S": str(pace_s)}
 
 
 class KillPlace(Place):
@@ -81,13 +92,7 @@ class KillPlace(Place):
     def start(self, *arguments: str, moments: tuple[Moment, ...] = ()) -> subprocess.Popen:
         """Start the command with moments at which it, or what belongs to it, is killed."""
         self.num_starts += 1
-        kills = self.folder / "kills" / str(self.num_starts)
-        (kills / "path").mkdir(parents=True)
-        (kills / "pids").mkdir()
-        shutil.copy(SHIM, kills / "path" / "sitecustomize.py")
-        (kills / "moments.json").write_text(json.dumps([{**asdict(each), "name": each.name} for each in moments]))
-        path = os.pathsep.join(filter(None, [str(kills / "path"), os.environ.get("PYTHONPATH")]))
-        self.environment |= {"PYTHONPATH": path, "KILLS": str(kills), "KILLS_PACE_S": str(self.pace_s)}
+        self.environment |= shim(self.folder / "kills" / str(self.num_starts), self.pace_s, moments)
         return super().start(*arguments)
 
     def hits(self) -> set[str]:
@@ -100,7 +105,7 @@ class KillPlace(Place):
         with self.start(*arguments, moments=moments) as process:
             return self.ended(process)
 
-    def ended(self, process: subprocess.Popen, timeout_s: float = 150) -> subprocess.CompletedProcess:
+    def ended(self, process: subprocess.Popen, timeout_s: float = 450) -> subprocess.CompletedProcess:
         """Wait for a command's end, then look around: no process, no change to what had been finished before."""
         try:
             out, err = process.communicate(timeout=timeout_s)
@@ -165,11 +170,11 @@ class KillPlace(Place):
         for file in self.ledger.glob("trials/*/status.json"):
             status = json.loads(file.read_text())
             is_its = status["state"] == "running" and status["pid"] in pids
-            if is_its and 2 < len(rows(file.parent)) < NUM_STEPS // 2:
+            if is_its and 2 < len(rows(file.parent)) < NUM_ROWS // 2:
                 return file.parent
         return None
 
-    def wait_until(self, is_so: Callable[[], Any], process: subprocess.Popen, timeout_s: float = 90) -> Any:
+    def wait_until(self, is_so: Callable[[], Any], process: subprocess.Popen, timeout_s: float = 240) -> Any:
         """Wait while a command runs until something is true, and return it; fails if the command ends before."""
         deadline = time.monotonic() + timeout_s
         while not (found := is_so()):

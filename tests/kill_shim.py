@@ -36,7 +36,7 @@ def count(name: str) -> int:
 def kill(moment: dict) -> None:
     victims = [os.getpid()] if moment["victim"] == "self" else others(moment["victim"])
     (FOLDER / f"{moment['name']}.hit").write_text(" ".join(map(str, victims)))
-    for pid in victims:
+    for pid in sorted(victims, key=lambda pid: pid == os.getpid()):  # itself last
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, getattr(signal, moment["signal"]))
 

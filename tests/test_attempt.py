@@ -130,7 +130,7 @@ from omni_msa.attempt import run_attempt
 def hang_here(folder):
     time.sleep(100)
 def work(folder):
-    for _ in range(12):
+    for _ in range(24):
         time.sleep(0.25)
         watchdog.alive()
     complete(folder)
@@ -142,7 +142,7 @@ run_attempt(job, None, train_that(globals()[sys.argv[4]]), is_watched=True)
 def watch(tmp_path, hang_s: float, what: str) -> int:
     """Run an attempt in a process of its own, which the watch may end, and return its exit code."""
     arguments = [str(tmp_path), str(Path(__file__).parent), str(hang_s), what]
-    return subprocess.run([sys.executable, "-c", WATCHED, *arguments], timeout=60, check=False).returncode
+    return subprocess.run([sys.executable, "-c", WATCHED, *arguments], timeout=300, check=False).returncode
 
 
 def test_a_trial_that_hangs_writes_its_stacks_and_ends_its_process(tmp_path):
@@ -157,7 +157,7 @@ def test_a_trial_that_hangs_writes_its_stacks_and_ends_its_process(tmp_path):
 
 
 def test_a_trial_that_shows_life_is_left_alone_and_leaves_no_stacks(tmp_path):
-    assert watch(tmp_path, 2.5, "work") == 0  # works for 3 s; a pulse is passed on once a second
+    assert watch(tmp_path, 5.0, "work") == 0  # works for 6 s; a pulse is passed on once a second
     folder = make_job(tmp_path).folder()
     assert folder.status().state == "complete" and not folder.stacks.exists()
 

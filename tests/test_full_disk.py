@@ -26,7 +26,7 @@ rm "$ledger/filler"
 code=0; "$@" >"$copy.second" 2>&1 || code=$?; echo "second $code"
 cp -r "$ledger" "$copy"
 """
-MORE = ("training.epochs=25", "axes.readout=[discriminative,constant]")
+MORE = ("training.epochs=40", "axes.readout=[discriminative,constant]")
 
 
 def can_mount() -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from kill_checks import check
-from kill_harness import DRIVER, INTERRUPTED, KILLED, STEPS_PER_EPOCH, KillPlace, Moment, disturb, new_random
+from kill_harness import DRIVER, INTERRUPTED, KILLED, STEPS_PER_EPOCH, KillPlace, Moment, disturb, new_random, shim
 
 PACE_S = 0.1
 
@@ -206,7 +206,8 @@ IN_CI = ("gcs_server", "raylet, then a trial's process")
 )
 def test_ray_killed_beneath_a_run(place, reference, names):
     """A trial's process is made anew; without Ray itself the run ends what it can, or says to run it again."""
-    chosen = [Moment("rename", "metrics.jsonl$", 20 + 5 * n, victim=name) for n, name in enumerate(names)]
+    # At once: without its raylet a process lives for about a second.
+    chosen = [Moment("rename", "metrics.jsonl$", 20, victim=name) for name in names]
     ran = place.go_on(moments=tuple(chosen))
     assert place.hits() == {moment.name for moment in chosen}
     assert ran.returncode in ((0,) if names == RAY["a trial's process"] else (0, INTERRUPTED)), ran.stderr
@@ -275,11 +276,12 @@ def two_nodes(tmp_path, place) -> Iterator[Path]:
     """A Ray cluster of two nodes with a slot each; yields the folder through which it is spoken to."""
     (folder := tmp_path / "nodes").mkdir()
     environment = {name: value for name, value in place.environment.items() if name != "OMNI_MSA_LEDGER"}
+    environment |= shim(folder, 0.3)  # a worker lives for about a second without its raylet
     command = [sys.executable, str(Path(__file__).with_name("two_nodes.py")), str(folder)]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True) as process:
-        place.wait_until((folder / "address").exists, process, 120)
+        place.wait_until((folder / "address").exists, process, 300)
         yield folder
-        process.communicate(timeout=60)
+        process.communicate(timeout=180)
 
 
 def test_a_cluster_node_killed_in_mid_sweep(place, reference, two_nodes):

@@ -92,29 +92,17 @@ def test_waiting_can_be_given_up(folder, other):
 def test_an_owner_on_another_machine_is_taken_at_its_word_while_its_file_changes(folder):
     write_json(folder / "00000001.json", {**ELSEWHERE, "renewed_s": time.time()})
     assert is_held(folder)
-    with pytest.raises(Taken, match="process 77 on elsewhere, since long ago"), Lease(folder, lasts_s=0.5):
+    with pytest.raises(Taken, match="process 77 on elsewhere, since long ago"), Lease(folder):
         pass
-    is_over = threading.Event()
+    began = time.monotonic()
 
-    def renew():  # its clock is wrong by hours
-        while not is_over.wait(0.1):
-            write_json(folder / "00000001.json", {**ELSEWHERE, "renewed_s": time.time() - 9999})
+    def wait():  # it shows life each time; its clock is wrong by hours
+        if time.monotonic() - began > 2:  # much longer than the lease lasts
+            raise TimeoutError
+        write_json(folder / "00000001.json", {**ELSEWHERE, "renewed_s": time.time() - 9999 + time.monotonic() - began})
 
-    renewing = threading.Thread(target=renew)
-    renewing.start()
-    waits = []
-    try:
-        with pytest.raises(TimeoutError), Lease(folder, lambda: _give_up(waits), lasts_s=0.5):
-            pass
-    finally:
-        is_over.set()
-        renewing.join()
-
-
-def _give_up(waits):
-    waits.append(1)
-    if len(waits) > 8:
-        raise TimeoutError
+    with pytest.raises(TimeoutError), Lease(folder, wait, lasts_s=0.5):
+        pass
 
 
 def test_an_owner_on_another_machine_that_shows_no_life_loses_it(folder):
@@ -179,7 +167,7 @@ def test_a_zombie_has_nothing(folder):
     child = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"has it\n"
     os.kill(child.pid, 9)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while is_held(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not is_held(folder)

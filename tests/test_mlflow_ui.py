@@ -1,5 +1,6 @@
 """MLflow's own page, served by `mlflow ui` and read in a browser: what was recorded can be found and compared there."""
 
+import http.client
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 import tracked
 from browser import need_browser, open_browser
 
-WAIT_S = 60.0  # the machine may be busy; nothing here takes long by itself
+WAIT_S = 180.0  # the machine may be busy; nothing here takes long by itself
 
 
 def wait_for(what, ask):
@@ -29,7 +30,7 @@ def wait_for(what, ask):
 def is_up(address):
     try:
         return urllib.request.urlopen(f"{address}/health", timeout=5).status == 200
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
 
 

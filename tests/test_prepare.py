@@ -249,11 +249,11 @@ def test_a_decoder_that_crashes_hangs_or_takes_all_memory_costs_one_clip(film, t
     for name in names:
         (tmp_path / f"{name}.wav").write_text(name)
     clips = [clip("good", film), *(clip(name, tmp_path / f"{name}.wav") for name in names), clip("fine", film)]
-    inputs = prepare(clips, ["audio"], OPTIONS, num_workers=2, seconds_max=1.5)
+    inputs = prepare(clips, ["audio"], OPTIONS, num_workers=2, seconds_max=4.0)
     assert {fault.clip_id: fault.reason for fault in inputs.faults} == {
         "crash": "decoding it kills the process (SIGABRT)",
         "end": "decoding it kills the process (exit code 7)",
-        "hang": "decoding it takes more than 1.5 s (runtime.clip_seconds_max)",
+        "hang": "decoding it takes more than 4 s (runtime.clip_seconds_max)",
         "memory": "decoding it takes more than 4 GB",
         "error": "cannot be decoded (Check failed: at this place)",
     }

@@ -4,6 +4,7 @@ import json
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -48,7 +49,10 @@ def stand_in():
 
 
 def ray_processes() -> list[str]:
-    lines = [" ".join(process.cmdline()) for process in psutil.Process().children(recursive=True)]
+    lines = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a zombie is one: it has ended
+            lines.append(" ".join(process.cmdline()))
     return [line for line in lines if any(name in line for name in RAY)]
 
 
@@ -77,11 +81,13 @@ def ran(tmp_path_factory):
     looking = threading.Thread(target=look)
     looking.start()
     environment = {name: value for name, value in os.environ.items() if "THREADS" in name}
-    with sole_driver(Ledger(root)) as seat:
-        queue = JobQueue(jobs, lambda: False)
-        runner.run(queue, Workers(2), seat.scratch, root, lambda: False, list, stand_in())
-    is_over.set()
-    looking.join()
+    try:
+        with sole_driver(Ledger(root)) as seat:
+            queue = JobQueue(jobs, lambda: False)
+            runner.run(queue, Workers(2), seat.scratch, root, lambda: False, list, stand_in())
+    finally:
+        is_over.set()
+        looking.join()
     assert {name: value for name, value in os.environ.items() if "THREADS" in name} == environment
     return {job.trial_id: job.folder() for job in jobs}, addresses
 

@@ -44,9 +44,9 @@ def test_of_a_card_the_mean_since_the_last_row(nvml, monkeypatch):
     card = FakeCard(24.0, free=18.0, busy=100)
     library = nvml(card)
     with watched("cuda") as usage:
-        time.sleep(0.1)
+        time.sleep(0.5)
         card.busy = 0
-        time.sleep(0.1)
+        time.sleep(0.5)
         first = usage()
         card.free = 17.5
         time.sleep(0.05)
