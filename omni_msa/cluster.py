@@ -34,8 +34,9 @@ _ENVIRONMENT = {
 }
 # Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# A server of ours that is gone does not come back; Ray would wait for a minute.
-_NO_WAITING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
+# A server of ours that is gone does not come back. Ray ends each process that has missed it for so long (a minute if
+# nothing is said), this one, too: by then it must have taken leave of Ray, which takes it six seconds.
+_NO_WAITING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "30"}
 _OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
 _CHECK_S = 60.0
 _CONNECT_S = 10.0
