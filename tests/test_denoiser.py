@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
+from processes import is_running
 from stand_ins import config, make_job, train_that
 
 from omni_msa import check_data, denoiser, media, prepared, quarantine
@@ -196,13 +197,6 @@ def test_a_result_that_is_no_sound_makes_a_bad_clip(install, sound):
     install("writes no sound")
     with pytest.raises(BadMedia, match="cannot be denoised"):
         prepared.compute(sound, "audio", DENOISED)
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not show its processes in /proc")

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from processes import is_running
 
 from omni_msa import pool
 from omni_msa.pool import JobPool, Limits, ProcessDied, run_jobs
@@ -138,14 +139,6 @@ def fail_once(note: Path) -> None:
 
 def test_what_died_is_tried_once_more_alone(tmp_path):
     assert run_jobs(fail_once, [(tmp_path / "0",), (tmp_path / "1",)], 2, lambda: None) == [None, None]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:  # it has ended, perhaps between open and read
-        return False
-    return state != "Z"
 
 
 def sleep_long(path: Path) -> None:
