@@ -201,7 +201,7 @@ def _counted(rows: Iterable[Row]) -> str:
 
 
 def _tell_work(work: Work, num_clips: int) -> list[str]:
-    from omni_msa.progress import duration
+    from omni_msa.text import duration
 
     if not work.num_files:
         return []

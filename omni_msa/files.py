@@ -1,6 +1,7 @@
 """Writing files so that a kill at any moment leaves either the old content or the new."""
 
 import csv
+import hashlib
 import io
 import json
 import math
@@ -98,3 +99,17 @@ def changed(path: Path) -> str:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     except (OSError, ValueError, OverflowError):  # a date that no calendar has
         return ""
+
+
+def digest(what: str, paths: Sequence[Path]) -> str:
+    """Return 16 hex digits that name a set of files by what they hold; one that is not there counts as such.
+
+    Args:
+        what: counts too.
+        paths: of the files.
+    """
+    total = hashlib.sha256(what.encode())
+    for path in paths:
+        content = path.read_bytes() if path.is_file() else None
+        total.update(f"{path.name}:{None if content is None else len(content)}:".encode() + (content or b""))
+    return total.hexdigest()[:16]

@@ -1,19 +1,14 @@
 """What a trial's files hold, as flat names, texts and numbers: the form that an experiment tracker takes."""
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from omni_msa.ledger import TrialFolder
 from omni_msa.metrics import METRICS
 from omni_msa.system_metrics import PREFIX
-
-_TEXT_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
 
 
 def final_metrics(folder: TrialFolder) -> dict[str, float]:
@@ -47,24 +42,6 @@ def shown_name(name: str) -> str:
     return f"system/{name.removeprefix(PREFIX)}" if name.startswith(PREFIX) else name
 
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested values as texts by dotted path.
-
-    Args:
-        config: nested plain values.
-        prefix: put before each name.
-    """
-    flat: dict[str, str] = {}
-    for name, value in config.items():
-        flat |= flatten(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: as_text(value)}
-    return flat
-
-
-def as_text(value: Any) -> str:
-    """Return a value as text, cut where it is too long."""
-    return (value if isinstance(value, str) else json.dumps(value, default=str))[:_TEXT_LENGTH_MAX]
-
-
 def as_number(value: float | None) -> float:
     """Return a number; one that is not defined is NaN."""
     return math.nan if value is None else float(value)
@@ -76,17 +53,3 @@ def milliseconds(text: str | None) -> int:
         return int(1000 * datetime.fromisoformat(text or "").timestamp())
     except (TypeError, ValueError, OverflowError):
         return int(1000 * time.time())
-
-
-def digest(what: str, paths: Sequence[Path]) -> str:
-    """Return 16 hex digits that name a set of files by what they hold; one that is not there counts as such.
-
-    Args:
-        what: counts too.
-        paths: of the files.
-    """
-    total = hashlib.sha256(what.encode())
-    for path in paths:
-        content = path.read_bytes() if path.is_file() else None
-        total.update(f"{path.name}:{None if content is None else len(content)}:".encode() + (content or b""))
-    return total.hexdigest()[:16]

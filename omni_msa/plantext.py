@@ -6,7 +6,7 @@ from typing import Any
 from omni_msa.memory import LargestTrial
 from omni_msa.plan import ModelSize, Plan, PlannedTrial
 from omni_msa.planjson import last_line, open_end
-from omni_msa.progress import duration
+from omni_msa.text import count, duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
 _SHOWN = {"pending": "missing"}
@@ -32,16 +32,12 @@ def plan_text(plan: Plan) -> str:
 def _head(plan: Plan) -> str:
     counts, file = plan.counts(), plan.sweep.file
     seeds = ", ".join(map(str, file.seeds))
-    size = f"{_number(len(plan.sweep.cells), 'cell')}, {_number(len(file.seeds), 'seed')} ({seeds})"
+    size = f"{count(len(plan.sweep.cells), 'cell')}, {count(len(file.seeds), 'seed')} ({seeds})"
     done = f"{counts['complete']} done, {counts['failed']} failed, {counts['running']} running"
     first = f"{plan.sweep.name}: {file.question}"
-    second = f"profile {file.profile}: {size}, {_number(counts['trials'], 'trial')}: {done}"
+    second = f"profile {file.profile}: {size}, {count(counts['trials'], 'trial')}: {done}"
     left_out = (store.found.text() for store in plan.stores.values() if store.found)
     return "\n".join([first, second, *(study.text() for study in plan.studies), *filter(None, left_out)])
-
-
-def _number(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _model_text(model: ModelSize) -> str:
@@ -66,14 +62,14 @@ def _time_text(plan: Plan, num_left: int) -> str:
         return _open_text(plan, bounds)
     time = "unknown" if expected.seconds is None else f"about {duration(expected.seconds)}"
     cost = f"{_hours(plan.hours(expected.work_s))} {plan.hours_of}"
-    first = f"to run: {_number(num_left, 'trial')}, {plan.num_slots} at once"
+    first = f"to run: {count(num_left, 'trial')}, {plan.num_slots} at once"
     return f"{first}; expected time {time}, cost {cost} ({expected.basis})"
 
 
 def _open_text(plan: Plan, bounds: Mapping[str, Any]) -> str:
     """Say what is known of a run that hours end."""
     least, most, confirming_s = (bounds[name] for name in ("trials_at_least", "trials_at_most", "confirming_s"))
-    number = f"{_number(least, 'trial')} at least" if most is None else f"{least} to {_number(most, 'trial')}"
+    number = f"{count(least, 'trial')} at least" if most is None else f"{least} to {count(most, 'trial')}"
     ends = [] if bounds["proposing_s"] is None else [duration(bounds["proposing_s"])]
     ends += [] if bounds["proposing_hours"] is None else [f"{_hours(bounds['proposing_hours'])} {plan.hours_of}"]
     until = " or ".join(ends) + (f" in each of {num} searches" if (num := bounds["num_searches"]) > 1 else "")
@@ -153,7 +149,7 @@ def closing_text(plan: Plan) -> str:
     num = counts["trials"] + sum(stand_in.detail != "again" for stand_in in plan.ahead)
     least = "at least " if plan.ahead and open_end(plan) is not None else ""
     stopped = f", {counts['pruned']} stopped early" if counts.get("pruned") else ""
-    return f"{counts['complete']} of {least}{_number(num, 'trial')} complete{stopped}, {counts['failed']} failed"
+    return f"{counts['complete']} of {least}{count(num, 'trial')} complete{stopped}, {counts['failed']} failed"
 
 
 def failures_text(plan: Plan) -> Iterable[str]:

@@ -13,6 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from omni_msa.text import duration
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -189,15 +191,6 @@ class Progress:
         head = Table.grid(padding=(0, 2))
         head.add_row(ProgressBar(self.num_trials, self._last.num_ended, width=30), self._counts())
         return Group(head, _running_table(self._last.running))
-
-
-def duration(seconds: float) -> str:
-    """Return a time span as people say it: 45 s, 12 min, 3 h 05 min."""
-    whole = max(0, round(seconds))
-    if whole < 90:
-        return f"{whole} s"
-    minutes = round(whole / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _ended(before: Snapshot, now: Snapshot) -> list[str]:

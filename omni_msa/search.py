@@ -19,7 +19,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.database_file import put_damaged_aside
-from omni_msa.flatten import digest
+from omni_msa.files import digest
 from omni_msa.search_rules import Score, Suggestion, Told
 from omni_msa.search_space import GRID_MAX, Parameter, Search, counts, grid, ordered, text
 from omni_msa.seeding import derive

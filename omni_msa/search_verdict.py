@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omni_msa.comparisons.notes import LEVEL
-from omni_msa.comparisons.wording import are, count
 from omni_msa.config import TrialConfig
 from omni_msa.metrics import METRICS
 from omni_msa.proposals import DEFAULT
@@ -15,6 +14,7 @@ from omni_msa.statistics.intervals import t_interval
 from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p
 from omni_msa.statistics.power import num_seeds_least
 from omni_msa.study import Study
+from omni_msa.text import are, count
 
 REAL, NOT_DECIDED, NOTHING = "real", "not decided", "nothing found"
 DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"

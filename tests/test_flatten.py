@@ -5,7 +5,9 @@ from pathlib import Path
 
 from stand_ins import config, finished
 
-from omni_msa.flatten import as_number, as_text, cell_numbers, digest, final_metrics, flatten, milliseconds, shown_name
+from omni_msa.files import digest
+from omni_msa.flatten import as_number, cell_numbers, final_metrics, milliseconds, shown_name
+from omni_msa.text import as_text, flatten
 
 
 def test_nested_values_become_texts_by_dotted_path() -> None:

@@ -11,9 +11,9 @@ from stand_ins import complete
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
-from omni_msa.progress import duration
 from omni_msa.slots import Slots
 from omni_msa.sweep import load_sweep
+from omni_msa.text import duration
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from omni_msa.progress import Progress, RunningTrial, Snapshot, duration
+from omni_msa.progress import Progress, RunningTrial, Snapshot
+from omni_msa.text import duration
 
 
 class Terminal(io.StringIO):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from omni_msa.comparisons.wording import are, count
 from omni_msa.metrics import METRICS
 from omni_msa.plan import Plan
+from omni_msa.text import are, count
 
 _ONCE = (
     "Fix the number of further seeds once: looking again after each addition, and adding until something is found, "

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from omni_msa.metrics import METRICS
+from omni_msa.text import count
 
 if TYPE_CHECKING:
     from omni_msa.comparisons.comparison import Comparison
@@ -34,11 +35,6 @@ def others(num: int, num_all: int) -> str:
     return "both other cells" if num == 2 else f"all {num} other cells"
 
 
-def count(num: int, what: str) -> str:
-    """Return a number of things: `1 clip`, `2 clips`."""
-    return f"{num} {what}{'' if num == 1 else 's'}"
-
-
 def seeds(num: int) -> str:
     """Return a number of seeds."""
     return count(num, "seed")
@@ -47,11 +43,6 @@ def seeds(num: int) -> str:
 def more_seeds(num: int) -> str:
     """Return a number of further seeds."""
     return count(num, "more seed")
-
-
-def are(num: int) -> str:
-    """Return the verb that goes with a number."""
-    return "is" if num == 1 else "are"
 
 
 def odds(p: float) -> str:

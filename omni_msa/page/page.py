@@ -27,6 +27,7 @@ from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.page.searched import STATES, searches_of
 from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
+from omni_msa.text import count
 
 if TYPE_CHECKING:
     from omni_msa.clip import Clip
@@ -113,7 +114,7 @@ def _template() -> Template:
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"setting": _setting, "breakable": _breakable, "number": _number}
+    environment.filters |= {"setting": _setting, "breakable": _breakable, "number": count}
     return environment.get_template("report.html.jinja")
 
 
@@ -224,11 +225,6 @@ def _without_state(text: str, state: str) -> str:
     """Return the answer without the words that stand above it."""
     rest = text.removeprefix(f"{state}: ")
     return text if rest == text else rest[:1].upper() + rest[1:]
-
-
-def _number(num: int, what: str) -> str:
-    """Return a number with what it is of, as `1 cell` or `2 cells`."""
-    return f"{num} {what}{'' if num == 1 else 's'}"
 
 
 def _setting(value: Any) -> str:
