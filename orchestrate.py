@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 from omni_msa.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute, progress_of
-from omni_msa.files import is_about
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
-from omni_msa.process import read_process
 from omni_msa.progress import Progress
 from omni_msa.sweep import Sweep, load_sweep
+from omni_msa.system.files import is_about
+from omni_msa.system.process import read_process
 
 if TYPE_CHECKING:
     from rich.console import Console

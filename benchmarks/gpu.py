@@ -20,7 +20,7 @@ import random_checkpoint
 import torch
 from gpu_rows import Bench, Setting
 
-from omni_msa.cache import cache_folder
+from omni_msa.system.cache_folder import cache_folder
 
 TRAINED = ("discriminative", "generative")
 READ = ("discriminative", "generative", "expected_value", "frozen_probe")

@@ -86,7 +86,7 @@ def gaps(ledger: Path) -> list[float]:
 
     An attempt begins by writing config.json and ends by writing provenance.json a last time.
     """
-    from omni_msa.files import read_json
+    from omni_msa.system.files import read_json
 
     spans = defaultdict(list)
     for folder in (ledger / "trials").iterdir():

@@ -10,7 +10,6 @@ import torch
 
 from omni_msa import evaluate, plugins, prepared
 from omni_msa.adapter import Adapter, attached, first_trained_layer
-from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
 from omni_msa.config import TrialConfig, classes_of, conventions_of
 from omni_msa.forward import Forward
@@ -28,8 +27,9 @@ from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
 from omni_msa.splits import Splits
 from omni_msa.states import Collector, States
+from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.watchdog import alive
 from omni_msa.thinker import Backbone
-from omni_msa.watchdog import alive
 
 TEMPORAL_PATCH = 2
 """Frames that make one video token's time step (Qwen2.5-VL)."""

@@ -12,12 +12,12 @@ from typing import Any
 from omni_msa import denoiser, reactions
 from omni_msa.config import TrialConfig, parse_trial
 from omni_msa.errors import Interrupted, Pruned
-from omni_msa.files import read_json, write_json
 from omni_msa.guard import release_memory
 from omni_msa.ledger import Ledger, TrialFolder
-from omni_msa.process import now
 from omni_msa.provenance import provenance
-from omni_msa.watchdog import watched
+from omni_msa.system.files import read_json, write_json
+from omni_msa.system.process import now
+from omni_msa.system.watchdog import watched
 
 Train = Callable[[TrialConfig, TrialFolder, Path, Any, Callable[[], bool]], None]
 """`omni_msa.train.train`, or a stand-in: (configuration, trial folder, fit folder, resident, should_stop)."""

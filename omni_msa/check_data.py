@@ -13,10 +13,10 @@ from omni_msa.config import MEDIA_OPTIONS, MediaConfig, TrialConfig, classes_of
 from omni_msa.estimate import uses
 from omni_msa.examine import TOO_LONG, Examined
 from omni_msa.examine_all import Work, examine_all
-from omni_msa.files import csv_text, write_text
 from omni_msa.options import DatasetOptions
 from omni_msa.preflight import root_of
 from omni_msa.sweep import Sweep
+from omni_msa.system.files import csv_text, write_text
 
 Progress = Callable[[str, int, int], None]
 

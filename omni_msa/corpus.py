@@ -12,8 +12,8 @@ from omni_msa.clip import SPLITS, Clip
 from omni_msa.clip_row import MediaFile, Row
 from omni_msa.csv_table import Mistakes, first_of
 from omni_msa.errors import InputError, Problem
-from omni_msa.fetch import Progress
 from omni_msa.options import DatasetOptions, runtime_only
+from omni_msa.system.downloads import Progress
 
 NumClips = tuple[int, int, int]
 """Clips of train, valid and test."""

@@ -14,9 +14,9 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.lease import Lease, Taken
 from omni_msa.ledger import Ledger
 from omni_msa.reaper import SCRATCH_VARIABLE
+from omni_msa.system.lease import Lease, Taken
 
 GRACE_S = 30.0
 LOOK_EVERY_S = 0.7

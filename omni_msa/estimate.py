@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from omni_msa import plugins
-from omni_msa.cache import limit_gb
 from omni_msa.clip import SPLITS
 from omni_msa.config import AdapterConfig, MediaConfig, TrialConfig
 from omni_msa.errors import InputError
 from omni_msa.options import BackboneOptions, DatasetOptions
 from omni_msa.sizes import Dimensions, num_lora_parameters
+from omni_msa.system.cache_folder import limit_gb
 
 _CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size
 _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa import decode
-from omni_msa.cache import cache_folder
 from omni_msa.config import MediaConfig, media_options
 from omni_msa.examine import EXAMINE_VERSION, Examined, examine
-from omni_msa.pool import Limits, num_cores, run_jobs
 from omni_msa.prepare import reason_of
+from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.process_pool import Limits, num_cores, run_jobs
 
 Progress = Callable[[str, int, int], None]
 Key = tuple[str, int, int]

@@ -8,7 +8,6 @@ from functools import partial
 
 from omni_msa import estimate
 from omni_msa.attempt import Job
-from omni_msa.cache import cache_folder
 from omni_msa.dispatch import JobQueue, Source, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
 from omni_msa.finish_search import PUBLISH_EVERY_S, publish
@@ -20,6 +19,7 @@ from omni_msa.planjson import open_end
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
 from omni_msa.search_ahead import lookout
+from omni_msa.system.cache_folder import cache_folder
 from omni_msa.watch import Watch
 
 

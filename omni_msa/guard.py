@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 
-from omni_msa.gpus import Card, cards, holders
+from omni_msa.system.nvml import Card, cards, holders
 
 PATIENCE_S = 5.0
 """How long memory may take to come back: the driver frees that of a process shortly after its end."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.config import RuntimeConfig
-from omni_msa.pool import num_cores
+from omni_msa.system.process_pool import num_cores
 
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_MEMORY = Path("/sys/fs/cgroup")

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omni_msa.lease import Lease
 from omni_msa.ledger import Ledger, Status
 from omni_msa.plan import PlannedTrial
-from omni_msa.process import read_process
+from omni_msa.system.lease import Lease
+from omni_msa.system.process import read_process
 
 FROZEN_EVERY_S = 10.0
 _FROZEN_FACTOR = 1.5  # a process has its own watchdog; one that is past even that cannot run at all

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config import TrialConfig
-from omni_msa.files import changed, csv_text, finite, is_number, read_json, write_atomic, write_json, write_text
-from omni_msa.lease import is_held
-from omni_msa.process import now, read_process, this_process
 from omni_msa.states import States, read_states
+from omni_msa.system.files import changed, csv_text, finite, is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.system.lease import is_held
+from omni_msa.system.process import now, read_process, this_process
 
 if TYPE_CHECKING:
     import pandas
@@ -26,7 +26,7 @@ class Status:
 
     Args:
         attempt: the number of the latest one, from 1; 0 if there was none.
-        host, pid, pid_started, place: the process of the latest attempt, as in `omni_msa.process.Process`.
+        host, pid, pid_started, place: the process of the latest attempt, as in `omni_msa.system.process.Process`.
         since: start of this state, ISO time.
         heartbeat: last sign of life, ISO time.
         epoch, step: how far the latest attempt was, counted from 1.

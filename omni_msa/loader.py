@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
 
-from omni_msa.pool import JobPool
 from omni_msa.prepare import PreparedClips
 from omni_msa.prepared import Prepared
-from omni_msa.watchdog import alive
+from omni_msa.system.process_pool import JobPool
+from omni_msa.system.watchdog import alive
 
 NUM_BATCHES_AHEAD = 4
 _LOOK_EVERY_S = 0.5

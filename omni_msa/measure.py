@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 from omni_msa import estimate, hardware, memory, plugins, timing
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
-from omni_msa.files import write_json
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger import Ledger
 from omni_msa.plan import PlannedTrial
-from omni_msa.process import now
+from omni_msa.system.files import write_json
+from omni_msa.system.process import now
 
 if TYPE_CHECKING:
     from omni_msa.assembly import Assembly

@@ -7,8 +7,8 @@ from typing import Any
 
 from omni_msa import plugins
 from omni_msa.errors import InputError
-from omni_msa.files import read_json
 from omni_msa.ledger import Ledger, TrialFolder, weights_file
+from omni_msa.system.files import read_json
 from omni_msa.text import flatten
 
 ADAPTER = "adapter.safetensors"

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa import estimate, hardware, plugins
-from omni_msa.cache import cache_folder
 from omni_msa.clip import MODALITIES
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError, Problem, did_you_mean
@@ -20,6 +19,7 @@ from omni_msa.search_points import at_ends, at_fault, drawn, of_parameter
 from omni_msa.search_space import Parameters
 from omni_msa.sizes import Dimensions, adapted_layers, first_adapted_layer, linear_layers, num_base_parameters
 from omni_msa.sweep import Cell, Sweep, proposed
+from omni_msa.system.cache_folder import cache_folder
 
 SPARE_GB = 1.0
 CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes

@@ -12,10 +12,10 @@ from omni_msa.clip import Clip
 from omni_msa.config import MEDIA_OPTIONS, MediaConfig
 from omni_msa.errors import InputError
 from omni_msa.media import BadMedia
-from omni_msa.pool import Limits, ProcessDied, num_cores, run_jobs
 from omni_msa.prepared import Prepared, Sizes, content_address, file_digest, file_of
 from omni_msa.quarantine import Fault
 from omni_msa.shelf import Shelf
+from omni_msa.system.process_pool import Limits, ProcessDied, num_cores, run_jobs
 
 T = TypeVar("T")
 Progress = Callable[[str, int, int], None]

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa import decode, denoiser, media
-from omni_msa.cache import cache_folder
 from omni_msa.config import MediaConfig, media_options
-from omni_msa.files import write_atomic
+from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.files import write_atomic
 
 PREPARE_VERSION = 1  # rises when the same file and options give other numbers
 

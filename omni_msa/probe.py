@@ -13,7 +13,7 @@ from omni_msa.forward import Forward
 from omni_msa.metrics import compute
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, Task, clip_score
-from omni_msa.watchdog import alive
+from omni_msa.system.watchdog import alive
 
 POOLINGS = ("last", "mean", "text", "audio", "video")
 """The last token; the mean over all tokens of the prompt; the mean over those of one modality."""

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.files import is_number, read_json, write_json
-from omni_msa.process import now
 from omni_msa.search_space import Parameter, is_in, text
+from omni_msa.system.files import is_number, read_json, write_json
+from omni_msa.system.process import now
 
 DEFAULT = "default"
 """The name of the configuration without any parameter of the space set, where others have a proposal's number."""

@@ -11,10 +11,10 @@ from omni_msa import plugins
 from omni_msa.clip import SPLITS, Clip
 from omni_msa.config import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.errors import InputError, Problem
-from omni_msa.files import read_json, write_json
 from omni_msa.ledger import Ledger
 from omni_msa.options import DatasetOptions
 from omni_msa.sweep import Sweep
+from omni_msa.system.files import read_json, write_json
 
 NUM_TEST_MIN = 2
 """A correlation needs two clips."""

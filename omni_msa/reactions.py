@@ -8,7 +8,7 @@ from typing import Any
 
 from omni_msa.config import TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.lease import LeaseLost
+from omni_msa.system.lease import LeaseLost
 
 BUG, NOT_FINITE, BAD_INPUT, BAD_CLIP = "bug", "not finite", "bad input", "bad clip"
 OUT_OF_MEMORY, DISK_FULL, CARD_BUSY = "out of memory", "disk full", "card busy"

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from omni_msa import cluster, estimate, hardware, memory, plugins
 from omni_msa.attempt import Job, Train, record_failure, run_attempt
-from omni_msa.cache import cache_folder
 from omni_msa.cluster import Workers
 from omni_msa.config import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger import Ledger
 from omni_msa.preflight import root_of
+from omni_msa.system.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     import psutil

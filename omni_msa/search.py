@@ -18,11 +18,11 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.database_file import put_damaged_aside
-from omni_msa.files import digest
 from omni_msa.search_rules import Score, Suggestion, Told
 from omni_msa.search_space import GRID_MAX, Parameter, Search, counts, grid, ordered, text
 from omni_msa.seeding import derive
+from omni_msa.system.files import digest
+from omni_msa.system.sqlite import put_damaged_aside
 
 if TYPE_CHECKING:
     import optuna

@@ -5,12 +5,12 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni_msa.files import finite
 from omni_msa.proposals import DEFAULT, Proposal
 from omni_msa.search_rules import Score, pareto_front
 from omni_msa.search_space import label
 from omni_msa.search_verdict import compare, gains, has_seeds, sign, verdict
 from omni_msa.study import Study
+from omni_msa.system.files import finite
 
 
 def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa import yamlfile
 from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, shorten
+from omni_msa.system import yaml_file
 
 _NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips", "opens_test", "stops_after_epoch")
 SECTIONS = tuple(name for name in TrialConfig.model_fields if name not in _NO_SECTIONS)
@@ -58,7 +58,7 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     Raises:
         InputError: the sweep file itself cannot be read.
     """
-    data = yamlfile.read(path)
+    data = yaml_file.read(path)
     settings = Settings(str(path))
     assigned = _parse_overrides(overrides, settings.problems)
     settings.layers = [(COMMAND_LINE, assigned), (str(path), data)]
@@ -156,7 +156,7 @@ def _parse_overrides(overrides: Iterable[str], problems: list[Problem]) -> dict[
             problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), "key=value, as training.epochs=2"))
             continue
         try:
-            parsed = yamlfile.parse(value, f"{COMMAND_LINE} {path}")
+            parsed = yaml_file.parse(value, f"{COMMAND_LINE} {path}")
         except InputError as error:
             problems += error.problems
             continue
@@ -177,7 +177,7 @@ def _read_profile(folder: Path, name: Any, settings: Settings) -> None:
         return
     where = str(folder / f"{name}.yaml")
     try:
-        profile = yamlfile.read(Path(where))
+        profile = yaml_file.read(Path(where))
     except InputError as error:
         settings.problems += error.problems
         return

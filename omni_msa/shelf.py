@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from omni_msa import prepared
-from omni_msa.cache import cache_folder, limit_gb
-from omni_msa.files import read_json, write_json
 from omni_msa.prepared import Prepared, Sizes, file_of
+from omni_msa.system.cache_folder import cache_folder, limit_gb
+from omni_msa.system.files import read_json, write_json
 
 T = TypeVar("T")
 

@@ -3,10 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from omni_msa import estimate, gpus, hardware, memory
+from omni_msa import estimate, hardware, memory
 from omni_msa.config import RuntimeConfig, TrialConfig
 from omni_msa.errors import Problem
-from omni_msa.gpus import Card
+from omni_msa.system import nvml
+from omni_msa.system.nvml import Card
 from omni_msa.timing import Known, batches, key
 
 
@@ -51,7 +52,7 @@ def choose(
         slots = Slots(hardware.num_slots(runtime, weights_gb))
         return slots if elsewhere or not configs else replace(slots, problems=_host_problems(configs, slots.num))
     num_gpus = max(1, hardware.num_gpus())
-    found = [] if elsewhere or hardware.gpu_obstacle() else gpus.cards()
+    found = [] if elsewhere or hardware.gpu_obstacle() else nvml.cards()
     if not found or not configs:
         num, note = hardware.num_slots_on_cards(runtime.trials_at_once, num_gpus, None if configs else 1)
         return Slots(num, num_gpus, notes=_noted(note))
@@ -73,9 +74,9 @@ def _on_cards(
     peaks = [measured_peak_gb(config, known) for config in kinds if estimate.uses(config, "backbone")]
     peak_gb = max((peak for peak in peaks if peak), default=0.0)
     is_known = peak_gb > 0 and None not in peaks
-    num_per_card = gpus.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
+    num_per_card = nvml.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
     num, note = hardware.num_slots_on_cards(runtime.trials_at_once, len(usable), num_per_card)
-    visible = gpus.visible_devices(usable) if len(usable) < len(found) else None
+    visible = nvml.visible_devices(usable) if len(usable) < len(found) else None
     tight = "" if is_known else _tight(min(card.total_gb for card in usable), kinds)
     return Slots(num, len(usable), visible, (*notes, *_noted(tight), *_noted(note)))
 
@@ -123,13 +124,13 @@ def usable_cards(
         the cards to use, notes on those left out, and problems if none is left.
     """
     large = [card for card in found if card.total_gb >= needed_gb]
-    usable = [card for card in large if gpus.free_for(card, ours) >= needed_gb]
+    usable = [card for card in large if nvml.free_for(card, ours) >= needed_gb]
     if not large:
         return [], [], [_too_small(found, needed_gb)]
     if not usable:
         return [], [], [_busy(card, needed_gb, ours) for card in large]
     small = [f"{card} is not used: {card.total_gb:.1f} GB" for card in found if card not in large]
-    busy = [f"{card} is not used: busy with {gpus.holders(card, ours)}" for card in large if card not in usable]
+    busy = [f"{card} is not used: busy with {nvml.holders(card, ours)}" for card in large if card not in usable]
     return usable, [f"{note}, a trial needs about {needed_gb:.1f} GB" for note in (*small, *busy)], []
 
 
@@ -140,7 +141,7 @@ def _too_small(found: Sequence[Card], needed_gb: float) -> Problem:
 
 
 def _busy(card: Card, needed_gb: float, ours: Collection[int]) -> Problem:
-    got = f"{gpus.free_for(card, ours):.1f} of {card.total_gb:.1f} GB free; held by {gpus.holders(card, ours)}"
+    got = f"{nvml.free_for(card, ours):.1f} of {card.total_gb:.1f} GB free; held by {nvml.holders(card, ours)}"
     step = "wait, stop it, or choose other cards with CUDA_VISIBLE_DEVICES=..."
     return Problem("a card is busy", str(card), got, f"at least {needed_gb:.1f} GB free", step)
 

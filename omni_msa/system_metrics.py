@@ -8,7 +8,7 @@ from contextlib import contextmanager, nullcontext
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from omni_msa import gpus
+from omni_msa.system import nvml
 
 if TYPE_CHECKING:
     import psutil
@@ -56,7 +56,7 @@ def _card_watched() -> Iterator[Usage]:
     """Sample the card in a thread that sleeps between samples; ended and joined with the block."""
     percents: deque[float] = deque()
     done = threading.Event()
-    with gpus.first_card() as use:
+    with nvml.first_card() as use:
 
         def sample() -> dict[str, float]:
             found = use()

@@ -6,7 +6,6 @@ from typing import Any
 
 from omni_msa import reported
 from omni_msa.aggregate import TrialRow, cell_rows, trial_rows
-from omni_msa.files import csv_text, write_json, write_text
 from omni_msa.grids.formats import STYLE, html_table, latex, markdown_section
 from omni_msa.grids.grid import MMSA, STANDARD, Grid, build_grid, default_columns
 from omni_msa.grids.mmsa_style import mmsa_summary
@@ -15,6 +14,7 @@ from omni_msa.grids.panels import detail_grid, elsewhere_grid, selection_grid
 from omni_msa.grids.pivot import pivot_axes, pivot_grid, pivot_rows
 from omni_msa.grids.terminal import TerminalTable
 from omni_msa.metrics import METRICS
+from omni_msa.system.files import csv_text, write_json, write_text
 
 
 def write_tables(

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 from omni_msa import hardware, plugins
 from omni_msa.config import TrialConfig
 from omni_msa.estimate import num_clips, num_train_clips, uses
-from omni_msa.files import is_number, read_json
 from omni_msa.ledger import Ledger
+from omni_msa.system.files import is_number, read_json
 
 _WHAT_COUNTS = ("dataset", "num_train_clips", "modalities", "media", "backbone", "adapter")
 _NUMBER_MAX = 1e15  # a file that says more is damaged

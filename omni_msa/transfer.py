@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from omni_msa.errors import InputError
-from omni_msa.files import read_json
 from omni_msa.identity import trial_id
 from omni_msa.proposals import Known
 from omni_msa.search_space import counts, is_in, ordered, text
 from omni_msa.study import Study
 from omni_msa.sweep import proposed
+from omni_msa.system.files import read_json
 
 
 def look_up_known(study: Study) -> list[Known]:

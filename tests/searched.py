@@ -14,12 +14,12 @@ from omni_msa.attempt import Job, run_attempt
 from omni_msa.config import TrialConfig
 from omni_msa.dispatch import JobQueue
 from omni_msa.errors import Pruned
-from omni_msa.files import read_json, write_json
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.plan import Plan, make_plan
 from omni_msa.search_queue import SearchSource
 from omni_msa.study import Study
 from omni_msa.sweep import load_sweep
+from omni_msa.system.files import read_json, write_json
 
 NUM_EPOCHS = 8
 PROFILE = f"""

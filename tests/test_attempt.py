@@ -9,8 +9,8 @@ from stand_ins import complete, config, make_job, train_that
 
 from omni_msa.attempt import record_loss, run_attempt
 from omni_msa.errors import InputError, Interrupted, Problem
-from omni_msa.files import read_json
 from omni_msa.ledger import Ledger
+from omni_msa.system.files import read_json
 
 
 def raising(error):

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.cache import cache_folder, limit_gb
 from omni_msa.errors import InputError
+from omni_msa.system.cache_folder import cache_folder, limit_gb
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from contextlib import closing
 
 import pytest
 
-from omni_msa.database_file import put_damaged_aside
+from omni_msa.system.sqlite import put_damaged_aside
 
 
 @pytest.fixture

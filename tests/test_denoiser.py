@@ -16,13 +16,13 @@ from omni_msa.attempt import run_attempt
 from omni_msa.clip import Clip
 from omni_msa.config import MediaConfig
 from omni_msa.errors import InputError
-from omni_msa.files import read_json
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.media import BadMedia
 from omni_msa.plan import make_plan
 from omni_msa.prepare import prepare
 from omni_msa.sweep import load_sweep
+from omni_msa.system.files import read_json
 
 PLAIN = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 DENOISED = PLAIN.model_copy(update={"denoise": "deepfilternet"})

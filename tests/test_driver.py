@@ -11,9 +11,9 @@ import pytest
 
 from omni_msa.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError
-from omni_msa.files import write_json
-from omni_msa.lease import is_held, newest
 from omni_msa.ledger import Ledger
+from omni_msa.system.files import write_json
+from omni_msa.system.lease import is_held, newest
 
 
 @pytest.fixture

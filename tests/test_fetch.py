@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from omni_msa.errors import InputError
-from omni_msa.fetch import fetch, find_fetched, unpack
+from omni_msa.system.downloads import fetch, find_fetched, unpack
 
 BACKEND = """
 from pathlib import Path

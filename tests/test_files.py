@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.files import csv_text, is_about, is_number, read_json, write_atomic, write_json, write_text
+from omni_msa.system.files import csv_text, is_about, is_number, read_json, write_atomic, write_json, write_text
 
 
 def test_folders_are_made_and_content_comes_back(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from stand_ins import config, finished
 
-from omni_msa.files import digest
 from omni_msa.flatten import as_number, cell_numbers, final_metrics, milliseconds, shown_name
+from omni_msa.system.files import digest
 from omni_msa.text import as_text, flatten
 
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from omni_msa import folders
-from omni_msa.folders import LEFT_OVER_S, new_folder
+from omni_msa.system import folders
+from omni_msa.system.files import LEFT_OVER_S, new_folder
 
 
 def is_ours(name: str) -> bool:

@@ -12,13 +12,13 @@ from fuzzing import FUZZ, MESSAGE_LENGTH_MAX, mutate_tree, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni_msa.files import write_json
 from omni_msa.finish import write_report
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text, status_text
 from omni_msa.sweep import Sweep, load_sweep
+from omni_msa.system.files import write_json
 from omni_msa.timing import hardware_name, warm_up_file
 
 PREDICTIONS = {"clip_id": ["a", "b"], "label": [0.5, -1.0], "score": [0.4, -2.0], "text": ["", ""]}

@@ -5,16 +5,7 @@ import os
 import pytest
 from fake_nvml import FakeCard
 
-from omni_msa.gpus import (
-    Card,
-    Process,
-    cards,
-    free_for,
-    holders,
-    packing,
-    visible_devices,
-    with_margin,
-)
+from omni_msa.system.nvml import Card, Process, cards, free_for, holders, packing, visible_devices, with_margin
 
 ME = os.getpid()
 CARD = Card(0, "GPU-0a", "Card of a test", 24.0, 10.0, (Process(7, 8.0), Process(ME, 6.0)))

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from omni_msa.files import read_json, write_json
-from omni_msa.lease import Lease, LeaseLost, Taken, is_held, newest
-from omni_msa.process import this_process
+from omni_msa.system.files import read_json, write_json
+from omni_msa.system.lease import Lease, LeaseLost, Taken, is_held, newest
+from omni_msa.system.process import this_process
 
 ELSEWHERE = {"host": "elsewhere", "pid": 77, "pid_started": 5, "place": "another machine", "since": "long ago"}
 HOLD = """

@@ -15,10 +15,10 @@ import pandas
 import pytest
 
 from omni_msa.config import TrialConfig, parse_trial
-from omni_msa.files import finite
-from omni_msa.lease import Lease
 from omni_msa.ledger import STATES, Ledger, Status, TrialFolder
-from omni_msa.process import this_process
+from omni_msa.system.files import finite
+from omni_msa.system.lease import Lease
+from omni_msa.system.process import this_process
 
 NAME = "0123456789abcdef"
 HOST = socket.gethostname()

@@ -16,8 +16,8 @@ import psutil
 import pytest
 from processes import is_running
 
-from omni_msa import pool
-from omni_msa.pool import JobPool, Limits, ProcessDied, run_jobs
+from omni_msa.system import process_pool
+from omni_msa.system.process_pool import JobPool, Limits, ProcessDied, run_jobs
 
 NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks into /proc")
 
@@ -153,7 +153,8 @@ def test_workers_end_with_a_parent_that_is_killed_or_interrupted(number, tmp_pat
     script = tmp_path / "parent.py"
     script.write_text(
         f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]\n"
-        "from pathlib import Path\nfrom omni_msa.pool import run_jobs\nfrom test_pool import sleep_long\n"
+        "from pathlib import Path\nfrom omni_msa.system.process_pool import run_jobs\n"
+        "from test_pool import sleep_long\n"
         f"if __name__ == '__main__': run_jobs(sleep_long, [(Path({str(note)!r}),)] * 1000, 1, lambda: None)\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)])
@@ -221,7 +222,7 @@ def test_idle_workers_that_were_killed_are_replaced(workers, monkeypatch):
         if "resource_tracker" not in " ".join(child.cmdline()):
             child.kill()
             child.wait(10)
-    monkeypatch.setattr(pool, "_START_S", 12.0)
+    monkeypatch.setattr(process_pool, "_START_S", 12.0)
     assert workers.call(pid_or_harm, ("",)) not in (first, os.getpid())
 
 

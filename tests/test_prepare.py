@@ -16,9 +16,9 @@ from omni_msa import denoiser, media, prepared
 from omni_msa.clip import Clip
 from omni_msa.config import MediaConfig
 from omni_msa.media import BadMedia
-from omni_msa.pool import Limits, run_jobs
 from omni_msa.prepare import BadClip, address, prepare
 from omni_msa.prepared import Sizes
+from omni_msa.system.process_pool import Limits, run_jobs
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 CHANGED = {

@@ -5,15 +5,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omni_msa import yamlfile
 from omni_msa.schema import sweep_schema
+from omni_msa.system import yaml_file
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_sweep_file_conforms(path: Path) -> None:
-    jsonschema.validate(yamlfile.read(path), sweep_schema())
+    jsonschema.validate(yaml_file.read(path), sweep_schema())
 
 
 @pytest.mark.parametrize(
@@ -29,4 +29,4 @@ def test_every_sweep_file_conforms(path: Path) -> None:
 )
 def test_mistakes_do_not_conform(change: dict[str, object]) -> None:
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**yamlfile.read(SWEEPS[0]), **change}, sweep_schema())
+        jsonschema.validate({**yaml_file.read(SWEEPS[0]), **change}, sweep_schema())

@@ -9,8 +9,8 @@ import pytest
 from searched import NUM_EPOCHS, Searched
 
 from omni_msa import execute, runner
-from omni_msa.files import write_json
 from omni_msa.search_ahead import Ahead, Outlook, look_ahead, lookout
+from omni_msa.system.files import write_json
 from omni_msa.watch import Watch
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}

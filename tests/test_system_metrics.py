@@ -9,7 +9,7 @@ import tiny_trials
 from fake_nvml import FakeCard
 
 from omni_msa import system_metrics
-from omni_msa.gpus import first_card
+from omni_msa.system.nvml import first_card
 from omni_msa.system_metrics import watched
 
 HOST = {"system_cpu_percent", "system_memory_gb"}

@@ -7,10 +7,10 @@ import pytest
 from searched import Searched
 from stand_ins import complete
 
-from omni_msa.files import read_json, write_json
 from omni_msa.identity import trial_id
 from omni_msa.proposals import Known
 from omni_msa.sweep import proposed
+from omni_msa.system.files import read_json, write_json
 from omni_msa.transfer import look_up_known
 
 SPACE = {"adapter.alpha": {"choice": [8, 16]}, "adapter.rank": {"choice": [2, 4]}}

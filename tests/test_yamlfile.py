@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.yamlfile import parse, read
+from omni_msa.system.yaml_file import parse, read
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a, *a, *a]\nc: [*b, *b, *b, *b]\n"
 

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Literal
 
 from omni_msa.errors import Problem
-from omni_msa.fetch import Progress
 from omni_msa.options import BackboneOptions
 from omni_msa.pocket.source import check_source, llama_folder
 from omni_msa.pocket.towers import DIMENSIONS
 from omni_msa.sizes import Dimensions
+from omni_msa.system.downloads import Progress
 
 if TYPE_CHECKING:
     from omni_msa.thinker import Backbone

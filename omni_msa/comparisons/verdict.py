@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from omni_msa import text
 from omni_msa.comparisons import wording
 from omni_msa.comparisons.clauses import clauses, is_wholly_failed
 from omni_msa.comparisons.comparison import Comparison
@@ -13,6 +12,7 @@ from omni_msa.comparisons.notes import LEVEL
 from omni_msa.comparisons.proof import Control
 from omni_msa.metrics import METRICS
 from omni_msa.statistics.power import num_seeds_least
+from omni_msa.text import are
 
 _OPEN: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("decided", "equal"))
 State = Literal["supported", "not decided", "no comparison", "incomplete"]
@@ -154,7 +154,7 @@ def _chance(undecided: Sequence[Comparison]) -> str:
     """Say why what is seen is not enough."""
     n, many = max(one.n for one in undecided), len(undecided) > 1
     if n < num_seeds_least(LEVEL, max(one.family for one in undecided)):
-        return f"{wording.seeds(n)} {text.are(n)} too few to show {'any difference' if many else 'it'}"
+        return f"{wording.seeds(n)} {are(n)} too few to show {'any difference' if many else 'it'}"
     if many:
         return f"with {wording.seeds(n)} all could be chance"
     return f"with {wording.seeds(n)} it could be chance (p = {wording.odds(undecided[0].p_holm or 1.0)})"
@@ -180,7 +180,7 @@ def _needed(found: Findings, progress: Progress) -> str:
     lowest, *higher = sorted(found.more_seeds)
     beyond = " beyond those planned" if progress.is_open else ""
     text = (
-        f"{wording.more_seeds(lowest)}{beyond} {text.are(lowest)} needed"
+        f"{wording.more_seeds(lowest)}{beyond} {are(lowest)} needed"
         if lowest
         else "the trials still to run may be enough"
     )
@@ -211,7 +211,7 @@ def _with_tail(text: str, progress: Progress, found: Findings | None = None) -> 
     parts = lacks if len(lacks) <= 2 else [f"{progress.num_failed} trials failed"]
     if progress.num_dropped:
         clips = text.count(progress.num_dropped, "bad clip")
-        parts.append(f"{clips} {text.are(progress.num_dropped)} left out of every trial")
+        parts.append(f"{clips} {are(progress.num_dropped)} left out of every trial")
     if not parts:
         return f"{text}."
     return f"{text}; {'; '.join(parts)}." if text.endswith(")") else f"{text} ({'; '.join(parts)})."

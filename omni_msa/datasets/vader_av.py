@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from omni_msa.cache import cache_folder
 from omni_msa.clip import Clip
 from omni_msa.demo import generate, ratings, sampling
 from omni_msa.errors import InputError, Problem
-from omni_msa.fetch import Progress
 from omni_msa.options import DatasetOptions
+from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.downloads import Progress
 
 GENERATOR_VERSION = 1  # raise it when the same options would give other clips
 

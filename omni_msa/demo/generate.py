@@ -11,7 +11,7 @@ from pathlib import Path
 from omni_msa.clip import Clip
 from omni_msa.demo.clip_video import make_clip
 from omni_msa.demo.sampling import drive
-from omni_msa.fetch import Progress
+from omni_msa.system.downloads import Progress
 
 ANNOTATION = "clips.csv"
 CLIPS_PER_PROCESS = 16  # starting a process pays off from about this many

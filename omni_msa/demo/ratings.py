@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.demo.grouping import clean, merge, near_duplicates
-from omni_msa.fetch import Progress, fetch, unpack
+from omni_msa.system.downloads import Progress, fetch, unpack
 
 REQUIREMENT = "vaderSentiment==3.3.2"
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"

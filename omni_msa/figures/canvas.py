@@ -11,7 +11,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from omni_msa.files import write_atomic
+from omni_msa.system.files import write_atomic
 
 WIDTH_IN = 5.4  # scaled down to a phone's 390 px, text of 9 points is still 8 px high
 ROW_IN = 0.36

@@ -5,7 +5,7 @@ from pathlib import Path
 from omni_msa.evidence import Evidence
 from omni_msa.figures import bars, combinations, curves, forest, ordered, predictions, probe, search, states, tradeoff
 from omni_msa.figures.canvas import Figure
-from omni_msa.files import csv_text, write_text
+from omni_msa.system.files import csv_text, write_text
 
 _FIRST = (bars.draw_bars, forest.draw, bars.draw_metrics, combinations.draw, ordered.draw, search.draw)
 _LATER = (predictions.draw, curves.draw, tradeoff.draw, probe.draw)

@@ -15,7 +15,6 @@ from omni_msa.aggregate import axis_text
 from omni_msa.comparisons.proof import HASHES
 from omni_msa.config import classes_of
 from omni_msa.evidence import Evidence
-from omni_msa.files import write_text
 from omni_msa.grids import pair_grids, panels
 from omni_msa.grids.formats import html_table
 from omni_msa.grids.grid import Grid, build_grid
@@ -27,6 +26,7 @@ from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.page.searched import STATES, searches_of
 from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
+from omni_msa.system.files import write_text
 from omni_msa.text import count
 
 if TYPE_CHECKING:

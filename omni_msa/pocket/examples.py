@@ -12,7 +12,7 @@ from omni_msa.demo.clip_video import make_clip
 from omni_msa.demo.ratings import Sentence
 from omni_msa.demo.sampling import drive, eligible, generator, reserved
 from omni_msa.media import mel_features, patches, read_audio, read_frames
-from omni_msa.pool import num_cores, run_jobs
+from omni_msa.system.process_pool import num_cores, run_jobs
 
 # The pocket profile: four frames of 56x56 make 8 tokens, a hop of 40 ms makes 6 tokens a second.
 MEDIA = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)

@@ -5,7 +5,7 @@ import json
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from omni_msa.fetch import Progress
+from omni_msa.system.downloads import Progress
 
 
 def convert(gguf: Path, folder: Path, progress: Progress | None = None) -> None:

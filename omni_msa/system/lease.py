@@ -14,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from omni_msa.files import read_json, write_json
-from omni_msa.process import Process, now, read_process, this_process
+from omni_msa.system.files import read_json, write_json
+from omni_msa.system.process import Process, now, read_process, this_process
 
 LASTS_S = 30.0
 _POLL_S = 0.2
