@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from coverage_worlds import METRICS, Rare, World
 
-from omni_msa.statistics import intervals
-from omni_msa.statistics.correlated import mcnemar_p, steiger_p, williams_p
-from omni_msa.statistics.multiplicity import combined_p, holm
-from omni_msa.statistics.paired import clip_differences, paired_clip_p, sign_flip_p
-from omni_msa.statistics.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
+from omni_msa.stats import intervals
+from omni_msa.stats.correlated import mcnemar_p, steiger_p, williams_p
+from omni_msa.stats.multiplicity import combined_p, holm
+from omni_msa.stats.paired import clip_differences, paired_clip_p, sign_flip_p
+from omni_msa.stats.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
 
 SEED_VALUES: dict[str, Callable[[np.random.Generator, int], np.ndarray]] = {
     "normal": lambda generator, n: generator.normal(size=n),

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.statistics.resampling import weighted_metrics
+from omni_msa.stats.resampling import weighted_metrics
 
 Array = NDArray[np.float64]
 METRICS = ("mae", "corr", "acc7", "acc2_non0", "f1_non0")

@@ -5,7 +5,7 @@
 Simulation with known truth (benchmarks/coverage_worlds.py); `--share` of the repetitions. Prints Markdown: coverage in
 %, which should be 93 to 97 (with few seeds the two-level interval may cover more), and rejections in % at the level of
 5 %. In brackets stands what a report does not print: the functions return None there (`MIN_SEEDS`, `MIN_CLIPS` of
-omni_msa/statistics/intervals.py). Where an interval is left out because too few clips tell something (`MIN_TELLING`),
+omni_msa/stats/intervals.py). Where an interval is left out because too few clips tell something (`MIN_TELLING`),
 coverage is that of the others.
 """
 
@@ -18,9 +18,9 @@ from typing import Any
 import coverage_rows as rows
 from coverage_worlds import FIXED, METRICS, RARE, WORLDS
 
-from omni_msa.metrics import METRICS as DESCRIBED
-from omni_msa.statistics import intervals
-from omni_msa.statistics.power import num_seeds_needed, sign_flip_power, t_power
+from omni_msa.stats import intervals
+from omni_msa.stats.metrics import METRICS as DESCRIBED
+from omni_msa.stats.power import num_seeds_needed, sign_flip_power, t_power
 
 NUM_SEEDS = (2, 3, 4, 5, 10, 20)
 NUM_CLIPS = (30, 60, 120, 686)

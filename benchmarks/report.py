@@ -31,8 +31,8 @@ def fill(place: Place, num_clips: int) -> int:
     import pandas as pd
 
     from omni_msa.ledger import Ledger
-    from omni_msa.metrics import compute
     from omni_msa.plan import make_plan
+    from omni_msa.stats.metrics import compute
     from omni_msa.sweep import load_sweep
 
     plan = make_plan(load_sweep(place.sweep), Ledger(place.ledger))

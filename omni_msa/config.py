@@ -10,8 +10,8 @@ from omni_msa import plugins
 from omni_msa.clip import MODALITIES, Modality
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import explain, shorten
-from omni_msa.metrics import HEADLINES, METRICS, metrics_of, rates_of
 from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later, is_as_introduced
+from omni_msa.stats.metrics import HEADLINES, METRICS, metrics_of, rates_of
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 PLUGIN_SECTIONS = {"dataset": "datasets", "backbone": "backbones", "readout": "readouts"}

@@ -14,9 +14,9 @@ import psutil
 import torch
 
 from omni_msa.clip import Clip
-from omni_msa.metrics import compute
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout
+from omni_msa.stats.metrics import compute
 from omni_msa.system.watchdog import alive
 
 _SAMPLE_S = 0.2

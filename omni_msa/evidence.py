@@ -14,11 +14,11 @@ from omni_msa.comparisons.selection import selection_of
 from omni_msa.comparisons.tested import Resampler, common_seeds
 from omni_msa.comparisons.verdict import Verdict, decide, leading
 from omni_msa.errors import InputError
-from omni_msa.metrics import headline
 from omni_msa.plan import Plan
 from omni_msa.preflight import root_of
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.seeding import derive
+from omni_msa.stats.metrics import headline
 from omni_msa.system.files import finite
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from omni_msa.ledger import TrialFolder
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 from omni_msa.system_metrics import PREFIX
 
 

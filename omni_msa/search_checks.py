@@ -9,9 +9,9 @@ from typing import Any
 from omni_msa import plugins
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, shorten
-from omni_msa.metrics import METRICS
 from omni_msa.search_points import Configure, check_points
 from omni_msa.search_space import GRID_MAX, SECTIONS, Parameter, Search, grid, ordered, wanted
+from omni_msa.stats.metrics import METRICS
 
 
 def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes: Mapping[str, Any]) -> list[Problem]:

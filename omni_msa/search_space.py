@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from omni_msa.config import AnyMetric
-from omni_msa.metrics import METRICS
 from omni_msa.options import Section
+from omni_msa.stats.metrics import METRICS
 
 SECTIONS = ("adapter", "readout", "training")
 """What a search may change: with other data or another backbone it would compare what axes are for."""

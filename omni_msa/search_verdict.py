@@ -6,13 +6,13 @@ from typing import Any
 
 from omni_msa.comparisons.notes import LEVEL
 from omni_msa.config import TrialConfig
-from omni_msa.metrics import METRICS
 from omni_msa.proposals import DEFAULT
 from omni_msa.proposing import PROPOSAL, STAGE
 from omni_msa.search_rules import Score
-from omni_msa.statistics.intervals import t_interval
-from omni_msa.statistics.paired import sign_flip_floor, sign_flip_p
-from omni_msa.statistics.power import num_seeds_least
+from omni_msa.stats.intervals import t_interval
+from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.paired import sign_flip_floor, sign_flip_p
+from omni_msa.stats.power import num_seeds_least
 from omni_msa.study import Study
 from omni_msa.text import are, count
 

@@ -17,11 +17,11 @@ from omni_msa.axes import name_axis, usable_axes
 from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.explain import cut, explain, shorten
-from omni_msa.metrics import METRICS
 from omni_msa.options import Section
 from omni_msa.search_checks import check_rules, check_space
 from omni_msa.search_space import Parameters, Search, read_space
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings
+from omni_msa.stats.metrics import METRICS
 
 _TRIALS_MAX = 100_000
 

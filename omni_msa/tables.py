@@ -13,7 +13,7 @@ from omni_msa.grids.pair_grids import controls_grid, differences_grid, explorato
 from omni_msa.grids.panels import detail_grid, elsewhere_grid, selection_grid
 from omni_msa.grids.pivot import pivot_axes, pivot_grid, pivot_rows
 from omni_msa.grids.terminal import TerminalTable
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 from omni_msa.system.files import csv_text, write_json, write_text
 
 

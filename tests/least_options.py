@@ -4,7 +4,7 @@ from typing import Any
 
 from omni_msa import plugins
 from omni_msa.config import PLUGIN_SECTIONS, conventions_of
-from omni_msa.metrics import metrics_of
+from omni_msa.stats.metrics import metrics_of
 
 
 def least(kind: str, name: str) -> dict[str, object]:

@@ -3,7 +3,7 @@
 from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.findings import Progress
 from omni_msa.comparisons.verdict import decide
-from omni_msa.statistics.power import num_seeds_needed
+from omni_msa.stats.power import num_seeds_needed
 
 FULL = Progress(12, 12, num_seeds=3)
 BASE = "discriminative"

@@ -6,8 +6,8 @@ import pandas as pd
 
 from omni_msa.config import conventions_of
 from omni_msa.ledger import Ledger
-from omni_msa.metrics import compute
 from omni_msa.plan import Plan, PlannedTrial, make_plan
+from omni_msa.stats.metrics import compute
 from omni_msa.sweep import load_sweep
 
 DATASET = "{name: vader_av, num_train: 8, num_valid: 4, num_test: 4}"

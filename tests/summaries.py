@@ -5,9 +5,9 @@ from typing import Any
 
 from omni_msa.aggregate import summarise
 from omni_msa.comparisons.comparison import Comparison
-from omni_msa.metrics import METRICS
-from omni_msa.statistics.intervals import moments
-from omni_msa.statistics.paired import p_floor, sign_flip_p
+from omni_msa.stats.intervals import moments
+from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.paired import p_floor, sign_flip_p
 
 SEEDS = (1, 2, 3)
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from omni_msa.metrics import METRICS
 from omni_msa.search_rules import Score, Told
 from omni_msa.search_space import Search
+from omni_msa.stats.metrics import METRICS
 
 SPACE = {
     "training.learning_rate": {"log_uniform": [1e-5, 1e-1]},

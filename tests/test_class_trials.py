@@ -13,8 +13,8 @@ from omni_msa.datasets import meld
 from omni_msa.errors import InputError
 from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, TrialFolder
-from omni_msa.metrics import metrics_of
 from omni_msa.resident import Resident
+from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep import load_sweep
 from omni_msa.train import train
 

@@ -17,11 +17,11 @@ from omni_msa.clip import Clip
 from omni_msa.config import AdapterConfig
 from omni_msa.figures.probe import draw_trial
 from omni_msa.forward import Forward
-from omni_msa.metrics import compute
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import build_prompt
 from omni_msa.readout import NO_CLASS
 from omni_msa.splits import Splits
+from omni_msa.stats.metrics import compute
 from omni_msa.tables import build_grid, terminal_table
 
 CLASSES = ("negative", "neutral", "positive")

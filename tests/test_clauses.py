@@ -6,7 +6,7 @@ from made_pairs import BASE, pair, said
 
 from omni_msa.comparisons.findings import Progress
 from omni_msa.comparisons.proof import Control
-from omni_msa.statistics.power import num_seeds_needed
+from omni_msa.stats.power import num_seeds_needed
 
 
 def test_a_difference_that_takes_too_many_seeds_is_given_with_its_interval():

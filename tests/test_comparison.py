@@ -10,8 +10,8 @@ from scipy import stats
 
 from omni_msa.comparisons.comparison import compare, pairs_of
 from omni_msa.comparisons.tested import Resampler
-from omni_msa.statistics.intervals import two_level_interval
-from omni_msa.statistics.power import num_seeds_needed
+from omni_msa.stats.intervals import two_level_interval
+from omni_msa.stats.power import num_seeds_needed
 
 PAIR = {"axes": "{readout: [discriminative, generative]}"}
 

@@ -11,8 +11,8 @@ from omni_msa.clip import MODALITIES, Modality
 from omni_msa.config import LINEAR_LAYERS, PLUGIN_SECTIONS, AdapterConfig, TrialConfig, parse_trial
 from omni_msa.errors import InputError, Problem
 from omni_msa.explain import shorten
-from omni_msa.metrics import METRICS
 from omni_msa.options import Section
+from omni_msa.stats.metrics import METRICS
 
 PLAIN: dict[str, Any] = {
     "dataset": {"name": "vader_av", "num_train": 16},

@@ -16,11 +16,11 @@ from omni_msa.errors import InputError
 from omni_msa.finish import write_report
 from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
-from omni_msa.metrics import HEADLINES, METRICS, compute, headline, metrics_of
 from omni_msa.plan import make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text
 from omni_msa.resident import Resident
+from omni_msa.stats.metrics import HEADLINES, METRICS, compute, headline, metrics_of
 from omni_msa.sweep import load_sweep
 from omni_msa.tables import build_grid, terminal_table
 from omni_msa.train import train

@@ -10,8 +10,8 @@ from least_options import least
 from omni_msa import plugins
 from omni_msa.config import conventions_of
 from omni_msa.errors import InputError, Problem
-from omni_msa.metrics import HEADLINES
 from omni_msa.options import DatasetOptions
+from omni_msa.stats.metrics import HEADLINES
 
 NAMES = plugins.names("datasets")
 PARAMETERS = {

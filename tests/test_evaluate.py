@@ -7,10 +7,10 @@ import tiny_trials
 
 from omni_msa import evaluate
 from omni_msa.clip import Clip
-from omni_msa.metrics import METRICS
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, clip_score
+from omni_msa.stats.metrics import METRICS
 
 CLIPS = [Clip(f"clip_{n}", f"s{n}", 0, "test", label, "", None, None) for n, label in enumerate((1.0, -2.0, 3.0))]
 

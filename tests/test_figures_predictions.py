@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omni_msa.figures.predictions import bin_edges, errors_by_label
-from omni_msa.statistics.intervals import t_interval
+from omni_msa.stats.intervals import t_interval
 
 
 def test_whole_numbers_are_bins_of_wide_labels_and_seven_bins_cover_narrow_ones():

@@ -8,7 +8,7 @@ from summaries import SEEDS, cell, summary
 
 from omni_msa import reported
 from omni_msa.grids.grid import build_grid, default_columns, primary_metric
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 THREE = dict.fromkeys(SEEDS, 0.5)
 

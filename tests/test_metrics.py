@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omni_msa.metrics import METRICS, compute
+from omni_msa.stats.metrics import METRICS, compute
 
 CASES = json.loads((Path(__file__).parent / "fixtures" / "metric_cases.json").read_text())
 

@@ -4,7 +4,7 @@ import pytest
 from summaries import SEEDS, cell, pair
 
 from omni_msa.grids.pair_grids import controls_grid, differences_grid, exploratory_grid, once_each, strength_grid
-from omni_msa.statistics.paired import NUM_EXACT_MAX
+from omni_msa.stats.paired import NUM_EXACT_MAX
 
 
 def column(grid, heading):

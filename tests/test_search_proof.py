@@ -14,8 +14,8 @@ from surface import height
 
 from omni_msa import proposing, search
 from omni_msa.search_rules import worse_p
-from omni_msa.statistics.intervals import t_interval
-from omni_msa.statistics.paired import sign_flip_p
+from omni_msa.stats.intervals import t_interval
+from omni_msa.stats.paired import sign_flip_p
 
 NUM_REPETITIONS, NUM_PROPOSALS = 20, 24
 NUM_WHOLE, NUM_HALVED = 16, 24

@@ -16,8 +16,8 @@ import coverage_rows as rows  # noqa: E402
 import interval_coverage  # noqa: E402
 from coverage_worlds import FIXED, METRICS, RARE, WORLDS, World  # noqa: E402
 
-from omni_msa.statistics import intervals  # noqa: E402
-from omni_msa.statistics.power import num_seeds_needed  # noqa: E402
+from omni_msa.stats import intervals  # noqa: E402
+from omni_msa.stats.power import num_seeds_needed  # noqa: E402
 
 
 def check_covers(share, num):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omni_msa.statistics import intervals
-from omni_msa.statistics.resampling import influences, jackknife_metrics
+from omni_msa.stats import intervals
+from omni_msa.stats.resampling import influences, jackknife_metrics
 
 
 def crossed(num_clips, num_seeds, seeds=1.0, clips=1.0, both=1.0, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omni_msa.statistics.multiplicity import combined_p, holm
+from omni_msa.stats.multiplicity import combined_p, holm
 
 
 def stepwise(p_values, level):

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omni_msa.metrics import compute
-from omni_msa.statistics import paired
-from omni_msa.statistics.resampling import influences, jackknife_metrics, weighted_metrics
+from omni_msa.stats import paired
+from omni_msa.stats.metrics import compute
+from omni_msa.stats.resampling import influences, jackknife_metrics, weighted_metrics
 
 PAPER = json.loads((Path(__file__).parent / "fixtures" / "paper_seeds.json").read_text())
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from omni_msa.statistics import power
-from omni_msa.statistics.paired import sign_flip_p
+from omni_msa.stats import power
+from omni_msa.stats.paired import sign_flip_p
 
 
 @pytest.mark.parametrize(("effect", "expected"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omni_msa.metrics import HEADLINES, compute, metrics_of
-from omni_msa.statistics.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
+from omni_msa.stats.metrics import HEADLINES, compute, metrics_of
+from omni_msa.stats.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
 
 HALVES = st.integers(-8, 8).map(lambda value: value / 2)  # what rounding and signs are sensitive to
 TENTHS = st.integers(-12, 12).map(lambda value: value / 10)  # edges of the classes of CH-SIMS

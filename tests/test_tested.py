@@ -6,8 +6,8 @@ from made_cells import CLIPS, LABELS, NUM_CLIPS, cells_of, finish, made_plan, no
 from scipy import stats
 
 from omni_msa.comparisons.tested import ClipScores, Resampler, common_seeds, correctness
-from omni_msa.metrics import compute
-from omni_msa.statistics.intervals import MIN_CLIPS
+from omni_msa.stats.intervals import MIN_CLIPS
+from omni_msa.stats.metrics import compute
 
 
 @pytest.fixture

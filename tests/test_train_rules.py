@@ -13,8 +13,8 @@ from omni_msa.assembly import assemble
 from omni_msa.fits import FitRecord
 from omni_msa.forward import Forward
 from omni_msa.layers import RegressionHead
-from omni_msa.metrics import METRICS
 from omni_msa.resident import Resident
+from omni_msa.stats.metrics import METRICS
 
 
 def test_the_test_split_is_locked_while_anything_is_chosen(text_clips, tmp_path):

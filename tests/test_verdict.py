@@ -8,7 +8,7 @@ from made_pairs import BASE, FULL, pair, said
 from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.findings import Progress, num_seeds_more, sort
 from omni_msa.comparisons.verdict import leading
-from omni_msa.statistics.power import num_seeds_needed
+from omni_msa.stats.power import num_seeds_needed
 
 
 def test_one_comparison_with_too_few_seeds():

@@ -7,7 +7,7 @@ from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.findings import NUM_SEEDS_MORE_MAX, Findings, Kind, Progress
 from omni_msa.comparisons.notes import OTHER_CLIPS
 from omni_msa.comparisons.proof import Control
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 Ones = Sequence[Comparison]
 

@@ -12,18 +12,11 @@ from omni_msa.aggregate import CellTrials, Seed
 from omni_msa.comparisons.notes import note_of
 from omni_msa.comparisons.tested import Resampler, common_seeds
 from omni_msa.comparisons.twins import Twins, on_other_clips, twins_of
-from omni_msa.metrics import METRICS
-from omni_msa.statistics.intervals import moments, two_level_interval
-from omni_msa.statistics.multiplicity import holm
-from omni_msa.statistics.paired import (
-    clip_differences,
-    effect_size,
-    improvement,
-    p_floor,
-    paired_clip_p,
-    sign_flip_p,
-)
-from omni_msa.statistics.power import num_seeds_needed, std_upper_limit
+from omni_msa.stats.intervals import moments, two_level_interval
+from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.multiplicity import holm
+from omni_msa.stats.paired import clip_differences, effect_size, improvement, p_floor, paired_clip_p, sign_flip_p
+from omni_msa.stats.power import num_seeds_needed, std_upper_limit
 
 Pairing = Literal["seeds", "clips", "same trials", "other clips", "none"]
 Array = NDArray[np.float64]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.notes import LEVEL
-from omni_msa.statistics.power import num_seeds_least
+from omni_msa.stats.power import num_seeds_least
 
 NUM_SEEDS_MORE_MAX = 200
 """A difference that takes more seeds than this is not said to need them."""

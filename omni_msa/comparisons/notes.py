@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from omni_msa.statistics.power import num_seeds_least
+from omni_msa.stats.power import num_seeds_least
 
 if TYPE_CHECKING:
     from omni_msa.comparisons.comparison import Comparison

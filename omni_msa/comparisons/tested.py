@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.records import Predictions, TrialRecord
-from omni_msa.statistics.intervals import MIN_CLIPS, bca_interval, clip_interval
-from omni_msa.statistics.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
+from omni_msa.stats.intervals import MIN_CLIPS, bca_interval, clip_interval
+from omni_msa.stats.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
 
 Array = NDArray[np.float64]
 Seed = int | None
@@ -183,7 +183,7 @@ def _disagreement(predictions: Predictions, record: TrialRecord, conventions: st
 
 def correctness(tested: ClipScores) -> dict[str, NDArray[np.bool_]]:
     """Return for each accuracy which clips count and are right: bool (2, S, N), counted first."""
-    from omni_msa.statistics.sums import features
+    from omni_msa.stats.sums import features
 
     found = features(tested.labels, tested.scores, tested.conventions)
     everywhere = np.ones(tested.scores.shape, bool)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from omni_msa.aggregate import CellTrials, Seed
 from omni_msa.comparisons.tested import ClipScores, common_seeds, correctness
-from omni_msa.statistics.correlated import mcnemar_p, williams_p
-from omni_msa.statistics.multiplicity import combined_p
-from omni_msa.statistics.paired import improvement
+from omni_msa.stats.correlated import mcnemar_p, williams_p
+from omni_msa.stats.multiplicity import combined_p
+from omni_msa.stats.paired import improvement
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from omni_msa.comparisons.comparison import Comparison
 from omni_msa.comparisons.findings import Findings, Kind, Progress, sort
 from omni_msa.comparisons.notes import LEVEL
 from omni_msa.comparisons.proof import Control
-from omni_msa.metrics import METRICS
-from omni_msa.statistics.power import num_seeds_least
+from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.power import num_seeds_least
 from omni_msa.text import are
 
 _OPEN: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("decided", "equal"))

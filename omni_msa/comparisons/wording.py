@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 from omni_msa.text import count
 
 if TYPE_CHECKING:

@@ -141,7 +141,7 @@ def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
     rows = generate.read_rows(_folder(root, options))
     if rows is None:
         return None
-    from omni_msa.metrics import compute
+    from omni_msa.stats.metrics import compute
 
     tested = [tuple(map(int, row.ratings.split())) for row in rows if row.split == "test"]
     raters = [compute(others, own) for others, own in ratings.leave_one_rater_out(tested)]

@@ -11,7 +11,7 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Cell, Spread, best, explain, heading, quality_metrics, spread, unit
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 30
 _CELLS_MAX_PANELS = 12

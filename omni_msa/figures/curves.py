@@ -13,8 +13,8 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import best, by_fit, heading, span, unit
-from omni_msa.metrics import METRICS
 from omni_msa.records import TrialRecord
+from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 6
 _SEEDS_FEW = 5  # of more, the thin lines would hide the bold ones

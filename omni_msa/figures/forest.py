@@ -12,7 +12,7 @@ from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Interval, span, unit
 from omni_msa.grids.pair_notes import fixed_cells, interval_note, sign_flip_note
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _ROWS_MAX = 30
 _WIDER_MAX = 3.0  # an interval of two seeds is 13 standard errors wide: it may not squeeze all others

@@ -12,7 +12,7 @@ from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.combinations import by_other_axes
 from omni_msa.figures.shown import Cell, Spread, axis_values, best, explain, heading, spread
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _LINES_MAX = 6
 _BANDS_MAX = 3  # more would cover each other

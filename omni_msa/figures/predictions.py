@@ -12,7 +12,7 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import best, span
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 6
 _POINTS_MAX = 2000  # more are counted in hexagons
@@ -73,7 +73,7 @@ def errors_by_label(seeds: Seeds, edges: Array) -> list[Bin]:
 
 
 def _bin(centre: float, errors: list[Array]) -> Bin:
-    from omni_msa.statistics.intervals import t_interval
+    from omni_msa.stats.intervals import t_interval
 
     def interval(values: list[Array]) -> tuple[float, float] | None:
         if len(values) > 1:

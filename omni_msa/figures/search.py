@@ -12,8 +12,8 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas, search_space, tradeoff
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Spread, unit
-from omni_msa.metrics import METRICS
 from omni_msa.proposals import DEFAULT
+from omni_msa.stats.metrics import METRICS
 
 Found = Mapping[str, Any]
 """One search, as `search.json` has it."""

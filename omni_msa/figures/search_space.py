@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import heading, unit
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _PARAMETERS_MAX = 16
 _FEW = 2

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omni_msa.evidence import Evidence
-from omni_msa.metrics import METRICS, headline
+from omni_msa.stats.metrics import METRICS, headline
 
 Cell = Mapping[str, Any]
 Interval = tuple[float, float]

@@ -17,8 +17,8 @@ from omni_msa.figures.canvas import Figure
 from omni_msa.figures.embedding import NUM_COMPONENTS, perplexity, principal_components, tsne
 from omni_msa.figures.neighbours import Neighbours, neighbour_difference
 from omni_msa.figures.shown import best, by_fit
-from omni_msa.metrics import METRICS
 from omni_msa.records import TrialRecord
+from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 4
 _CLIPS_MAX = 1000  # of t-SNE, which takes seconds for so many

@@ -14,7 +14,7 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Cell, Spread, best, heading, spread
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 30
 _NAMED_MAX = 8

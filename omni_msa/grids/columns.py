@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omni_msa.grids.grid import DASH, Entry, Grid
-from omni_msa.metrics import Metric
+from omni_msa.stats.metrics import Metric
 
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], Entry | None]]

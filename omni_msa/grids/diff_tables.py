@@ -13,7 +13,7 @@ from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.grids.pair_grids import once_each
 from omni_msa.grids.pair_notes import floor_note
 from omni_msa.grids.terminal import parts_that_fit
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 from omni_msa.system.files import csv_text, write_text
 
 if TYPE_CHECKING:

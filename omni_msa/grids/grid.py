@@ -7,7 +7,7 @@ from typing import Any
 from omni_msa import reported
 from omni_msa.aggregate import axis_text
 from omni_msa.grids.mmsa_style import mmsa_text
-from omni_msa.metrics import METRICS, headline
+from omni_msa.stats.metrics import METRICS, headline
 
 RATES = ("unparsable_rate", "zero_rate")
 COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")

@@ -7,7 +7,7 @@ from omni_msa.aggregate import axis_text
 from omni_msa.grids.columns import Column, Row, count, ends, lay_out, odds, percent, word
 from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.grids.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
-from omni_msa.metrics import METRICS, Metric
+from omni_msa.stats.metrics import METRICS, Metric
 
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from omni_msa.metrics import METRICS
-from omni_msa.statistics.paired import NUM_DRAWS, NUM_EXACT_MAX
+from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.paired import NUM_DRAWS, NUM_EXACT_MAX
 
 Row = Mapping[str, Any]
 _FLOOR = f"1/{NUM_DRAWS + 1:,}"

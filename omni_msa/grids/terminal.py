@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.grids.grid import Grid, build_grid, default_columns, heading
-from omni_msa.metrics import METRICS
+from omni_msa.stats.metrics import METRICS
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from omni_msa.config import classes_of
 from omni_msa.estimate import uses
 from omni_msa.evidence import Evidence
-from omni_msa.metrics import METRICS
 from omni_msa.options import DatasetOptions
 from omni_msa.records import Predictions, TrialRecord, read_texts
+from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep import find_cell
 
 NUM_WORST, NUM_DISPUTED, NUM_CELLS_MAX = 12, 6, 12

@@ -7,9 +7,9 @@ from typing import Any
 
 from omni_msa.aggregate import axis_text
 from omni_msa.evidence import Evidence
-from omni_msa.metrics import METRICS
 from omni_msa.planjson import last_line
 from omni_msa.records import TrialRecord
+from omni_msa.stats.metrics import METRICS
 from omni_msa.text import flatten
 
 _OF_ONE_ATTEMPT = ("host", "pid", "attempt", "started", "ended", "attempt_s")

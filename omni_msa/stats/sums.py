@@ -1,7 +1,7 @@
 """Every quality metric as a function of sums over clips, so that resampling clips is a product of matrices.
 
 `features` gives what is summed, `finish` makes metrics of the sums. With every clip counted once the result is that of
-`omni_msa.metrics.compute`, which the tests hold.
+`omni_msa.stats.metrics.compute`, which the tests hold.
 """
 
 from typing import Any

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.statistics.paired import NUM_EXACT_MAX, sign_flip_floor
+from omni_msa.stats.paired import NUM_EXACT_MAX, sign_flip_floor
 
 NUM_SEEDS_MAX = 10_000
 _NUM_STEPS_MAX = 64  # so many p-values below the level: beyond, the t test's power is within a point

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omni_msa.statistics.paired import all_equal
+from omni_msa.stats.paired import all_equal
 
 Interval = tuple[float, float]
 CONFIDENCE = 0.95

@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from omni_msa.metrics import metrics_of
-from omni_msa.statistics.sums import features, finish
+from omni_msa.stats.metrics import metrics_of
+from omni_msa.stats.sums import features, finish
 
 Array = NDArray[np.float64]
 _NUM_TRIALS = 32  # trials at a time: 32 x 5,000 clips are 1.3 MB for each of about 20 sums

@@ -1,0 +1,1 @@
+"""Metrics of one trial, and statistics over seeds and clips: pure functions of arrays."""
