@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from omni_msa.system import folders
+from omni_msa.system import files
 from omni_msa.system.files import LEFT_OVER_S, new_folder
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path):
 @pytest.mark.parametrize("can_exchange", [True, False])
 def test_the_new_takes_the_place_of_the_old_and_other_peoples_files_stay(folder, monkeypatch, can_exchange):
     if not can_exchange:
-        monkeypatch.setattr(folders, "_exchange", lambda one, other: False)
+        monkeypatch.setattr(files, "_exchange", lambda one, other: False)
     with new_folder(folder, is_ours) as draft:
         assert draft.parent == folder.parent and not list(draft.iterdir())
         (draft / "table.md").write_text("new")

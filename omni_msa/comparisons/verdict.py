@@ -12,7 +12,7 @@ from omni_msa.comparisons.notes import LEVEL
 from omni_msa.comparisons.proof import Control
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.power import num_seeds_least
-from omni_msa.text import are
+from omni_msa.text import are, count
 
 _OPEN: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("decided", "equal"))
 State = Literal["supported", "not decided", "no comparison", "incomplete"]
@@ -210,7 +210,7 @@ def _with_tail(text: str, progress: Progress, found: Findings | None = None) -> 
     lacks = [wording.failed(label, seeds) for label, seeds in progress.failed.items() if label not in said]
     parts = lacks if len(lacks) <= 2 else [f"{progress.num_failed} trials failed"]
     if progress.num_dropped:
-        clips = text.count(progress.num_dropped, "bad clip")
+        clips = count(progress.num_dropped, "bad clip")
         parts.append(f"{clips} {are(progress.num_dropped)} left out of every trial")
     if not parts:
         return f"{text}."
