@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from omni_msa import plugins
 from omni_msa.adapter import Adapter, attached
-from omni_msa.config import TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import TrialConfig
 from omni_msa.evaluate import peak_memory
 from omni_msa.forward import Forward
 from omni_msa.memory import clip_lengths, plan_memory

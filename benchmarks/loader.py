@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.loader import NUM_BATCHES_AHEAD, Loader
 from omni_msa.prepare import PreparedClips, prepare
 
@@ -91,7 +91,7 @@ def read_all(folder: str, num_clips: str, size: str, is_ahead: str) -> None:
     """Read every clip, all arrays in memory at once or a few ahead, and print the peak of this process in GB."""
     import torch
 
-    from omni_msa import plugins
+    from omni_msa.config import plugins
     from omni_msa.forward import Forward
     from omni_msa.prompt import build_prompt
 

@@ -13,7 +13,7 @@ from peft import LoraConfig  # noqa: E402
 from peft.tuners.lora import LoraLayer, LoraModel  # noqa: E402
 from torch import nn  # noqa: E402
 
-from omni_msa.config import AdapterConfig  # noqa: E402
+from omni_msa.config.trial import AdapterConfig  # noqa: E402
 from omni_msa.seeding import derive  # noqa: E402
 from omni_msa.sizes import first_adapted_layer  # noqa: E402
 from omni_msa.thinker import Backbone  # noqa: E402

@@ -8,15 +8,16 @@ from typing import Any
 import pandas as pd
 import torch
 
-from omni_msa import evaluate, plugins, prepared
+from omni_msa import evaluate, prepared
 from omni_msa.adapter import Adapter, attached, first_trained_layer
 from omni_msa.clip import Clip
-from omni_msa.config import TrialConfig, classes_of, conventions_of
+from omni_msa.config import plugins
+from omni_msa.config.lookups import root_of
+from omni_msa.config.sections import ReadoutOptions
+from omni_msa.config.trial import TrialConfig, classes_of, conventions_of
 from omni_msa.forward import Forward
 from omni_msa.loader import Loader
-from omni_msa.options import ReadoutOptions
 from omni_msa.prefix import PrefixStore
-from omni_msa.preflight import root_of
 from omni_msa.prepare import BadClip, PreparedClips, prepare
 from omni_msa.prepared import Prepared, Sizes
 from omni_msa.prompt import Prompt, build_prompt

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa import denoiser, reactions
-from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.errors import Interrupted, Pruned
 from omni_msa.guard import release_memory
 from omni_msa.ledger import Ledger, TrialFolder

@@ -6,9 +6,9 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
+from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import Problem, did_you_mean
-from omni_msa.explain import cut, shorten
 
 _NO_AXES = ("seed", "runtime", "dropped_clips", "opens_test", "stops_after_epoch")
 _AXES = tuple(name for name in TrialConfig.model_fields if name not in _NO_AXES)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from omni_msa.clip import SPLITS
+from omni_msa.config.sections import SPLITS
 from omni_msa.csv_table import Mistakes
 
 _SPLIT_NAMES = {**{name: name for name in SPLITS}, "val": "valid", "dev": "valid"}

@@ -12,9 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from omni_msa.config import TrialConfig
+from omni_msa.config.lookups import uses
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Problem
-from omni_msa.estimate import uses
 
 VARIABLE = "OMNI_MSA_DEEPFILTER"
 PROGRAMS = ("deep-filter", "deepFilter")  # the stand-alone program and the Python package's

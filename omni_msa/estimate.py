@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from omni_msa import plugins
-from omni_msa.clip import SPLITS
-from omni_msa.config import AdapterConfig, MediaConfig, TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.lookups import num_clips, uses
+from omni_msa.config.sections import BackboneOptions
+from omni_msa.config.trial import AdapterConfig, MediaConfig, TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.options import BackboneOptions, DatasetOptions
 from omni_msa.sizes import Dimensions, num_lora_parameters
 from omni_msa.system.cache_folder import limit_gb
 
@@ -16,26 +16,10 @@ _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
 _SPARE_GB = 0.5
 
 
-def uses(config: TrialConfig, section: str) -> bool:
-    """Return whether the trial's readout depends on a section of the configuration."""
-    return section in plugins.load("readouts", config.readout.name).uses
-
-
 def dimensions(config: TrialConfig) -> Dimensions:
     """Return the shape of the trial's backbone."""
     shape: Dimensions = plugins.load("backbones", config.backbone.name).dimensions(config.backbone)
     return shape
-
-
-def num_clips(dataset: DatasetOptions, *splits: str) -> int:
-    """Return how many clips a dataset has, in these splits or in all; 0 if neither options nor plug-in say."""
-    published = getattr(getattr(plugins.load("datasets", dataset.name), "CORPUS", None), "num_clips", {})
-    return sum(getattr(dataset, f"num_{split}", published.get(split, 0)) for split in splits or SPLITS)
-
-
-def num_train_clips(config: TrialConfig) -> int:
-    """Return how many clips a trial trains on; 0 if that is not known."""
-    return config.num_train_clips or num_clips(config.dataset, "train")
 
 
 def inputs_gb(configs: Sequence[TrialConfig]) -> float:

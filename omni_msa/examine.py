@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from omni_msa import media
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.prepared import file_digest
 
 EXAMINE_VERSION = 1  # rises when the same file and options give other findings

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa import decode
-from omni_msa.config import MediaConfig, media_options
+from omni_msa.config.trial import MediaConfig, media_options
 from omni_msa.examine import EXAMINE_VERSION, Examined, examine
 from omni_msa.prepare import reason_of
 from omni_msa.system.cache_folder import cache_folder

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from omni_msa.config import RuntimeConfig
+from omni_msa.config.trial import RuntimeConfig
 from omni_msa.system.process_pool import num_cores
 
 _CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni_msa import checkpoint
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import InputError, Problem
-from omni_msa.options import BackboneOptions
 from omni_msa.sizes import Dimensions
 
 if TYPE_CHECKING:

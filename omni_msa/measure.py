@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from omni_msa import estimate, hardware, memory, plugins, timing
-from omni_msa.config import TrialConfig
+from omni_msa import hardware, memory, timing
+from omni_msa.config import lookups, plugins
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger import Ledger
@@ -42,7 +43,7 @@ def to_measure(missing: Sequence[PlannedTrial], ledger: Ledger) -> list[TrialCon
     """
     known = timing.measured(ledger)
     found: dict[Path, TrialConfig] = {}
-    for config in (trial.config for trial in missing if estimate.uses(trial.config, "backbone")):
+    for config in (trial.config for trial in missing if lookups.uses(trial.config, "backbone")):
         on_gpu = hardware.uses_gpu(config.runtime)
         if timing.key(config, on_gpu) not in known and timing.warm_up(config, on_gpu, ledger) is None:
             found.setdefault(timing.warm_up_file(config, on_gpu, ledger), config)

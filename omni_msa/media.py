@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa import decode, denoiser
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.container import is_cut_off
 from omni_msa.mel import mel_features, num_audio_tokens
 from omni_msa.patches import FACTOR_PX, TEMPORAL, cut_patches, normalise_patches, num_video_tokens, patches

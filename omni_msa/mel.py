@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 
 FFT_SAMPLES = 400
 

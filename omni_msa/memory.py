@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from omni_msa import hardware, plugins
-from omni_msa.config import TrialConfig
+from omni_msa import hardware
+from omni_msa.config import plugins
+from omni_msa.config.lookups import uses
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.estimate import dimensions, num_trained, uses
+from omni_msa.estimate import dimensions, num_trained
 from omni_msa.sizes import (
     BYTES,
     MERGE,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omni_msa import plugins
+from omni_msa.config import plugins
 from omni_msa.errors import InputError
 from omni_msa.ledger import Ledger, TrialFolder, weights_file
 from omni_msa.system.files import read_json
@@ -22,7 +22,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 
 from omni_msa.assembly import assemble
-from omni_msa.config import parse_trial
+from omni_msa.config.trial import parse_trial
 from omni_msa.resident import Resident
 
 config = parse_trial(json.loads(Path("config.json").read_text()))

@@ -5,14 +5,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from omni_msa import denoiser, plugins, preflight, quarantine, timing
-from omni_msa.config import TrialConfig
+from omni_msa import denoiser, preflight, quarantine, timing
+from omni_msa.config import lookups, plugins
+from omni_msa.config.identity import fit_id, trial_id
+from omni_msa.config.lookups import uses
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Problem
-from omni_msa.estimate import dimensions, uses
-from omni_msa.identity import fit_id, trial_id
+from omni_msa.estimate import dimensions
 from omni_msa.ledger import Ledger, Status
 from omni_msa.memory import LargestTrial, largest
-from omni_msa.options import DatasetOptions
 from omni_msa.search_ahead import look_ahead
 from omni_msa.search_space import label
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
@@ -205,7 +207,7 @@ def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem
     problems: list[Problem] = []
     notes: list[str] = []
     for options in dict.fromkeys(cell.config.dataset for cell in sweep.cells):
-        plugin, root = plugins.load("datasets", options.name), preflight.root_of(options)
+        plugin, root = plugins.load("datasets", options.name), lookups.root_of(options)
         try:
             prints[options] = plugin.fingerprint(root, options)
             notes += plugin.notes(root, options) if hasattr(plugin, "notes") else []

@@ -8,13 +8,14 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from omni_msa import estimate, hardware, plugins
-from omni_msa.clip import MODALITIES
-from omni_msa.config import TrialConfig
+from omni_msa import estimate, hardware
+from omni_msa.config import plugins
+from omni_msa.config.lookups import root_of, uses
+from omni_msa.config.sections import MODALITIES
+from omni_msa.config.trial import TrialConfig
+from omni_msa.config.validation import shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.estimate import dimensions, uses
-from omni_msa.explain import shorten
-from omni_msa.options import DatasetOptions
+from omni_msa.estimate import dimensions
 from omni_msa.search_points import at_ends, at_fault, drawn, of_parameter
 from omni_msa.search_space import Parameters
 from omni_msa.sizes import Dimensions, adapted_layers, first_adapted_layer, linear_layers, num_base_parameters
@@ -96,12 +97,6 @@ def _check_plugins(configs: Sequence[TrialConfig], proposals: Sequence[TrialConf
         yield from _check_adapter(config)
     for config in (config for config in asked if uses(config, "backbone")):
         yield from _check_readout(config)
-
-
-def root_of(dataset: DatasetOptions) -> Path | None:
-    """Return the folder of a corpus, if one is named: by `OMNI_MSA_ROOT_<DATASET>` here, or by the settings."""
-    folder = os.environ.get(f"OMNI_MSA_ROOT_{dataset.name.upper()}") or dataset.root
-    return Path(folder).expanduser().absolute() if folder else None
 
 
 def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from omni_msa import prepared
 from omni_msa.clip import Clip
-from omni_msa.config import MEDIA_OPTIONS, MediaConfig
+from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig
 from omni_msa.errors import InputError
 from omni_msa.media import BadMedia
 from omni_msa.prepared import Prepared, Sizes, content_address, file_digest, file_of

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa import decode, denoiser, media
-from omni_msa.config import MediaConfig, media_options
+from omni_msa.config.trial import MediaConfig, media_options
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.files import write_atomic
 

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa import plugins
-from omni_msa.clip import SPLITS, Clip
-from omni_msa.config import MEDIA_OPTIONS, TrialConfig, media_options
+from omni_msa.clip import Clip
+from omni_msa.config import plugins
+from omni_msa.config.sections import SPLITS, DatasetOptions
+from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger import Ledger
-from omni_msa.options import DatasetOptions
 from omni_msa.sweep import Sweep
 from omni_msa.system.files import read_json, write_json
 

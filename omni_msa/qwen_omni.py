@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
 from omni_msa.hub import build_from_checkpoint, find_checkpoint, require_checkpoint
-from omni_msa.options import BackboneOptions
 from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
 from omni_msa.system.lease import LeaseLost
 

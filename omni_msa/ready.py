@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-from omni_msa import plugins, quarantine
+from omni_msa import quarantine
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig, TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.lookups import root_of, uses
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import MediaConfig, TrialConfig
 from omni_msa.errors import InputError, Problem
-from omni_msa.estimate import uses
-from omni_msa.options import DatasetOptions
 from omni_msa.plan import Plan
-from omni_msa.preflight import root_of
 from omni_msa.prepare import prepare
 from omni_msa.quarantine import Fault
 

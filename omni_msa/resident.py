@@ -1,7 +1,7 @@
 """What stays in a process between trials: the frozen backbone, proven unchanged after each one."""
 
-from omni_msa import plugins
-from omni_msa.options import BackboneOptions
+from omni_msa.config import plugins
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.thinker import Backbone, parameter_hash
 
 

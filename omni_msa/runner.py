@@ -10,14 +10,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from omni_msa import cluster, estimate, hardware, memory, plugins
+from omni_msa import cluster, hardware, memory
 from omni_msa.attempt import Job, Train, record_failure, run_attempt
 from omni_msa.cluster import Workers
-from omni_msa.config import TrialConfig
+from omni_msa.config import lookups, plugins
+from omni_msa.config.lookups import root_of
+from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger import Ledger
-from omni_msa.preflight import root_of
 from omni_msa.system.cache_folder import cache_folder
 
 if TYPE_CHECKING:
@@ -212,7 +213,7 @@ def _bring_inputs(config: TrialConfig) -> None:
 
     cache_folder().mkdir(parents=True, exist_ok=True)
     with FileLock(cache_folder() / "inputs.lock"):
-        if estimate.uses(config, "backbone"):
+        if lookups.uses(config, "backbone"):
             plugins.load("backbones", config.backbone.name).fetch(config.backbone, lambda what, done, total: None)
         plugins.load("datasets", config.dataset.name).load(root_of(config.dataset), config.dataset)
 

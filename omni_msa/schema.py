@@ -5,8 +5,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from omni_msa import plugins
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.settings import SECTIONS
 from omni_msa.sweep import SweepFile
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
 from omni_msa.proposals import DEFAULT
 from omni_msa.study import Study
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from omni_msa import plugins
+from omni_msa.config import plugins
+from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import cut, shorten
 from omni_msa.search_points import Configure, check_points
 from omni_msa.search_space import GRID_MAX, SECTIONS, Parameter, Search, grid, ordered, wanted
 from omni_msa.stats.metrics import METRICS

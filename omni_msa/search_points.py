@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from omni_msa.config.validation import cut
 from omni_msa.errors import InputError, Problem
-from omni_msa.explain import cut
 from omni_msa.search_space import Parameter, Parameters, counts, label, ordered, text, wanted
 
 Configure = Callable[[Parameters], Any]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from omni_msa.config import AnyMetric
-from omni_msa.options import Section
+from omni_msa.config.sections import Section
+from omni_msa.config.trial import AnyMetric
 from omni_msa.stats.metrics import METRICS
 
 SECTIONS = ("adapter", "readout", "training")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omni_msa.comparisons.notes import LEVEL
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
 from omni_msa.proposals import DEFAULT
 from omni_msa.proposing import PROPOSAL, STAGE
 from omni_msa.search_rules import Score

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import cut, shorten
 from omni_msa.system import yaml_file
 
 _NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips", "opens_test", "stops_after_epoch")

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from omni_msa import estimate, hardware, memory
-from omni_msa.config import RuntimeConfig, TrialConfig
+from omni_msa import hardware, memory
+from omni_msa.config import lookups
+from omni_msa.config.trial import RuntimeConfig, TrialConfig
 from omni_msa.errors import Problem
 from omni_msa.system import nvml
 from omni_msa.system.nvml import Card
@@ -71,7 +72,7 @@ def _on_cards(
     usable, notes, problems = usable_cards(found, needed_gb, ours)
     if problems:
         return Slots(1, len(found), problems=tuple(problems))
-    peaks = [measured_peak_gb(config, known) for config in kinds if estimate.uses(config, "backbone")]
+    peaks = [measured_peak_gb(config, known) for config in kinds if lookups.uses(config, "backbone")]
     peak_gb = max((peak for peak in peaks if peak), default=0.0)
     is_known = peak_gb > 0 and None not in peaks
     num_per_card = nvml.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None

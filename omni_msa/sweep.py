@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from omni_msa import plugins
 from omni_msa.axes import name_axis, usable_axes
-from omni_msa.config import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
+from omni_msa.config import plugins
+from omni_msa.config.sections import Section
+from omni_msa.config.trial import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
+from omni_msa.config.validation import cut, explain, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import cut, explain, shorten
-from omni_msa.options import Section
 from omni_msa.search_checks import check_rules, check_space
 from omni_msa.search_space import Parameters, Search, read_space
 from omni_msa.settings import SECTIONS, Settings, assign, read_settings

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.options import BackboneOptions
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.sizes import Dimensions
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 
-from omni_msa import evaluate, plugins, system_metrics
+from omni_msa import evaluate, system_metrics
 from omni_msa.assembly import Assembly, assemble, choose_device
-from omni_msa.config import TrainingConfig, TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite, Pruned
 from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 from omni_msa.ledger import TrialFolder

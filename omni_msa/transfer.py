@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
-from omni_msa.identity import trial_id
 from omni_msa.proposals import Known
 from omni_msa.search_space import counts, is_in, ordered, text
 from omni_msa.study import Study

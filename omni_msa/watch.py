@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from omni_msa.estimate import num_train_clips, uses
+from omni_msa.config.lookups import num_train_clips, uses
 from omni_msa.ledger import Ledger, Status
 from omni_msa.plan import PlannedTrial, stands
 from omni_msa.progress import RunningTrial, Snapshot

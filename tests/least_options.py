@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from omni_msa import plugins
-from omni_msa.config import PLUGIN_SECTIONS, conventions_of
+from omni_msa.config import plugins
+from omni_msa.config.trial import PLUGIN_SECTIONS, conventions_of
 from omni_msa.stats.metrics import metrics_of
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from omni_msa.config import conventions_of
+from omni_msa.config.trial import conventions_of
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, make_plan
 from omni_msa.stats.metrics import compute

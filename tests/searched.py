@@ -11,7 +11,7 @@ from surface import SPACE, curve, shown
 
 from omni_msa import search
 from omni_msa.attempt import Job, run_attempt
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue
 from omni_msa.errors import Pruned
 from omni_msa.ledger import Ledger, TrialFolder

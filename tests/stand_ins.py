@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.attempt import Job, Train
-from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.plan import Plan
 

@@ -3,9 +3,9 @@ import tiny_trials
 import torch
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa import plugins
 from omni_msa.adapter import attached, first_trained_layer
-from omni_msa.config import LINEAR_LAYERS, AdapterConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import LINEAR_LAYERS, AdapterConfig
 from omni_msa.errors import InputError
 from omni_msa.forward import Forward
 from omni_msa.sizes import num_lora_parameters

@@ -9,9 +9,10 @@ from made_checkpoint import media_inputs
 from torch import nn
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa import plugins, thinker
+from omni_msa import thinker
+from omni_msa.config import plugins
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import InputError
-from omni_msa.options import BackboneOptions
 from omni_msa.sizes import Dimensions
 
 NAMES = plugins.names("backbones")
@@ -56,7 +57,7 @@ def test_dimensions_are_consistent(name):
 def test_plug_ins_and_their_checks_need_no_heavy_library():
     code = f"""
 import sys
-from omni_msa import plugins
+from omni_msa.config import plugins
 for name in {NAMES}:
     plugin = plugins.load("backbones", name)
     options = plugin.Options()

@@ -6,12 +6,13 @@ import pytest
 import tiny_trials
 from made_corpora import write_meld
 
-from omni_msa import plugins, preflight
+from omni_msa import preflight
 from omni_msa.check_data import check_data
-from omni_msa.config import check_metric, parse_trial
+from omni_msa.config import plugins
+from omni_msa.config.identity import fit_id, trial_id
+from omni_msa.config.trial import check_metric, parse_trial
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
-from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.resident import Resident
 from omni_msa.stats.metrics import metrics_of

@@ -10,11 +10,11 @@ import torch
 from rich.console import Console
 from summaries import cell, summary
 
-from omni_msa import plugins
 from omni_msa.adapter import attached
 from omni_msa.answers import class_tree, parse_class
 from omni_msa.clip import Clip
-from omni_msa.config import AdapterConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import AdapterConfig
 from omni_msa.figures.probe import draw_trial
 from omni_msa.forward import Forward
 from omni_msa.prepared import Prepared

@@ -3,7 +3,7 @@
 import pytest
 from made_corpora import put
 
-from omni_msa.config import conventions_of, parse_trial
+from omni_msa.config.trial import conventions_of, parse_trial
 from omni_msa.datasets import manifest
 from omni_msa.errors import InputError
 

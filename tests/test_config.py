@@ -6,12 +6,11 @@ from typing import Any, get_args
 import pytest
 from least_options import least_sections
 
-from omni_msa import plugins
-from omni_msa.clip import MODALITIES, Modality
-from omni_msa.config import LINEAR_LAYERS, PLUGIN_SECTIONS, AdapterConfig, TrialConfig, parse_trial
+from omni_msa.config import plugins
+from omni_msa.config.sections import MODALITIES, Modality, Section
+from omni_msa.config.trial import LINEAR_LAYERS, PLUGIN_SECTIONS, AdapterConfig, TrialConfig, parse_trial
+from omni_msa.config.validation import shorten
 from omni_msa.errors import InputError, Problem
-from omni_msa.explain import shorten
-from omni_msa.options import Section
 from omni_msa.stats.metrics import METRICS
 
 PLAIN: dict[str, Any] = {
@@ -176,7 +175,7 @@ def test_everything_wrong_is_said_at_once() -> None:
 def test_unknown_keys_inside_lists_and_optional_sections_are_explained() -> None:
     from pydantic import ValidationError
 
-    from omni_msa.explain import explain
+    from omni_msa.config.validation import explain
 
     class Inner(Section):
         rank: int = 1

@@ -10,11 +10,11 @@ from rich.console import Console
 from summaries import cell, summary
 from tiny_trials import config
 
-from omni_msa import plugins
-from omni_msa.config import conventions_of, parse_trial
+from omni_msa.config import plugins
+from omni_msa.config.identity import trial_id
+from omni_msa.config.trial import conventions_of, parse_trial
 from omni_msa.errors import InputError
 from omni_msa.finish import write_report
-from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.planjson import as_json

@@ -7,10 +7,10 @@ import sys
 import pytest
 from least_options import least
 
-from omni_msa import plugins
-from omni_msa.config import conventions_of
+from omni_msa.config import plugins
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import conventions_of
 from omni_msa.errors import InputError, Problem
-from omni_msa.options import DatasetOptions
 from omni_msa.stats.metrics import HEADLINES
 
 NAMES = plugins.names("datasets")
@@ -101,7 +101,7 @@ def test_plug_ins_and_their_checks_need_no_heavy_library(tmp_path):
     code = f"""
 import sys
 from pathlib import Path
-from omni_msa import plugins
+from omni_msa.config import plugins
 for name in {NAMES}:
     plugin = plugins.load("datasets", name)
     options = plugin.Options(**{least_of}[name])

@@ -14,9 +14,9 @@ from stand_ins import config, make_job, train_that
 from omni_msa import check_data, denoiser, media, prepared, quarantine
 from omni_msa.attempt import run_attempt
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.identity import trial_id
+from omni_msa.config.trial import MediaConfig
 from omni_msa.errors import InputError
-from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.media import BadMedia
 from omni_msa.plan import make_plan

@@ -3,8 +3,8 @@
 import pytest
 import tiny_trials
 
-from omni_msa.config import TrainingConfig
-from omni_msa.identity import trial_id
+from omni_msa.config.identity import trial_id
+from omni_msa.config.trial import TrainingConfig
 from omni_msa.train import epoch_batches, epoch_order
 
 LENGTHS = [(7 * n) % 31 + 20 for n in range(50)]

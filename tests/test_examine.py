@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.examine import examine
 from omni_msa.prepared import file_digest
 

@@ -67,7 +67,7 @@ def test_a_kill_leaves_the_old_one_and_its_draft_goes_later(folder):
     code = """
 import os, signal, sys
 from pathlib import Path
-from omni_msa.folders import new_folder
+from omni_msa.system.files import new_folder
 with new_folder(Path(sys.argv[1]), lambda name: True) as draft:
     (draft / "table.md").write_text("new")
     os.kill(os.getpid(), signal.SIGKILL)

@@ -5,7 +5,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from omni_msa.adapter import attached
 from omni_msa.answers import answer_tree, end_of_turn
-from omni_msa.config import AdapterConfig
+from omni_msa.config.trial import AdapterConfig
 from omni_msa.forward import Forward
 
 MODALITIES = [("text",), ("audio",), ("video",), ("text", "audio", "video")]

@@ -15,7 +15,7 @@ from fuzzing import FUZZ, MESSAGE_LENGTH_MAX, NUMBERS, ROOT, VALUES, check_error
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni_msa.config import TrialConfig
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
 from omni_msa.sweep import load_sweep
 

@@ -4,11 +4,11 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins
 from omni_msa.adapter import attached
 from omni_msa.answers import answer_tree, end_of_turn, write_score
 from omni_msa.assembly import fit_options
-from omni_msa.config import AdapterConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import AdapterConfig
 from omni_msa.forward import Forward
 from omni_msa.generation import ExpectedValue, Generation
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import tiny_trials
 
-from omni_msa import plugins
+from omni_msa.config import plugins
+from omni_msa.config.identity import PROTOCOL_VERSION
 from omni_msa.forward import Forward
-from omni_msa.identity import PROTOCOL_VERSION
 
 FILE = Path(__file__).parent / "fixtures" / "golden_trial.json"
 TOLERANCE = 1e-4

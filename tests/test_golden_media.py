@@ -7,7 +7,7 @@ from safetensors.numpy import load_file
 from tiny_trials import LABEL_RANGE, SENTENCES, tiny_backbone
 
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.media import mel_features, patches
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import build_prompt

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from omni_msa import hardware
-from omni_msa.config import RuntimeConfig
+from omni_msa.config.trial import RuntimeConfig
 
 
 def test_agrees_with_torch():

@@ -5,10 +5,17 @@ from typing import Any, get_args
 import pytest
 from least_options import least_sections
 
-from omni_msa import identity, plugins
-from omni_msa.config import MEDIA_OPTIONS, PLUGIN_SECTIONS, MediaConfig, TrialConfig, parse_trial
-from omni_msa.identity import fit_id, trial_id
-from omni_msa.options import DatasetOptions, Section, added_later, runtime_only
+from omni_msa.config.identity import fit_id, trial_id
+from omni_msa.config.sections import DatasetOptions, Section, added_later, runtime_only
+from omni_msa.config.trial import (
+    MEDIA_OPTIONS,
+    PLUGIN_SECTIONS,
+    MediaConfig,
+    TrialConfig,
+    identity,
+    parse_trial,
+    plugins,
+)
 
 FULL: dict[str, Any] = {
     "dataset": {"name": "vader_av", "num_train": 16, "num_valid": 8, "num_test": 8},

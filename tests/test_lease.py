@@ -16,7 +16,7 @@ ELSEWHERE = {"host": "elsewhere", "pid": 77, "pid_started": 5, "place": "another
 HOLD = """
 import sys
 from pathlib import Path
-from omni_msa.lease import Lease
+from omni_msa.system.lease import Lease
 with Lease(Path(sys.argv[1]), facts={"scratch": "here"}):
     print("has it", flush=True)
     sys.stdin.read()

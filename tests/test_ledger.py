@@ -14,7 +14,7 @@ from typing import Any
 import pandas
 import pytest
 
-from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.ledger import STATES, Ledger, Status, TrialFolder
 from omni_msa.system.files import finite
 from omni_msa.system.lease import Lease

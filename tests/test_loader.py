@@ -18,7 +18,7 @@ import tiny_trials
 from media_files import moving_picture, tone, write_mp4, write_sound
 
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.loader import Loader
 from omni_msa.prepare import BadClip, PreparedClips, prepare
 from omni_msa.prepared import Prepared, file_of

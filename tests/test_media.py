@@ -11,7 +11,7 @@ import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
 from omni_msa import decode, media
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.media import BadMedia
 
 POCKET = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)

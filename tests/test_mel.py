@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from media_files import tone
 
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.media import mel_features, num_audio_tokens
 
 

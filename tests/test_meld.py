@@ -3,7 +3,7 @@
 import pytest
 from made_corpora import put, write_meld
 
-from omni_msa.config import classes_of, conventions_of
+from omni_msa.config.trial import classes_of, conventions_of
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
 from omni_msa.splits import Splits

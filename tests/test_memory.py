@@ -6,7 +6,7 @@ import torch
 from stand_ins import config
 from tiny_trials import tiny_backbone
 
-from omni_msa import plugins
+from omni_msa.config import plugins
 from omni_msa.estimate import num_trained
 from omni_msa.forward import Forward
 from omni_msa.memory import Lengths, Memory, clip_lengths, host_memory_gb, memory_gb, plan_memory

@@ -7,9 +7,9 @@ from stand_ins import config
 from tiny_trials import tiny_backbone
 
 from omni_msa.adapter import attached
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.forward import Forward
 from omni_msa.memory import Lengths, Memory, plan_memory
-from omni_msa.options import BackboneOptions
 from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
 

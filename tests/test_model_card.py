@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import tiny_trials
 
-from omni_msa import plugins
+from omni_msa.config import plugins
 from omni_msa.fits import FitFolder
 from omni_msa.model_card import model_card, sha256, weights_of
 

@@ -12,7 +12,7 @@ from media_files import moving_picture, tone, write_mp4
 
 from omni_msa import decode, media
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import build_prompt
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import Field, ValidationError
 
-from omni_msa.options import DatasetOptions, Section, added_later, runtime_only
+from omni_msa.config.sections import DatasetOptions, Section, added_later, runtime_only
 
 
 class Part(Section):

@@ -12,9 +12,10 @@ from fake_nvml import FakeCard, FakeNvml
 from searched import Searched
 from stand_ins import complete
 
-from omni_msa import hardware, plugins
+from omni_msa import hardware
+from omni_msa.config import plugins
+from omni_msa.config.identity import trial_id
 from omni_msa.datasets import vader_av
-from omni_msa.identity import trial_id
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from least_options import least
 
-from omni_msa import plugins
-from omni_msa.config import TrialConfig, classes_of, conventions_of
+from omni_msa.config import plugins
+from omni_msa.config.sections import BackboneOptions, DatasetOptions, ReadoutOptions
+from omni_msa.config.trial import TrialConfig, classes_of, conventions_of
 from omni_msa.errors import InputError
-from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions
 
 BASES = {"datasets": DatasetOptions, "backbones": BackboneOptions, "readouts": ReadoutOptions}
 FUNCTIONS = {

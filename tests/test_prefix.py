@@ -7,10 +7,10 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins
 from omni_msa.adapter import attached
 from omni_msa.answers import answer_tree
-from omni_msa.config import AdapterConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import AdapterConfig
 from omni_msa.forward import Forward
 from omni_msa.prefix import PrefixStore
 

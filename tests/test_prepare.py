@@ -14,7 +14,7 @@ from media_files import moving_picture, tone, write_mp4, write_sound
 
 from omni_msa import denoiser, media, prepared
 from omni_msa.clip import Clip
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.media import BadMedia
 from omni_msa.prepare import BadClip, address, prepare
 from omni_msa.prepared import Sizes

@@ -85,7 +85,7 @@ def test_batches_are_halved_from_what_is_really_used(num_halvings, batches):
 
 
 def test_no_id_depends_on_what_memory_allowed():
-    from omni_msa.identity import trial_id
+    from omni_msa.config.identity import trial_id
 
     trial = config(runtime={"micro_batch": 4})
     assert trial_id(trial, "x") == trial_id(adapted(trial, [entry("out of memory")]), "x")

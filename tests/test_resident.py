@@ -2,7 +2,7 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins
+from omni_msa.config import plugins
 from omni_msa.resident import Resident
 from omni_msa.thinker import parameter_hash
 

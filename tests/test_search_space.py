@@ -7,8 +7,8 @@ import yaml
 from conftest import WriteSweep
 
 from omni_msa import search_space
+from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
-from omni_msa.identity import trial_id
 from omni_msa.search_space import Parameter, read_space
 from omni_msa.sweep import load_sweep, proposed
 

@@ -9,8 +9,8 @@ from conftest import KEYS, WriteSweep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omni_msa import plugins
-from omni_msa.config import TrialConfig
+from omni_msa.config import plugins
+from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.sweep import Sweep, SweepFile, find_cell, load_sweep
 

@@ -8,8 +8,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa import plugins
-from omni_msa.config import LINEAR_LAYERS
+from omni_msa.config import plugins
+from omni_msa.config.trial import LINEAR_LAYERS
 from omni_msa.errors import InputError
 from omni_msa.sizes import (
     NF4_BYTES,

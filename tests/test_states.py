@@ -7,9 +7,10 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins, states
+from omni_msa import states
 from omni_msa.assembly import assemble
 from omni_msa.clip import Clip
+from omni_msa.config import plugins
 from omni_msa.fits import FitFolder
 from omni_msa.resident import Resident
 from omni_msa.states import Collector, States, chosen, read_states

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteSweep
 
-from omni_msa import plugins
+from omni_msa.config import plugins
 from omni_msa.errors import InputError, Problem
 from omni_msa.sweep import load_sweep
 

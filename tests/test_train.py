@@ -6,8 +6,8 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins
 from omni_msa.attempt import Job, run_attempt
+from omni_msa.config import plugins
 from omni_msa.errors import Interrupted
 from omni_msa.fits import FitFolder
 from omni_msa.resident import Resident

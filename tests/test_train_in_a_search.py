@@ -8,8 +8,8 @@ import torch
 from searched import Searched
 
 import orchestrate
-from omni_msa import plugins
 from omni_msa.attempt import Job, run_attempt
+from omni_msa.config import plugins
 from omni_msa.errors import Pruned
 from omni_msa.fits import FitFolder
 from omni_msa.plan import opened

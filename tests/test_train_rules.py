@@ -7,9 +7,10 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import plugins, train
+from omni_msa import train
 from omni_msa.answers import write_score
 from omni_msa.assembly import assemble
+from omni_msa.config import plugins
 from omni_msa.fits import FitRecord
 from omni_msa.forward import Forward
 from omni_msa.layers import RegressionHead

@@ -7,7 +7,7 @@ import pytest
 from searched import Searched
 from stand_ins import complete
 
-from omni_msa.identity import trial_id
+from omni_msa.config.identity import trial_id
 from omni_msa.proposals import Known
 from omni_msa.sweep import proposed
 from omni_msa.system.files import read_json, write_json

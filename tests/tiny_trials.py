@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from omni_msa import media, plugins
+from omni_msa import media
 from omni_msa.clip import Clip
-from omni_msa.config import TrialConfig, parse_trial
+from omni_msa.config import plugins
+from omni_msa.config.identity import fit_id, trial_id
+from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.demo import generate
-from omni_msa.identity import fit_id, trial_id
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt, build_prompt

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
-from omni_msa.options import BackboneOptions
 from omni_msa.pocket.source import check_source, llama_folder
 from omni_msa.pocket.towers import DIMENSIONS
 from omni_msa.sizes import Dimensions

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
-from omni_msa.options import BackboneOptions
 from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.system.downloads import Progress
 from omni_msa.thinker import SPECIAL_TOKENS

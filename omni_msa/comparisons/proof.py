@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omni_msa import plugins
 from omni_msa.comparisons.origins import origin_differences, origin_flags
-from omni_msa.config import MEDIA_OPTIONS, TrialConfig
-from omni_msa.options import Section
+from omni_msa.config import plugins
+from omni_msa.config.sections import Section
+from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 from omni_msa.records import TrialRecord
 from omni_msa.sweep import Cell
 

@@ -8,7 +8,7 @@ from omni_msa.comparisons.notes import OTHER_CLIPS, not_testable
 from omni_msa.comparisons.proof import NOT_USED, prove
 from omni_msa.comparisons.tested import tested_of
 from omni_msa.comparisons.twins import on_other_clips
-from omni_msa.config import PLUGIN_SECTIONS, TrialConfig, conventions_of
+from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig, conventions_of
 from omni_msa.errors import InputError, Problem
 from omni_msa.plan import Plan
 from omni_msa.records import TrialRecord, read_records

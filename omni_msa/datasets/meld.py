@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from omni_msa.clip_row import MediaFile, Row, are_file_names, find_file, natural
+from omni_msa.config.sections import DatasetOptions
 from omni_msa.corpus import Corpus, CorpusOptions
 from omni_msa.csv_table import Line, Mistakes, read_table
 from omni_msa.errors import InputError, Problem
-from omni_msa.options import DatasetOptions
 
 SPLITS = {
     "train": ("train_sent_emo.csv", "train_splits"),

@@ -14,9 +14,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from omni_msa.clip import Clip
+from omni_msa.config.sections import DatasetOptions
 from omni_msa.demo import generate, ratings, sampling
 from omni_msa.errors import InputError, Problem
-from omni_msa.options import DatasetOptions
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.downloads import Progress
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.config import classes_of
-from omni_msa.estimate import uses
+from omni_msa.config.lookups import uses
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import classes_of
 from omni_msa.evidence import Evidence
-from omni_msa.options import DatasetOptions
 from omni_msa.records import Predictions, TrialRecord, read_texts
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep import find_cell

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from omni_msa.clip import SPLITS
-from omni_msa.estimate import num_clips, num_train_clips
+from omni_msa.config.lookups import num_clips, num_train_clips
+from omni_msa.config.sections import SPLITS
 from omni_msa.evidence import Evidence
 
 SEVERAL = "several"

@@ -13,18 +13,18 @@ from markupsafe import Markup
 
 from omni_msa.aggregate import axis_text
 from omni_msa.comparisons.proof import HASHES
-from omni_msa.config import classes_of
+from omni_msa.config.lookups import root_of
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import classes_of
 from omni_msa.evidence import Evidence
 from omni_msa.grids import pair_grids, panels
 from omni_msa.grids.formats import html_table
 from omni_msa.grids.grid import Grid, build_grid
 from omni_msa.grids.pivot import pivot_axes, pivot_grid
-from omni_msa.options import DatasetOptions
 from omni_msa.page import clips, facts
 from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.page.searched import STATES, searches_of
-from omni_msa.preflight import root_of
 from omni_msa.reported import elsewhere
 from omni_msa.system.files import write_text
 from omni_msa.text import count

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.config import MediaConfig
+from omni_msa.config.trial import MediaConfig
 from omni_msa.demo.clip_video import make_clip
 from omni_msa.demo.ratings import Sentence
 from omni_msa.demo.sampling import drive, eligible, generator, reserved

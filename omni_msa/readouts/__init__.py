@@ -1,1 +1,1 @@
-"""One file per plug-in; the folder is the list (see omni_msa/plugins.py)."""
+"""One file per plug-in; the folder is the list (see omni_msa/config/plugins.py)."""

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from omni_msa.options import ReadoutOptions
+from omni_msa.config.sections import ReadoutOptions
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task

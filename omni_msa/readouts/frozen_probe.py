@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
+from omni_msa.config.sections import ReadoutOptions, added_later
 from omni_msa.errors import Problem
-from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
-    from omni_msa.config import TrialConfig
+    from omni_msa.config.trial import TrialConfig
     from omni_msa.readout import Readout, Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")

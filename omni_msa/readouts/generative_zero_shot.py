@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from omni_msa.config import TrialConfig, check_unused
+from omni_msa.config.sections import ReadoutOptions, added_later
+from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
-from omni_msa.options import ReadoutOptions, added_later
 
 if TYPE_CHECKING:
     from omni_msa.readout import Readout, Task

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+from omni_msa.config.validation import shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.explain import shorten
 
 _NAME_LENGTH_MAX = 100
 KINDS = ("datasets", "backbones", "readouts")

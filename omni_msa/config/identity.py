@@ -4,9 +4,9 @@ import hashlib
 import json
 from typing import Any
 
-from omni_msa import plugins
-from omni_msa.config import MEDIA_OPTIONS, TrialConfig
-from omni_msa.options import Section, is_as_introduced
+from omni_msa.config import plugins
+from omni_msa.config.sections import Section, is_as_introduced
+from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 
 PROTOCOL_VERSION = 1
 """Rises when the golden tiny trial of the tests changes its numbers: older results are then not reused."""

@@ -1,7 +1,7 @@
 """Base classes of all configuration: frozen, strict, unknown keys forbidden."""
 
 import os
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -65,3 +65,12 @@ class ReadoutOptions(Section):
     """What every readout plug-in's `Options` has."""
 
     name: str
+
+
+SPLITS = ("train", "valid", "test")
+
+
+Modality = Literal["text", "audio", "video"]
+
+
+MODALITIES: tuple[Modality, ...] = ("text", "audio", "video")

@@ -6,11 +6,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SerializeAsAny, ValidationError, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
-from omni_msa import plugins
-from omni_msa.clip import MODALITIES, Modality
+from omni_msa.config import plugins
+from omni_msa.config.sections import (
+    MODALITIES,
+    BackboneOptions,
+    DatasetOptions,
+    Modality,
+    ReadoutOptions,
+    Section,
+    added_later,
+    is_as_introduced,
+)
+from omni_msa.config.validation import explain, shorten
 from omni_msa.errors import InputError, Problem
-from omni_msa.explain import explain, shorten
-from omni_msa.options import BackboneOptions, DatasetOptions, ReadoutOptions, Section, added_later, is_as_introduced
 from omni_msa.stats.metrics import HEADLINES, METRICS, metrics_of, rates_of
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")

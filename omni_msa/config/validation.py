@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import ValidationError
 
+from omni_msa.config.sections import Section
 from omni_msa.errors import Problem, did_you_mean
-from omni_msa.options import Section
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
