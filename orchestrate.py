@@ -21,7 +21,7 @@ from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
 from omni_msa.progress import Progress
-from omni_msa.sweep import Sweep, load_sweep
+from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import is_about
 from omni_msa.system.process import read_process
 

@@ -26,7 +26,7 @@ from omni_msa.prompt import Prompt
 from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.readout import Readout, Task
 from omni_msa.savings import output_layer, put_output_layer_away
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.thinker import Backbone
 
 SHORT_S, LONG_S = 4.0, 30.0

@@ -148,7 +148,7 @@ def fill(place: Place) -> None:
 
     from omni_msa.ledger import Ledger
     from omni_msa.plan import make_plan
-    from omni_msa.sweep import load_sweep
+    from omni_msa.sweep.sweep import load_sweep
 
     ledger = Ledger(place.ledger)
     clips = [f"clip_{number}" for number in range(NUM_CLIPS)]
@@ -172,7 +172,7 @@ from pathlib import Path
 from omni_msa.finish import write_report
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 import sys
 write_report(make_plan(load_sweep(Path(sys.argv[1])), Ledger(Path(sys.argv[2]))))
 """

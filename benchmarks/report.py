@@ -33,7 +33,7 @@ def fill(place: Place, num_clips: int) -> int:
     from omni_msa.ledger import Ledger
     from omni_msa.plan import make_plan
     from omni_msa.stats.metrics import compute
-    from omni_msa.sweep import load_sweep
+    from omni_msa.sweep.sweep import load_sweep
 
     plan = make_plan(load_sweep(place.sweep), Ledger(place.ledger))
     random = np.random.default_rng(0)
@@ -93,7 +93,7 @@ from pathlib import Path
 from omni_msa.finish import write_report
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 write_report(make_plan(load_sweep(Path(sys.argv[1])), Ledger(Path(sys.argv[2]))))
 """
 

@@ -15,7 +15,7 @@ import torch
 
 from omni_msa.assembly import Assembly, assemble
 from omni_msa.resident import Resident
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"
 NUM_STEPS = 6

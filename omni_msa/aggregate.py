@@ -13,7 +13,8 @@ from omni_msa.plan import Plan
 from omni_msa.records import TrialRecord
 from omni_msa.stats.intervals import moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
-from omni_msa.sweep import Cell
+from omni_msa.sweep.labels import axis_text
+from omni_msa.sweep.sweep import Cell
 
 Seed = int | None
 
@@ -243,16 +244,6 @@ def trial_rows(trials: Sequence[TrialRow]) -> list[dict[str, Any]]:
             row[name] = "NaN" if value is None or math.isnan(value) else value
         rows.append(row)
     return rows
-
-
-def axis_text(value: Any) -> str:
-    """Return an axis value as it stands under the axis's name: `text+audio`, `generative(decimals=2)`, `8`."""
-    if isinstance(value, list | tuple):
-        return "+".join(map(axis_text, value))
-    if isinstance(value, Mapping):
-        options = ", ".join(f"{key}={axis_text(item)}" for key, item in value.items() if key != "name")
-        return str(value.get("name", "")) + (f"({options})" if options else "")
-    return str(value)
 
 
 def _plain(value: Any) -> Any:

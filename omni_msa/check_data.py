@@ -14,7 +14,7 @@ from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig, TrialConfig, classes_of
 from omni_msa.examine import TOO_LONG, Examined
 from omni_msa.examine_all import Work, examine_all
-from omni_msa.sweep import Sweep
+from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import csv_text, write_text
 
 Progress = Callable[[str, int, int], None]

@@ -11,9 +11,9 @@ from typing import Any
 from omni_msa.plan import Plan
 from omni_msa.proposals import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows
-from omni_msa.search_space import label
 from omni_msa.study import Study
-from omni_msa.sweep import Cell
+from omni_msa.sweep.search_space import label
+from omni_msa.sweep.sweep import Cell
 from omni_msa.system.files import csv_text, is_number, write_json, write_text
 from omni_msa.system.yaml_file import dump
 

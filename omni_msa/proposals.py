@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.search_space import Parameter, is_in, text
+from omni_msa.sweep.search_space import Parameter, is_in, text
 from omni_msa.system.files import is_number, read_json, write_json
 from omni_msa.system.process import now
 

@@ -10,9 +10,9 @@ from omni_msa.errors import InputError
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
 from omni_msa.search_rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
-from omni_msa.search_space import GRID_MAX, Search, grid, text
 from omni_msa.stats.metrics import METRICS
-from omni_msa.sweep import Cell, Sweep, proposed
+from omni_msa.sweep.search_space import GRID_MAX, Search, grid, text
+from omni_msa.sweep.sweep import Cell, Sweep, proposed
 
 PROPOSAL, STAGE = "proposal", "stage"
 """Axes that the cells of a search have beside those of the sweep: number or "default"; "search" or "fresh"."""

@@ -13,7 +13,7 @@ from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger import Ledger
-from omni_msa.sweep import Sweep
+from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import read_json, write_json
 
 NUM_TEST_MIN = 2

@@ -12,9 +12,9 @@ from omni_msa.attempt import Job
 from omni_msa.plan import Plan, PlannedTrial, planned
 from omni_msa.proposals import Proposal
 from omni_msa.search_rules import Suggestion, Told
-from omni_msa.search_space import Search, label
 from omni_msa.study import Study
-from omni_msa.sweep import Cell
+from omni_msa.sweep.search_space import Search, label
+from omni_msa.sweep.sweep import Cell
 from omni_msa.system.files import is_number, read_json
 from omni_msa.transfer import look_up_known
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from omni_msa.search_space import Halving
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.search_space import Halving
 
 Values = tuple[float, ...]
 

@@ -15,8 +15,8 @@ from omni_msa.ledger import Ledger
 from omni_msa.proposals import DEFAULT, Confirmation, Proposal
 from omni_msa.proposing import PROPOSAL, STAGE, Proposing
 from omni_msa.search_rules import Rung, Score, Told, best, score
-from omni_msa.search_space import text
-from omni_msa.sweep import Cell, Compare, Sweep
+from omni_msa.sweep.search_space import text
+from omni_msa.sweep.sweep import Cell, Compare, Sweep
 from omni_msa.system.files import read_json
 from omni_msa.text import count
 

@@ -12,7 +12,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.records import read_records
 from omni_msa.stats.metrics import compute
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 NUM_CLIPS = 120
 LABELS = np.round(np.random.default_rng(7).uniform(-3, 3, NUM_CLIPS), 1)

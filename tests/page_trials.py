@@ -8,7 +8,7 @@ from omni_msa.config.trial import conventions_of
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, make_plan
 from omni_msa.stats.metrics import compute
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 DATASET = "{name: vader_av, num_train: 8, num_valid: 4, num_test: 4}"
 """The one that `tiny_trials.make_clips` makes."""

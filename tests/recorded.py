@@ -13,7 +13,7 @@ from typing import Any
 
 from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, make_plan
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
 FOLDER = Path(__file__).parent / "fixtures" / "recorded"

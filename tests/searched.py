@@ -18,7 +18,7 @@ from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.plan import Plan, make_plan
 from omni_msa.search_queue import SearchSource
 from omni_msa.study import Study
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json, write_json
 
 NUM_EPOCHS = 8

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from omni_msa.search_rules import Score, Told
-from omni_msa.search_space import Search
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.search_space import Search
 
 SPACE = {
     "training.learning_rate": {"log_uniform": [1e-5, 1e-1]},

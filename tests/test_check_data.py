@@ -11,7 +11,7 @@ from bad_clips import BAD, damage
 
 import orchestrate
 from omni_msa.check_data import Checked, check_data
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 SETTINGS = (
     "dataset={name: vader_av, num_train: 8, num_valid: 4, num_test: 4}",

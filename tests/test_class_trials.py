@@ -16,7 +16,7 @@ from omni_msa.errors import InputError
 from omni_msa.ledger import Ledger, TrialFolder
 from omni_msa.resident import Resident
 from omni_msa.stats.metrics import metrics_of
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.train import train
 
 WORDS = {

@@ -21,7 +21,7 @@ from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text
 from omni_msa.resident import Resident
 from omni_msa.stats.metrics import HEADLINES, METRICS, compute, headline, metrics_of
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.tables import build_grid, terminal_table
 from omni_msa.train import train
 

@@ -21,7 +21,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.media import BadMedia
 from omni_msa.plan import make_plan
 from omni_msa.prepare import prepare
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 
 PLAIN = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)

@@ -15,7 +15,7 @@ from omni_msa.figures.probe import probe_rows
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.states import States
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 COMMON = ["bars", "differences", "metrics"]
 PROBE = [

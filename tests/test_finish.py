@@ -8,7 +8,7 @@ from stand_ins import complete
 from omni_msa.finish import Record, write_report
 from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 
 
@@ -96,7 +96,7 @@ def test_a_figure_that_fails_costs_no_numbers(plan_of, monkeypatch):
 def test_a_report_that_is_killed_leaves_the_old_one(tmp_path):
     from kill_harness import KILLED, KillPlace, Moment
 
-    from omni_msa.sweep import load_sweep
+    from omni_msa.sweep.sweep import load_sweep
 
     place = KillPlace(tmp_path)
     plan = make_plan(load_sweep(place.sweep), Ledger(place.ledger))

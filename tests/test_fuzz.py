@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 FILES = sorted((ROOT / "sweeps").rglob("*.yaml"))
 SMALL = """

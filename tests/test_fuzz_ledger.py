@@ -17,7 +17,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, PlannedTrial, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text, status_text
-from omni_msa.sweep import Sweep, load_sweep
+from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import write_json
 from omni_msa.timing import hardware_name, warm_up_file
 

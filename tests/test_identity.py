@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 from least_options import least_sections
 
+from omni_msa.config import identity
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.sections import DatasetOptions, Section, added_later, runtime_only
 from omni_msa.config.trial import (
@@ -12,7 +13,6 @@ from omni_msa.config.trial import (
     PLUGIN_SECTIONS,
     MediaConfig,
     TrialConfig,
-    identity,
     parse_trial,
     plugins,
 )

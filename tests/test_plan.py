@@ -21,7 +21,7 @@ from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.sizes import num_base_parameters, num_lora_parameters
 from omni_msa.slots import Slots
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 READOUTS = "{readout: [discriminative, generative, expected_value, constant]}"
 

@@ -12,7 +12,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
 from omni_msa.slots import Slots
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.text import duration
 
 

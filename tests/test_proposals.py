@@ -5,7 +5,7 @@ import json
 import pytest
 
 from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
-from omni_msa.search_space import read_space
+from omni_msa.sweep.search_space import read_space
 from omni_msa.system.files import write_json
 
 SPACE = read_space({"space": {"adapter.rank": {"choice": [4, 8]}, "adapter.dropout": {"uniform": [0.0, 0.5]}}})

@@ -15,7 +15,7 @@ from omni_msa.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.quarantine import Quarantine
 from omni_msa.ready import make_ready
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 AXES = "{modalities: [[text], [text, audio, video]], readout: [frozen_probe, constant]}"
 SETTINGS = (

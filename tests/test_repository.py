@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))

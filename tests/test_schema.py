@@ -5,7 +5,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from omni_msa.schema import sweep_schema
+from omni_msa.sweep.json_schema import sweep_schema
 from omni_msa.system import yaml_file
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))

@@ -10,7 +10,7 @@ from surface import height, search_of, told
 from omni_msa import search as service
 from omni_msa.search import NUM_STARTUP, importances, suggest
 from omni_msa.search_rules import Score, Told
-from omni_msa.search_space import is_in, text
+from omni_msa.sweep.search_space import is_in, text
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes"]
 

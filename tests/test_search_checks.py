@@ -3,7 +3,7 @@
 import pytest
 from test_search_space import of_space, problems, text
 
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 RULES = [
     ({"confirm": None}, "a key is missing", "search.confirm"),
@@ -59,10 +59,10 @@ def test_rules_that_contradict_each_other_are_refused(write_sweep, changes, what
 
 
 def test_a_sampler_whose_package_is_missing_is_refused_with_the_way_to_it(write_sweep, monkeypatch):
-    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: None)
+    monkeypatch.setattr("omni_msa.sweep.search_checks.find_spec", lambda name: None)
     (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes"))
     assert found.what == "this sampler needs a package that is not installed" and "[cmaes]" in found.next_step
-    monkeypatch.setattr("omni_msa.search_checks.find_spec", lambda name: name)
+    monkeypatch.setattr("omni_msa.sweep.search_checks.find_spec", lambda name: name)
     (found,) = problems(write_sweep, axes=None, search=text(sampler="cmaes", objectives=["mae", "latency_s"]))
     assert found.what == "this sampler takes one objective"
 

@@ -191,7 +191,7 @@ def test_a_proposal_that_is_no_configuration_has_failed_and_the_search_goes_on(t
     wrong = {"adapter.rank": 4, "readout.name": "constant", "readout.loss": "l1"}
     right = {"adapter.rank": 4, "readout.name": "discriminative", "readout.loss": "l1"}
     space = {path: {"choice": sorted({each[path] for each in (wrong, right)})} for path in right}
-    monkeypatch.setattr("omni_msa.sweep.check_space", lambda *given: [])
+    monkeypatch.setattr("omni_msa.sweep.sweep.check_space", lambda *given: [])
     monkeypatch.setattr(search, "suggest", lambda search, told, number: Suggestion([wrong, right][number]))
     place = Searched(tmp_path, space=space, budget={"proposals": 2})
     place.run()
@@ -221,7 +221,7 @@ def test_two_sweep_files_with_the_same_space_are_two_searches(place):
     place.run()
     other = place.folder / "other.yaml"
     other.write_text((place.folder / "surface.yaml").read_text())
-    from omni_msa.sweep import load_sweep
+    from omni_msa.sweep.sweep import load_sweep
 
     (study,) = make_plan(load_sweep(other), place.ledger).studies
     assert study.proposals == [] and study.folder.path != place.study().folder.path

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.search_points import at_ends, check_points, drawn
-from omni_msa.search_space import Parameter, is_in, read_space
+from omni_msa.sweep.search_points import at_ends, check_points, drawn
+from omni_msa.sweep.search_space import Parameter, is_in, read_space
 
 LOSS = {"choice": ["l1", "huber"]}
 RANK = {"int": [1, 64]}

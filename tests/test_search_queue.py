@@ -13,7 +13,7 @@ from omni_msa.evidence import gather
 from omni_msa.plan import opened, planned
 from omni_msa.proposals import DEFAULT
 from omni_msa.search_rules import Suggestion
-from omni_msa.search_space import text
+from omni_msa.sweep.search_space import text
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from omni_msa.plan import make_plan, opened
 from omni_msa.proposals import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows
 from omni_msa.search_verdict import NOT_DECIDED, NOTHING, REAL, UNFINISHED
-from omni_msa.sweep import Cell, load_sweep
+from omni_msa.sweep.sweep import Cell, load_sweep
 
 CONFIRM = {"best": 2, "seeds": [11, 12, 13]}
 

@@ -18,7 +18,7 @@ from omni_msa.search_rules import (
     score,
     worse_p,
 )
-from omni_msa.search_space import Halving
+from omni_msa.sweep.search_space import Halving
 
 FULL = [Rung(3)]
 

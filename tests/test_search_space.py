@@ -6,11 +6,11 @@ import pytest
 import yaml
 from conftest import WriteSweep
 
-from omni_msa import search_space
 from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
-from omni_msa.search_space import Parameter, read_space
-from omni_msa.sweep import load_sweep, proposed
+from omni_msa.sweep import search_space
+from omni_msa.sweep.search_space import Parameter, read_space
+from omni_msa.sweep.sweep import load_sweep, proposed
 
 SPACE = {
     "adapter.rank": {"choice": [4, 8]},

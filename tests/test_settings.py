@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Problem
-from omni_msa.sweep import Sweep, SweepFile, find_cell, load_sweep
+from omni_msa.sweep.sweep import Sweep, SweepFile, find_cell, load_sweep
 
 NAMES = [*SweepFile.model_fields, *TrialConfig.model_fields, "name", "rank", "metric", "against", "split", "a.b", ""]
 PATHS = [*NAMES, "adapter.rank", "readout.name", "axes.readout", "compare.against.readout", "training.epochs.x", "."]

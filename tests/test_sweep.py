@@ -8,7 +8,8 @@ import pytest
 from conftest import WriteSweep
 
 from omni_msa.errors import InputError
-from omni_msa.sweep import find_cell, load_sweep, value_label
+from omni_msa.sweep.labels import value_label
+from omni_msa.sweep.sweep import find_cell, load_sweep
 
 SWEEPS = Path(__file__).parents[1] / "sweeps"
 

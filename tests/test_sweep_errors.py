@@ -8,7 +8,7 @@ from conftest import WriteSweep
 
 from omni_msa.config import plugins
 from omni_msa.errors import InputError, Problem
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 
 READOUTS, DATASETS, BACKBONES = (plugins.names(kind) for kind in ("readouts", "datasets", "backbones"))
 FILE, PROFILE, COMMAND = "sweep.yaml", "small.yaml", "command line"

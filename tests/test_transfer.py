@@ -9,7 +9,7 @@ from stand_ins import complete
 
 from omni_msa.config.identity import trial_id
 from omni_msa.proposals import Known
-from omni_msa.sweep import proposed
+from omni_msa.sweep.sweep import proposed
 from omni_msa.system.files import read_json, write_json
 from omni_msa.transfer import look_up_known
 

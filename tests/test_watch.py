@@ -15,7 +15,7 @@ from omni_msa.plan import make_plan
 from omni_msa.progress import Progress
 from omni_msa.search_ahead import Outlook, lookout
 from omni_msa.search_queue import SearchSource
-from omni_msa.sweep import load_sweep
+from omni_msa.sweep.sweep import load_sweep
 from omni_msa.watch import Watch
 
 

@@ -9,7 +9,7 @@ from omni_msa.config import plugins
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 from omni_msa.records import TrialRecord
-from omni_msa.sweep import Cell
+from omni_msa.sweep.sweep import Cell
 
 Pair = tuple[TrialRecord, TrialRecord]
 NOT_USED = "not used"

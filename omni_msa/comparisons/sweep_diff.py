@@ -15,7 +15,7 @@ from omni_msa.records import TrialRecord, read_records
 from omni_msa.stats.intervals import moments
 from omni_msa.stats.metrics import METRICS, headline
 from omni_msa.stats.paired import p_floor, sign_flip_p
-from omni_msa.sweep import Cell
+from omni_msa.sweep.sweep import Cell
 
 Seed = int | None
 Pair = tuple[TrialRecord, TrialRecord]

@@ -72,7 +72,7 @@ def _varies(cells: Sequence[Cell], axis: str) -> bool:
 
 
 def _text(value: object) -> str:
-    from omni_msa.aggregate import axis_text
+    from omni_msa.sweep.labels import axis_text
 
     return axis_text(value)
 

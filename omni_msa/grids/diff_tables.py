@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.aggregate import axis_text
 from omni_msa.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
 from omni_msa.grids.formats import STYLE, html_table, markdown_section
 from omni_msa.grids.grid import DASH, Entry, Grid
@@ -14,6 +13,7 @@ from omni_msa.grids.pair_grids import once_each
 from omni_msa.grids.pair_notes import floor_note
 from omni_msa.grids.terminal import parts_that_fit
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.labels import axis_text
 from omni_msa.system.files import csv_text, write_text
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from omni_msa import reported
-from omni_msa.aggregate import axis_text
 from omni_msa.grids.mmsa_style import mmsa_text
 from omni_msa.stats.metrics import METRICS, headline
+from omni_msa.sweep.labels import axis_text
 
 RATES = ("unparsable_rate", "zero_rate")
 COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")

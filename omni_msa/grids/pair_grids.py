@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from omni_msa.aggregate import axis_text
 from omni_msa.grids.columns import Column, Row, count, ends, lay_out, odds, percent, word
 from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.grids.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
 from omni_msa.stats.metrics import METRICS, Metric
+from omni_msa.sweep.labels import axis_text
 
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
 

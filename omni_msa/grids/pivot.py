@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from omni_msa.aggregate import axis_text
 from omni_msa.grids.grid import (
     DASH,
     Entry,
@@ -16,6 +15,7 @@ from omni_msa.grids.grid import (
     mean_entry,
     primary_metric,
 )
+from omni_msa.sweep.labels import axis_text
 
 _OF_SEARCHES = ("proposal", "stage")
 """Axes that a search gives its cells: proposal 3 of one search has nothing to do with proposal 3 of another."""

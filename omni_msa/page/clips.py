@@ -12,7 +12,7 @@ from omni_msa.config.trial import classes_of
 from omni_msa.evidence import Evidence
 from omni_msa.records import Predictions, TrialRecord, read_texts
 from omni_msa.stats.metrics import METRICS
-from omni_msa.sweep import find_cell
+from omni_msa.sweep.sweep import find_cell
 
 NUM_WORST, NUM_DISPUTED, NUM_CELLS_MAX = 12, 6, 12
 WORST, DISPUTED = "largest mean error", "the two cells disagree"

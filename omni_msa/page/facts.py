@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omni_msa.aggregate import axis_text
 from omni_msa.evidence import Evidence
 from omni_msa.planjson import last_line
 from omni_msa.records import TrialRecord
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.labels import axis_text
 from omni_msa.text import flatten
 
 _OF_ONE_ATTEMPT = ("host", "pid", "attempt", "started", "ended", "attempt_s")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from omni_msa.aggregate import axis_text
 from omni_msa.comparisons.proof import HASHES
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import DatasetOptions
@@ -26,6 +25,7 @@ from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.page.searched import STATES, searches_of
 from omni_msa.reported import elsewhere
+from omni_msa.sweep.labels import axis_text
 from omni_msa.system.files import write_text
 from omni_msa.text import count
 

@@ -9,9 +9,9 @@ from typing import Any
 from omni_msa.config import plugins
 from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.search_points import Configure, check_points
-from omni_msa.search_space import GRID_MAX, SECTIONS, Parameter, Search, grid, ordered, wanted
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.search_points import Configure, check_points
+from omni_msa.sweep.search_space import GRID_MAX, SECTIONS, Parameter, Search, grid, ordered, wanted
 
 
 def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes: Mapping[str, Any]) -> list[Problem]:

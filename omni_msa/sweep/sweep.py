@@ -12,16 +12,17 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from omni_msa.axes import name_axis, usable_axes
 from omni_msa.config import plugins
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.config.validation import cut, explain, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.search_checks import check_rules, check_space
-from omni_msa.search_space import Parameters, Search, read_space
-from omni_msa.settings import SECTIONS, Settings, assign, read_settings
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.axes import name_axis, usable_axes
+from omni_msa.sweep.labels import value_label
+from omni_msa.sweep.search_checks import check_rules, check_space
+from omni_msa.sweep.search_space import Parameters, Search, read_space
+from omni_msa.sweep.settings import SECTIONS, Settings, assign, read_settings
 
 _TRIALS_MAX = 100_000
 
@@ -118,16 +119,6 @@ class Sweep:
             for cell in self.cells
             if place < len(cell.seeds)
         ]
-
-
-def value_label(axis: str, value: Any) -> str:
-    """Return how an axis value is written in tables: `text+audio`, `rank 8`, `generative(decimals=2)`."""
-    if isinstance(value, list):
-        return "+".join(map(str, value))
-    if isinstance(value, dict):
-        options = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
-        return f"{value.get('name')}({options})" if options else str(value.get("name"))
-    return str(value) if isinstance(value, str) else f"{axis.rpartition('.')[2]} {value}"
 
 
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:

@@ -1,4 +1,4 @@
-"""The JSON schema of sweep files, for editors: `python -m omni_msa.schema > sweep.schema.json`."""
+"""The JSON schema of sweep files, for editors: `python -m omni_msa.sweep.json_schema > sweep.schema.json`."""
 
 import json
 from typing import Any
@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 
 from omni_msa.config import plugins
 from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
-from omni_msa.settings import SECTIONS
-from omni_msa.sweep import SweepFile
+from omni_msa.sweep.settings import SECTIONS
+from omni_msa.sweep.sweep import SweepFile
 
 
 def sweep_schema() -> dict[str, Any]:

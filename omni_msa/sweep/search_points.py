@@ -12,7 +12,7 @@ from typing import Any
 
 from omni_msa.config.validation import cut
 from omni_msa.errors import InputError, Problem
-from omni_msa.search_space import Parameter, Parameters, counts, label, ordered, text, wanted
+from omni_msa.sweep.search_space import Parameter, Parameters, counts, label, ordered, text, wanted
 
 Configure = Callable[[Parameters], Any]
 """Makes a configuration from parameters; raises InputError, each `where` a dotted path into the configuration."""

@@ -1,0 +1,1 @@
+"""A sweep file: its axes, cells, settings, search space and JSON schema."""

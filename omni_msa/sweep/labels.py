@@ -1,0 +1,24 @@
+"""Axis values as text: in the names of cells, and under the name of their axis."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def value_label(axis: str, value: Any) -> str:
+    """Return how an axis value is written in tables: `text+audio`, `rank 8`, `generative(decimals=2)`."""
+    if isinstance(value, list):
+        return "+".join(map(str, value))
+    if isinstance(value, dict):
+        options = ", ".join(f"{key}={item}" for key, item in value.items() if key != "name")
+        return f"{value.get('name')}({options})" if options else str(value.get("name"))
+    return str(value) if isinstance(value, str) else f"{axis.rpartition('.')[2]} {value}"
+
+
+def axis_text(value: Any) -> str:
+    """Return an axis value as it stands under the axis's name: `text+audio`, `generative(decimals=2)`, `8`."""
+    if isinstance(value, list | tuple):
+        return "+".join(map(axis_text, value))
+    if isinstance(value, Mapping):
+        options = ", ".join(f"{key}={axis_text(item)}" for key, item in value.items() if key != "name")
+        return str(value.get("name", "")) + (f"({options})" if options else "")
+    return str(value)
