@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from omni_msa.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute, progress_of
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text

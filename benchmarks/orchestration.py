@@ -115,7 +115,7 @@ def run_stand_ins(root: Path, num_slots: int) -> None:
     from omni_msa.cluster import Workers
     from omni_msa.dispatch import JobQueue
     from omni_msa.driver import sole_driver
-    from omni_msa.ledger import Ledger
+    from omni_msa.ledger.ledger import Ledger
 
     jobs = [make_job(root, f"t{number}", f"f{number}") for number in range(NUM_TINY)]
     with sole_driver(Ledger(root)) as seat:
@@ -146,7 +146,7 @@ def fill(place: Place) -> None:
     """Complete every trial of the place's sweep in its ledger."""
     import pandas as pd
 
-    from omni_msa.ledger import Ledger
+    from omni_msa.ledger.ledger import Ledger
     from omni_msa.plan import make_plan
     from omni_msa.sweep.sweep import load_sweep
 
@@ -170,7 +170,7 @@ def fill(place: Place) -> None:
 TABLES = """
 from pathlib import Path
 from omni_msa.finish import write_report
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 import sys
@@ -204,7 +204,7 @@ def large_ledgers(folder: Path) -> None:
 
 def at_work(place: Place, least_step: int) -> set[int]:
     """Return the processes whose trials run and have made so many steps in this attempt."""
-    from omni_msa.ledger import TrialFolder
+    from omni_msa.ledger.ledger import TrialFolder
 
     found = [TrialFolder(path).status() for path in place.ledger.glob("trials/*")]
     return {status.pid for status in found if status.state == "running" and status.step >= least_step}

@@ -16,6 +16,7 @@ from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import ReadoutOptions
 from omni_msa.config.trial import TrialConfig, classes_of, conventions_of
 from omni_msa.forward import Forward
+from omni_msa.ledger.hidden_states import States
 from omni_msa.loader import Loader
 from omni_msa.prefix import PrefixStore
 from omni_msa.prepare import BadClip, PreparedClips, prepare
@@ -27,7 +28,7 @@ from omni_msa.resident import Resident
 from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
 from omni_msa.splits import Splits
-from omni_msa.states import Collector, States
+from omni_msa.states import Collector
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.watchdog import alive
 from omni_msa.thinker import Backbone

@@ -13,7 +13,7 @@ from omni_msa import denoiser, reactions
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.errors import Interrupted, Pruned
 from omni_msa.guard import release_memory
-from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.provenance import provenance
 from omni_msa.system.files import read_json, write_json
 from omni_msa.system.process import now

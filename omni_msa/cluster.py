@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.process_pool import THREAD_VARIABLES
 
 # Ray reads these when it is imported or started.

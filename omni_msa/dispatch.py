@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from omni_msa import hardware, reactions
 from omni_msa.attempt import Job, Train, record_loss, run_attempt
-from omni_msa.ledger import Status
+from omni_msa.ledger.ledger import Status
 
 
 class Wait(Enum):

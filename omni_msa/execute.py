@@ -13,8 +13,9 @@ from omni_msa.driver import Seat, StopRequest, repeatedly
 from omni_msa.finish_search import PUBLISH_EVERY_S, publish
 from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
-from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, PlannedTrial
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trials import PlannedTrial
+from omni_msa.plan import Plan
 from omni_msa.planjson import open_end
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper

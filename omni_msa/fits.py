@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from omni_msa.ledger import weights_file
+from omni_msa.ledger.ledger import weights_file
 from omni_msa.system.files import finite, is_number, read_json, write_atomic, write_json
 
 Tensors = dict[str, torch.Tensor]

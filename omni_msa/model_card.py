@@ -7,7 +7,7 @@ from typing import Any
 
 from omni_msa.config import plugins
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger, TrialFolder, weights_file
+from omni_msa.ledger.ledger import Ledger, TrialFolder, weights_file
 from omni_msa.system.files import read_json
 from omni_msa.text import flatten
 

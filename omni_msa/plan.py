@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from omni_msa import denoiser, preflight, quarantine, timing
 from omni_msa.config import lookups, plugins
-from omni_msa.config.identity import fit_id, trial_id
+from omni_msa.config.identity import trial_id
 from omni_msa.config.lookups import uses
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Problem
 from omni_msa.estimate import dimensions
-from omni_msa.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.trials import PlannedTrial, missing, planned
 from omni_msa.memory import LargestTrial, largest
 from omni_msa.search_ahead import look_ahead
 from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
@@ -22,37 +23,6 @@ from omni_msa.study import Study, expand, studies
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell, Sweep
 from omni_msa.timing import Cost, Expected
-
-
-@dataclass(frozen=True)
-class PlannedTrial:
-    """One trial of a plan.
-
-    Args:
-        trial_id, fit_id: its identity and that of its training; not to be used where the plan's data is unreadable.
-        cells: labels of the cells it belongs to, at least one.
-        config: its configuration.
-        status: where it stands.
-        detail: more about its cell, for people: of a proposal what it sets; of a stand-in what it is for.
-    """
-
-    trial_id: str
-    fit_id: str
-    cells: tuple[str, ...]
-    config: TrialConfig
-    status: Status
-    detail: str = ""
-
-    @property
-    def label(self) -> str:
-        """The trial's name for people: cell and seed."""
-        seed = "" if self.config.seed is None else f", seed {self.config.seed}"
-        return (self.cells or ("to be proposed",))[0] + seed
-
-    @property
-    def reach(self) -> tuple[str, bool, int | None]:
-        """The trial's id and how far it is run: promoted or opened for test, it is run again."""
-        return self.trial_id, self.config.opens_test, self.config.stops_after_epoch
 
 
 @dataclass(frozen=True)
@@ -149,12 +119,6 @@ class Plan:
         return {"trials": len(self.trials), **{state: states[state] for state in shown}}
 
 
-def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:
-    """Return the trials that a run would start; one marked as running was left by a driver that is gone."""
-    ends = ("complete", "pruned") if retry else ("complete", "pruned", "failed")
-    return [trial for trial in trials if trial.status.state not in ends]
-
-
 def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool = False) -> Plan:
     """Identify every trial of a sweep and look it up in the ledger.
 
@@ -230,33 +194,6 @@ def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> 
         planned(config, prints[config.dataset], ledger, tuple(cells[name]), details[name])
         for name, config in configs.items()
     ]
-
-
-def planned(
-    config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[str, ...], detail: str = ""
-) -> PlannedTrial:
-    """Identify a trial and look it up in the ledger.
-
-    Args:
-        config: of the trial.
-        fingerprint: of its dataset.
-        ledger: the trials on disk.
-        cells: labels of the cells it belongs to.
-        detail: more about its cell.
-    """
-    name = trial_id(config, fingerprint)
-    return PlannedTrial(name, fit_id(config, fingerprint), cells, config, stands(config, name, ledger), detail)
-
-
-def stands(config: TrialConfig, trial_id: str, ledger: Ledger) -> Status:
-    """Return where a trial stands: stopped early or not is a matter of how far its configuration goes."""
-    folder, valid = ledger.trial(trial_id, config.opens_test), f"valid_{config.training.select_metric}"
-    status, last = folder.status(), config.stops_after_epoch
-    if status.state in ("complete", "running"):
-        return status
-    if last is not None and any(row.get("epoch") == last and valid in row for row in folder.metrics()):
-        return replace(status, state="pruned")
-    return replace(status, state="pending") if status.state == "pruned" else status
 
 
 def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:

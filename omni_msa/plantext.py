@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.memory import LargestTrial
-from omni_msa.plan import ModelSize, Plan, PlannedTrial
+from omni_msa.plan import ModelSize, Plan
 from omni_msa.planjson import last_line, open_end
 from omni_msa.text import count, duration
 

@@ -12,7 +12,7 @@ from omni_msa.config import plugins
 from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.errors import InputError, Problem
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import read_json, write_json
 

@@ -18,7 +18,7 @@ from omni_msa.config.lookups import root_of
 from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
 from omni_msa.guard import CardBusy, Guard
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.cache_folder import cache_folder
 
 if TYPE_CHECKING:

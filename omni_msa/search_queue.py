@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from omni_msa.attempt import Job
-from omni_msa.plan import Plan, PlannedTrial, planned
+from omni_msa.ledger.trials import PlannedTrial, planned
+from omni_msa.plan import Plan
 from omni_msa.proposals import Proposal
 from omni_msa.search_rules import Suggestion, Told
 from omni_msa.study import Study

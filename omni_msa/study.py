@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.proposals import DEFAULT, Confirmation, Proposal
 from omni_msa.proposing import PROPOSAL, STAGE, Proposing
 from omni_msa.search_rules import Rung, Score, Told, best, score

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from omni_msa.attach import link, prune
 from omni_msa.flatten import as_number, cell_numbers, final_metrics, milliseconds, shown_name
-from omni_msa.ledger import TrialFolder
+from omni_msa.ledger.ledger import TrialFolder
 from omni_msa.model_card import ADAPTER, model_card, weights_of
 from omni_msa.runs import Point, Run
 from omni_msa.system.files import digest

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from omni_msa.aggregate import CellTrials, cell_trials
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.records import read_records
 from omni_msa.stats.metrics import compute

@@ -6,7 +6,7 @@ from typing import Any
 
 from omni_msa.attempt import Job, Train
 from omni_msa.config.trial import TrialConfig, parse_trial
-from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.plan import Plan
 
 CONFIG = {

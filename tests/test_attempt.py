@@ -9,7 +9,7 @@ from stand_ins import complete, config, make_job, train_that
 
 from omni_msa.attempt import record_loss, run_attempt
 from omni_msa.errors import InputError, Interrupted, Problem
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.files import read_json
 
 

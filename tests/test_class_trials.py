@@ -13,7 +13,7 @@ from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import check_metric, parse_trial
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.resident import Resident
 from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep.sweep import load_sweep

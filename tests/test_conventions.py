@@ -15,7 +15,7 @@ from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import conventions_of, parse_trial
 from omni_msa.errors import InputError
 from omni_msa.finish import write_report
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text

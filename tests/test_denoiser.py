@@ -17,7 +17,7 @@ from omni_msa.clip import Clip
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import MediaConfig
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.media import BadMedia
 from omni_msa.plan import make_plan
 from omni_msa.prepare import prepare

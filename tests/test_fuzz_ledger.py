@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omni_msa.finish import write_report
-from omni_msa.ledger import Ledger
-from omni_msa.plan import Plan, PlannedTrial, make_plan
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trials import PlannedTrial
+from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
 from omni_msa.plantext import plan_text, status_text
 from omni_msa.sweep.sweep import Sweep, load_sweep

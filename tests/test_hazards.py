@@ -13,8 +13,8 @@ from stand_ins import config, make_job
 
 from omni_msa.attempt import record_loss
 from omni_msa.hazards import Hazards
-from omni_msa.ledger import Ledger, Status
-from omni_msa.plan import PlannedTrial
+from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.system.files import write_json
 from omni_msa.system.lease import Lease
 

@@ -15,7 +15,7 @@ import pandas
 import pytest
 
 from omni_msa.config.trial import TrialConfig, parse_trial
-from omni_msa.ledger import STATES, Ledger, Status, TrialFolder
+from omni_msa.ledger.ledger import STATES, Ledger, Status, TrialFolder
 from omni_msa.system.files import finite
 from omni_msa.system.lease import Lease
 from omni_msa.system.process import this_process

@@ -12,7 +12,7 @@ from tiny_trials import config
 
 from omni_msa import hardware, timing
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.measure import NUM_STEPS, NUM_WARM_UP_STEPS, _Clock, measure, to_measure, warm_up
 from omni_msa.resident import Resident
 

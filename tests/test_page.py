@@ -14,7 +14,7 @@ from recorded import recorded_plan
 
 from omni_msa.evidence import gather
 from omni_msa.figures.canvas import Figure
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.page import page
 from omni_msa.page.measured import measured_on
 from omni_msa.page.page import write_page

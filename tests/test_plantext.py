@@ -8,7 +8,7 @@ import pytest
 from searched import Searched
 from stand_ins import complete
 
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
 from omni_msa.slots import Slots

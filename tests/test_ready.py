@@ -11,7 +11,7 @@ import pytest
 from bad_clips import damage
 
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import Plan, make_plan
 from omni_msa.quarantine import Quarantine
 from omni_msa.ready import make_ready

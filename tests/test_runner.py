@@ -15,7 +15,7 @@ from omni_msa import runner
 from omni_msa.cluster import Workers
 from omni_msa.dispatch import JobQueue
 from omni_msa.driver import sole_driver
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 
 PAIRS = (("a", "shared"), ("b", "shared"), ("c", "fc"), ("bad", "fbad"), ("once", "fonce"), ("often", "foften"))
 RAY = ("raylet", "gcs_server", "ray::")

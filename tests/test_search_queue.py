@@ -10,7 +10,8 @@ from surface import height
 from omni_msa import search
 from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
-from omni_msa.plan import opened, planned
+from omni_msa.ledger.trials import planned
+from omni_msa.plan import opened
 from omni_msa.proposals import DEFAULT
 from omni_msa.search_rules import Suggestion
 from omni_msa.sweep.search_space import text

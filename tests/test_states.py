@@ -12,8 +12,9 @@ from omni_msa.assembly import assemble
 from omni_msa.clip import Clip
 from omni_msa.config import plugins
 from omni_msa.fits import FitFolder
+from omni_msa.ledger.hidden_states import States, read_states
 from omni_msa.resident import Resident
-from omni_msa.states import Collector, States, chosen, read_states
+from omni_msa.states import Collector, chosen
 
 BACKED = [name for name in plugins.names("readouts") if "backbone" in plugins.load("readouts", name).uses]
 

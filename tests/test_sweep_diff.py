@@ -8,7 +8,7 @@ from scipy import stats
 
 from omni_msa.comparisons.sweep_diff import diff
 from omni_msa.errors import InputError
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 

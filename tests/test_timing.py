@@ -4,7 +4,7 @@ import pytest
 from stand_ins import config, finished
 
 from omni_msa import datasets
-from omni_msa.ledger import Ledger
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.files import write_json
 from omni_msa.timing import (
     Cost,

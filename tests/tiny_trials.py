@@ -14,7 +14,7 @@ from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.demo import generate
-from omni_msa.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt, build_prompt
 from omni_msa.readout import Task

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config.trial import TrialConfig
-from omni_msa.states import States, read_states
+from omni_msa.ledger.hidden_states import States, read_states
 from omni_msa.system.files import changed, csv_text, finite, is_number, read_json, write_atomic, write_json, write_text
 from omni_msa.system.lease import is_held
 from omni_msa.system.process import now, read_process, this_process
