@@ -18,10 +18,10 @@ from torch.nn import functional
 from omni_msa.adapter import Adapter, attached
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
+from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.evaluate import peak_memory
 from omni_msa.forward import Forward
 from omni_msa.memory import clip_lengths, plan_memory
-from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt
 from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.readout import Readout, Task

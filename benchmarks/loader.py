@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from omni_msa.clip import Clip
 from omni_msa.config.trial import MediaConfig
-from omni_msa.loader import NUM_BATCHES_AHEAD, Loader
-from omni_msa.prepare import PreparedClips, prepare
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs.loader import NUM_BATCHES_AHEAD, Loader
+from omni_msa.data.inputs.preprocess import PreparedClips, prepare
 
 NUM_FILMS = 8  # clips share films; each clip is read and decoded for itself all the same
 SECONDS, RATE_HZ, SIDE_PX, SAMPLE_RATE_HZ = 8, 25, 308, 16_000

@@ -8,26 +8,27 @@ from typing import Any
 import pandas as pd
 import torch
 
-from omni_msa import evaluate, prepared
+from omni_msa import evaluate
 from omni_msa.adapter import Adapter, attached, first_trained_layer
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import ReadoutOptions
 from omni_msa.config.trial import TrialConfig, classes_of, conventions_of
+from omni_msa.data.clip import Clip
+from omni_msa.data.faults import left_after
+from omni_msa.data.inputs import clip_inputs
+from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
+from omni_msa.data.inputs.loader import Loader
+from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
+from omni_msa.data.splits import Splits
 from omni_msa.forward import Forward
 from omni_msa.ledger.hidden_states import States
-from omni_msa.loader import Loader
 from omni_msa.prefix import PrefixStore
-from omni_msa.prepare import BadClip, PreparedClips, prepare
-from omni_msa.prepared import Prepared, Sizes
 from omni_msa.prompt import Prompt, build_prompt
-from omni_msa.quarantine import left_after
 from omni_msa.readout import Readout, Task
 from omni_msa.resident import Resident
 from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
-from omni_msa.splits import Splits
 from omni_msa.states import Collector
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.watchdog import alive
@@ -207,8 +208,10 @@ class Assembly:
         for modality in self.config.modalities:
             source = getattr(clip, modality, None)
             if source is not None:
-                arrays = prepared.compute(source, modality, self.config.media)
-                parts |= {name: value for name, value in vars(prepared.as_inputs(arrays)).items() if value is not None}
+                arrays = clip_inputs.compute(source, modality, self.config.media)
+                parts |= {
+                    name: value for name, value in vars(clip_inputs.as_inputs(arrays)).items() if value is not None
+                }
         return Prepared(**parts)
 
 

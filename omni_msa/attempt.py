@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_msa import denoiser, reactions
+from omni_msa import reactions
 from omni_msa.config.trial import TrialConfig, parse_trial
+from omni_msa.data.media import denoise
 from omni_msa.errors import Interrupted, Pruned
 from omni_msa.guard import release_memory
 from omni_msa.ledger.ledger import Ledger, TrialFolder
@@ -103,7 +104,7 @@ def _run(
     prepare: Callable[[TrialConfig], None] | None,
 ) -> None:
     config = reactions.adapted(job.parsed(), folder.written_status().history)
-    folder.begin(config, provenance() | denoiser.described(config))
+    folder.begin(config, provenance() | denoise.described(config))
     if prepare is not None:
         prepare(config)
     ledger = Ledger(Path(job.ledger))

@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import torch
 
-from omni_msa.clip import Clip
+from omni_msa.data.clip import Clip
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Readout
 from omni_msa.stats.metrics import compute

@@ -13,11 +13,11 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
+from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.loader import Loader
 from omni_msa.decoding import Opened, greedy, tree_shape
-from omni_msa.loader import Loader
 from omni_msa.padding import align, causal
 from omni_msa.prefix import Kept, PrefixStore
-from omni_msa.prepared import Prepared
 from omni_msa.prompt import Prompt
 from omni_msa.savings import output_layer, recomputing
 from omni_msa.thinker import Backbone

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from omni_msa import denoiser, preflight, quarantine, timing
+from omni_msa import preflight, quarantine, timing
 from omni_msa.config import lookups, plugins
 from omni_msa.config.identity import trial_id
 from omni_msa.config.lookups import uses
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import TrialConfig
+from omni_msa.data.media import denoise
 from omni_msa.errors import InputError, Problem
 from omni_msa.estimate import dimensions
 from omni_msa.ledger.ledger import Ledger, Status
@@ -144,7 +145,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))), made)
     if going_on := [study.cell for study in searches if study.may_propose()]:
         found += preflight.check_space(asked, going_on)
-    found += denoiser.check((cell, trial.config) for trial in left for cell in trial.cells)
+    found += denoise.check((cell, trial.config) for trial in left for cell in trial.cells)
     refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
     expected = timing.total(each := timing.costs(left, ledger, known), min(places.num, max(1, len(left))))
     by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}

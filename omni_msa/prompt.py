@@ -7,8 +7,8 @@ turn. A modality that is off is absent. The sound is an item of its own (never i
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from omni_msa.clip import Clip
-from omni_msa.prepared import Prepared, Sizes
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
 from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig, media_options
-from omni_msa.errors import InputError, Problem
+from omni_msa.data.clip import Clip
+from omni_msa.data.faults import Fault
+from omni_msa.errors import Problem
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import read_json, write_json
@@ -19,30 +20,6 @@ from omni_msa.system.files import read_json, write_json
 NUM_TEST_MIN = 2
 """A correlation needs two clips."""
 _NUM_NAMED_MAX = 10
-
-
-@dataclass(frozen=True)
-class Fault:
-    """Why a clip cannot be used.
-
-    Args:
-        clip_id, split: of the clip.
-        modality: audio or video.
-        reason: what is wrong, in words.
-        file: the source file, empty if the clip has none.
-    """
-
-    clip_id: str
-    split: str
-    modality: str
-    reason: str
-    file: str
-
-    def problem(self, next_step: str) -> Problem:
-        """Return the fault as a problem of the input."""
-        return Problem(
-            f"the {self.modality} of clip {self.clip_id} cannot be used", self.file, self.reason, "", next_step
-        )
 
 
 @dataclass(frozen=True)
@@ -199,19 +176,3 @@ def _is_whole(found: Quarantine) -> bool:
     if not all(isinstance(text, str) for text in texts) or type(found.num_clips) is not int:
         return False
     return len(faults) <= found.num_clips and {fault.split for fault in faults} <= set(SPLITS)
-
-
-def left_after(clips: Sequence[Clip], dropped: Sequence[str]) -> list[Clip]:
-    """Return the clips of a trial: all but those dropped.
-
-    Args:
-        clips: of the dataset, all splits.
-        dropped: ids.
-
-    Raises:
-        InputError: a dropped clip is none of the dataset's.
-    """
-    left_out = set(dropped)
-    if unknown := sorted(left_out - {clip.id for clip in clips}):
-        raise InputError(Problem("a dropped clip is not in the dataset", "dropped_clips", ", ".join(unknown)))
-    return [clip for clip in clips if clip.id not in left_out]

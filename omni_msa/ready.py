@@ -3,15 +3,15 @@
 from collections.abc import Callable, Sequence
 
 from omni_msa import quarantine
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import MediaConfig, TrialConfig
+from omni_msa.data.clip import Clip
+from omni_msa.data.faults import Fault
+from omni_msa.data.inputs.preprocess import prepare
 from omni_msa.errors import InputError, Problem
 from omni_msa.plan import Plan
-from omni_msa.prepare import prepare
-from omni_msa.quarantine import Fault
 
 Progress = Callable[[str, int, int], None]
 _MEND = "fetch or write the file again, or leave the clip out of every trial: on_bad_clip=drop"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.clip import Clip
+from omni_msa.data.clip import Clip
 from omni_msa.ledger.hidden_states import States, _is_whole
 
 if TYPE_CHECKING:

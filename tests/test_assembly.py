@@ -7,7 +7,7 @@ import pytest
 import tiny_trials
 
 from omni_msa.assembly import assemble
-from omni_msa.prepared import Prepared, Sizes
+from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
 from omni_msa.resident import Resident
 
 NAMES = ("text", "audio", "video")

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from made_corpora import put, table, write_cmu
 
-from omni_msa.clip import Clip
+from omni_msa.data.clip import Clip
+from omni_msa.data.formats.mosi_folds import SPLIT_OF
 from omni_msa.datasets import mosi
 from omni_msa.errors import InputError
-from omni_msa.mosi_folds import SPLIT_OF
 
 ROWS = [
     ("03bSnISJMiM", "10", "ANYHOW IT WAS GOOD", "2.4"),

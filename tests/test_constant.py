@@ -1,4 +1,4 @@
-from omni_msa.prepared import Prepared
+from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.prompt import Prompt
 from omni_msa.readout import Prediction, Task
 from omni_msa.readouts import constant

@@ -4,7 +4,7 @@ import codecs
 
 import pytest
 
-from omni_msa.csv_table import Line, Mistakes, read_label, read_table
+from omni_msa.data.formats.csv_table import Line, Mistakes, read_label, read_table
 from omni_msa.errors import InputError
 
 COLUMNS = ("id", "text")

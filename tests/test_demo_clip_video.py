@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from omni_msa.demo.clip_video import FRAME_RATE_HZ, loudness, make_clip, to_yuv420, write_mp4
-from omni_msa.demo.speech import SAMPLE_RATE_HZ
+from omni_msa.data.synthetic.clip_video import FRAME_RATE_HZ, loudness, make_clip, to_yuv420, write_mp4
+from omni_msa.data.synthetic.speech import SAMPLE_RATE_HZ
 
 
 def decode(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omni_msa.demo.face import SIZE_PX, Look, draw_face, random_look
+from omni_msa.data.synthetic.face import SIZE_PX, Look, draw_face, random_look
 
 LOOK = Look((241, 194, 145), (40, 30, 25), (168, 196, 214), centre=(48.0, 51.0), scale=1.0, phase=0.0)
 CLOSED = np.zeros(16, np.float32)

@@ -2,7 +2,7 @@ from itertools import combinations
 
 import numpy as np
 
-from omni_msa.demo.grouping import clean, merge, near_duplicates, words
+from omni_msa.data.synthetic.grouping import clean, merge, near_duplicates, words
 
 
 def test_words_and_clean_text() -> None:

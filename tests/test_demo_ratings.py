@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omni_msa.demo.ratings import FILES, INNER, leave_one_rater_out, read_sentences
+from omni_msa.data.synthetic.ratings import FILES, INNER, leave_one_rater_out, read_sentences
 
 # (number, text, ratings) of each domain; the published mean is deliberately wrong
 CONTENT = {

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from omni_msa.demo.ratings import Sentence
-from omni_msa.demo.sampling import (
+from omni_msa.data.synthetic.ratings import Sentence
+from omni_msa.data.synthetic.sampling import (
     best_reachable,
     choose_splits,
     cue,

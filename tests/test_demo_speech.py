@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from omni_msa.demo.speech import SAMPLE_RATE_HZ, VOICES, Prosody, prosody, speak
+from omni_msa.data.synthetic.speech import SAMPLE_RATE_HZ, VOICES, Prosody, prosody, speak
 
 SENTENCE = "An hour and a half of joyful solo performance."
 

@@ -11,16 +11,18 @@ from media_files import moving_picture, tone, write_mp4, write_sound
 from processes import is_running
 from stand_ins import config, make_job, train_that
 
-from omni_msa import check_data, denoiser, media, prepared, quarantine
+from omni_msa import check_data, quarantine
 from omni_msa.attempt import run_attempt
-from omni_msa.clip import Clip
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import MediaConfig
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs import clip_inputs
+from omni_msa.data.inputs.preprocess import prepare
+from omni_msa.data.media import clip_media, denoise
+from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.media import BadMedia
 from omni_msa.plan import make_plan
-from omni_msa.prepare import prepare
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 
@@ -83,7 +85,7 @@ Install = Callable[..., Path]
 def _own_place(own_cache, monkeypatch):
     """No test sees the user's cache or a real program on the PATH."""
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.delenv(denoiser.VARIABLE, raising=False)
+    monkeypatch.delenv(denoise.VARIABLE, raising=False)
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def install(tmp_path, monkeypatch) -> Install:
         program.write_text(text, encoding="utf-8")
         program.chmod(0o755)
         calls.touch()
-        denoiser._version.cache_clear()  # a program does not change while a process lives, but a stand-in does
+        denoise._version.cache_clear()  # a program does not change while a process lives, but a stand-in does
         if program.parent.name == "bin":
             monkeypatch.setenv("PATH", str(program.parent))
         return calls
@@ -119,7 +121,7 @@ def clip(file: Path) -> Clip:
 def test_the_program_gets_the_sound_and_ours_is_what_it_gives_back(install, tmp_path, kind, rate_hz):
     calls = install(kind, kind)
     file = write_sound(tmp_path / "a.wav", tone(1.0, rate_hz=rate_hz), rate_hz)
-    plain, denoised = media.read_audio(file, PLAIN), media.read_denoised(file, DENOISED)
+    plain, denoised = clip_media.read_audio(file, PLAIN), clip_media.read_denoised(file, DENOISED)
     assert (denoised.dtype, denoised.shape) == (np.float32, plain.shape) == (np.float32, (16_000,))
     inner = slice(200, -200)  # resampling rings at the ends
     np.testing.assert_allclose(denoised[inner], plain[inner] / 2, atol=0.002)
@@ -133,20 +135,20 @@ def test_the_program_gets_the_sound_and_ours_is_what_it_gives_back(install, tmp_
 def test_sound_of_a_film_is_denoised_too(install, tmp_path):
     install()
     film = write_mp4(tmp_path / "film.mp4", moving_picture(25), tone(1.0))
-    plain, denoised = media.read_audio(film, PLAIN), media.read_denoised(film, DENOISED)
+    plain, denoised = clip_media.read_audio(film, PLAIN), clip_media.read_denoised(film, DENOISED)
     assert abs(len(denoised) - len(plain)) <= 1  # films have more samples than 1 s of tone: whole packets
     assert denoised.std() == pytest.approx(plain.std() / 2, rel=0.02)
 
 
 def test_sound_longer_than_allowed_is_cut_before_it_is_denoised(install, sound):
     install()
-    assert len(media.read_denoised(sound, DENOISED.model_copy(update={"audio_seconds_max": 0.3}))) == 4_800
+    assert len(clip_media.read_denoised(sound, DENOISED.model_copy(update={"audio_seconds_max": 0.3}))) == 4_800
 
 
 def test_prepared_inputs_are_denoised_once_and_kept(install, sound):
     calls = install()
     inputs = prepare([clip(sound)], ["audio"], DENOISED)
-    expected = media.mel_features(media.read_denoised(sound, DENOISED), DENOISED)
+    expected = clip_media.mel_features(clip_media.read_denoised(sound, DENOISED), DENOISED)
     np.testing.assert_array_equal(inputs.load("a").mel, expected)
     before = calls.read_text()
     assert prepare([clip(sound)], ["audio"], DENOISED).digest == inputs.digest
@@ -158,7 +160,7 @@ def test_prepared_inputs_are_denoised_once_and_kept(install, sound):
 
 def test_addresses_of_sound_as_it_is_are_those_of_old():
     address = "dbee29f521f866303ce9797516670630dfd7208b0045224f9c3aad3a751bdde6"  # from before there was denoising
-    assert prepared.content_address("0" * 64, Path("a.wav"), "audio", MediaConfig()) == address
+    assert clip_inputs.content_address("0" * 64, Path("a.wav"), "audio", MediaConfig()) == address
     options = {"sample_rate_hz": 16_000, "mel_hop_ms": 10, "num_mel_bins": 128, "audio_seconds_max": 30.0}
     assert quarantine.checks([config(modalities=["audio"])]) == [("audio", options)]
 
@@ -167,12 +169,12 @@ def test_another_version_makes_other_inputs_but_no_other_trials(install):
     addresses, ids = set(), set()
     for name in (STAND_ALONE, "deep_filter 0.5.7", PYTHON):
         install(name=name)
-        addresses.add(prepared.content_address("0" * 64, Path("a.wav"), "audio", DENOISED))
+        addresses.add(clip_inputs.content_address("0" * 64, Path("a.wav"), "audio", DENOISED))
         ids.add(trial_id(config(**WANTED), "data"))
     assert len(addresses) == 3 and len(ids) == 1
     assert trial_id(config(media={"denoise": "none"}), "data") == trial_id(config(), "data") not in ids
     install()
-    assert prepared.content_address("0" * 64, Path("a.mp4"), "video", DENOISED) == prepared.content_address(
+    assert clip_inputs.content_address("0" * 64, Path("a.mp4"), "video", DENOISED) == clip_inputs.content_address(
         "0" * 64, Path("a.mp4"), "video", PLAIN
     )
 
@@ -196,7 +198,7 @@ def test_a_program_that_does_not_do_its_work_makes_a_bad_clip(install, sound, ac
 def test_a_result_that_is_no_sound_makes_a_bad_clip(install, sound):
     install("writes no sound")
     with pytest.raises(BadMedia, match="cannot be denoised"):
-        prepared.compute(sound, "audio", DENOISED)
+        clip_inputs.compute(sound, "audio", DENOISED)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not show its processes in /proc")
@@ -216,23 +218,23 @@ def test_a_program_has_a_limit_of_its_own(install, sound, tmp_path):
     install("hangs")
     folder = tmp_path / "empty"
     folder.mkdir()
-    with pytest.raises(denoiser.DenoiserFailed, match=r"it takes more than 0\.5 s"):
-        denoiser.clean(sound, folder, seconds_max=0.5)
+    with pytest.raises(denoise.DenoiserFailed, match=r"it takes more than 0\.5 s"):
+        denoise.clean(sound, folder, seconds_max=0.5)
 
 
 def test_which_program_is_taken(install, tmp_path, monkeypatch):
-    assert denoiser.find() is None
+    assert denoise.find() is None
     install(PYTHON, PYTHON, "bin/deepFilter")
-    assert denoiser.find() == str(tmp_path / "bin/deepFilter")
+    assert denoise.find() == str(tmp_path / "bin/deepFilter")
     install()
-    assert denoiser.find() == str(tmp_path / "bin/deep-filter")
+    assert denoise.find() == str(tmp_path / "bin/deep-filter")
     install(PYTHON, PYTHON, "mine")
-    monkeypatch.setenv(denoiser.VARIABLE, str(tmp_path / "mine"))
-    assert (denoiser.find(), denoiser.version()) == (str(tmp_path / "mine"), PYTHON)
-    monkeypatch.setenv(denoiser.VARIABLE, str(tmp_path / "lost"))
-    assert denoiser.find() is None  # what is named is meant: no other is taken in its stead
+    monkeypatch.setenv(denoise.VARIABLE, str(tmp_path / "mine"))
+    assert (denoise.find(), denoise.version()) == (str(tmp_path / "mine"), PYTHON)
+    monkeypatch.setenv(denoise.VARIABLE, str(tmp_path / "lost"))
+    assert denoise.find() is None  # what is named is meant: no other is taken in its stead
     with pytest.raises(InputError, match="lost names no program"):
-        denoiser.version()
+        denoise.version()
 
 
 def test_a_missing_program_is_one_problem_that_names_its_cells(write_sweep, tmp_path):
@@ -246,9 +248,9 @@ def test_a_missing_program_is_one_problem_that_names_its_cells(write_sweep, tmp_
 
 def test_trials_whose_sound_is_left_as_it_is_need_no_program():
     without = [config(), config(**WANTED, modalities=["text", "video"]), config(**WANTED, readout={"name": "constant"})]
-    assert denoiser.check(("a", one) for one in without) == []
-    assert [denoiser.described(one) for one in without] == [{}, {}, {}]
-    assert len(denoiser.check([("a", config(**WANTED))])) == 1
+    assert denoise.check(("a", one) for one in without) == []
+    assert [denoise.described(one) for one in without] == [{}, {}, {}]
+    assert len(denoise.check([("a", config(**WANTED))])) == 1
 
 
 def test_the_program_is_part_of_a_trials_provenance(install, tmp_path):
@@ -262,12 +264,12 @@ def test_the_program_is_part_of_a_trials_provenance(install, tmp_path):
 def test_a_program_that_does_not_tell_its_version_is_refused(install, tmp_path):
     install()
     (tmp_path / "bin/deep-filter").write_text("#!/bin/sh\necho 'cannot open libtorch.so' >&2; exit 127\n")
-    (problem,) = denoiser.check([("a", config(**WANTED))])
+    (problem,) = denoise.check([("a", config(**WANTED))])
     assert problem.got == f"{tmp_path / 'bin/deep-filter'} --version: cannot open libtorch.so"
     (tmp_path / "bin/deep-filter").write_text("#!/bin/sh\n")
-    assert "it says nothing" in str(denoiser.check([("a", config(**WANTED))]))
+    assert "it says nothing" in str(denoise.check([("a", config(**WANTED))]))
     install()
-    assert denoiser.check([("a", config(**WANTED))]) == []
+    assert denoise.check([("a", config(**WANTED))]) == []
 
 
 def test_a_check_of_the_data_looks_at_the_files_as_they_are():

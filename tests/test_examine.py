@@ -7,8 +7,8 @@ import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
 from omni_msa.config.trial import MediaConfig
-from omni_msa.examine import examine
-from omni_msa.prepared import file_digest
+from omni_msa.data.inputs.clip_inputs import file_digest
+from omni_msa.data.media.examine import examine
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40, audio_seconds_max=3.0)
 BOTH = ("audio", "video")

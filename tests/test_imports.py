@@ -167,7 +167,9 @@ class C:
     ]
     with pytest.raises(AssertionError, match="relative"):
         imports_of("from . import a")
-    assert own_file("omni_msa.demo.speech.speak") == own_file("omni_msa.demo.speech") == "demo/speech"
+    assert (
+        own_file("omni_msa.data.synthetic.speech.speak") == own_file("omni_msa.data.synthetic.speech") == "demo/speech"
+    )
     assert own_file("omni_msa.demo.nothing") == "demo"
     assert own_file("omni_msa.__version__") == ""
     assert own_file("torch.nn") is None

@@ -5,9 +5,9 @@ import codecs
 import pytest
 from made_corpora import LABEL_CSV, put, table, write_label_csv
 
+from omni_msa.data.splits import Splits
 from omni_msa.datasets import mosei, mosi, sims, sims_v2
 from omni_msa.errors import InputError
-from omni_msa.splits import Splits
 
 PUBLISHED = {
     mosi: [(1284, 229, 686)],

@@ -17,11 +17,11 @@ import pytest
 import tiny_trials
 from media_files import moving_picture, tone, write_mp4, write_sound
 
-from omni_msa.clip import Clip
 from omni_msa.config.trial import MediaConfig
-from omni_msa.loader import Loader
-from omni_msa.prepare import BadClip, PreparedClips, prepare
-from omni_msa.prepared import Prepared, file_of
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs.clip_inputs import Prepared, file_of
+from omni_msa.data.inputs.loader import Loader
+from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 NAMES = tuple("abcdefgh")
@@ -132,9 +132,9 @@ import sys
 sys.path[:0] = {places!r}
 from pathlib import Path
 from test_prepare import OPTIONS, clip
-from omni_msa.loader import Loader
-from omni_msa.prepare import prepare
-from omni_msa.prepared import file_of
+from omni_msa.data.inputs.loader import Loader
+from omni_msa.data.inputs.preprocess import prepare
+from omni_msa.data.inputs.clip_inputs import file_of
 
 NAMES, BATCHES = {names!r}, {batches!r}
 if __name__ == "__main__":

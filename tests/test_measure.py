@@ -83,7 +83,7 @@ def test_the_test_split_stays_closed(text_clips, monkeypatch):
     def opened(splits):
         raise AssertionError("test was opened")
 
-    monkeypatch.setattr("omni_msa.splits.Splits.unlock_test", opened)
+    monkeypatch.setattr("omni_msa.data.splits.Splits.unlock_test", opened)
     one_step = {"epochs": 1, "batch_size": 8}
     assert warm_up(config(training=one_step), Resident())["step_s"] > 0
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
-from omni_msa import decode, media
 from omni_msa.config.trial import MediaConfig
-from omni_msa.media import BadMedia
+from omni_msa.data.media import clip_media, decode
+from omni_msa.data.media.clip_media import BadMedia
 
 POCKET = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 NEEDS_DECORD = pytest.mark.skipif(decode.video_library() != "decord", reason="decord is not installed")
@@ -63,13 +63,13 @@ def test_the_rules_are_told_native_size_and_rate(reader, tmp_path):
 
 
 def test_frames_fit_the_options(folder):
-    frames = media.read_frames(folder / "both.mp4", POCKET)
+    frames = clip_media.read_frames(folder / "both.mp4", POCKET)
     assert frames.shape == (4, 56, 56, 3) and frames.dtype == np.uint8
-    np.testing.assert_array_equal(frames, media.read_frames(folder / "both.mp4", POCKET))
+    np.testing.assert_array_equal(frames, clip_media.read_frames(folder / "both.mp4", POCKET))
 
 
 def test_a_single_frame_is_given_twice(tmp_path):
-    frames = media.read_frames(write_mp4(tmp_path / "one.mp4", moving_picture(1)), POCKET)
+    frames = clip_media.read_frames(write_mp4(tmp_path / "one.mp4", moving_picture(1)), POCKET)
     assert frames.shape == (2, 56, 56, 3)
     np.testing.assert_array_equal(frames[0], frames[1])
 
@@ -86,7 +86,7 @@ def test_a_single_frame_is_given_twice(tmp_path):
     ],
 )
 def test_frame_size(native_size, pixels_max, expected):
-    assert media.fit_size(*native_size, pixels_max) == expected
+    assert clip_media.fit_size(*native_size, pixels_max) == expected
 
 
 def test_frame_size_agrees_with_transformers_wherever_its_rule_holds_the_cap():
@@ -97,7 +97,7 @@ def test_frame_size_agrees_with_transformers_wherever_its_rule_holds_the_cap():
     for _ in range(500):
         height, width = (int(side) for side in rng.integers(28, 1500, size=2))
         pixels_max = int(rng.integers(784, 300_000))
-        theirs, ours = smart_resize(height, width, 28, 784, pixels_max), media.fit_size(height, width, pixels_max)
+        theirs, ours = smart_resize(height, width, 28, 784, pixels_max), clip_media.fit_size(height, width, pixels_max)
         assert ours[0] * ours[1] <= pixels_max
         if theirs[0] * theirs[1] <= pixels_max:
             num_compared += 1
@@ -117,7 +117,7 @@ def test_frame_size_agrees_with_transformers_wherever_its_rule_holds_the_cap():
     ],
 )
 def test_frames_are_sampled_uniformly(num_frames, rate_hz, expected):
-    assert media.sample_indices(num_frames, rate_hz, POCKET) == expected
+    assert clip_media.sample_indices(num_frames, rate_hz, POCKET) == expected
 
 
 # --- sound
@@ -144,7 +144,7 @@ def test_both_libraries_give_the_same_sound(folder):
 @pytest.mark.parametrize("ending", ["wav", "flac"])
 def test_sound_files_are_mixed_and_resampled(ending, tmp_path):
     stereo = np.stack([tone(1.0, 500.0, 44_100), np.zeros(44_100, np.float32)], axis=1)
-    samples = media.read_audio(write_sound(tmp_path / f"a.{ending}", stereo, 44_100), POCKET)
+    samples = clip_media.read_audio(write_sound(tmp_path / f"a.{ending}", stereo, 44_100), POCKET)
     assert samples.dtype == np.float32 and samples.shape == (16_000,)
     np.testing.assert_allclose(samples[500:-500], 0.5 * tone(1.0, 500.0)[500:-500], atol=1e-3)
 
@@ -153,7 +153,7 @@ def test_sound_files_are_mixed_and_resampled(ending, tmp_path):
 def test_sound_is_cut_at_the_limit(name, folder):
     write_sound(folder / "long.wav", tone(2.0))
     write_sound(folder / "long_48k.wav", tone(2.0, rate_hz=48_000), 48_000)
-    assert media.read_audio(folder / name, MediaConfig(audio_seconds_max=0.5)).shape == (8_000,)
+    assert clip_media.read_audio(folder / name, MediaConfig(audio_seconds_max=0.5)).shape == (8_000,)
 
 
 # --- bad files
@@ -166,7 +166,7 @@ def cut(path: Path, share: float) -> Path:
     return short
 
 
-@pytest.mark.parametrize("read", [media.read_frames, media.read_audio])
+@pytest.mark.parametrize("read", [clip_media.read_frames, clip_media.read_audio])
 def test_broken_files_say_which_and_why(read, folder):
     (folder / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(5000))
     (folder / "empty.mp4").touch()
@@ -174,14 +174,14 @@ def test_broken_files_say_which_and_why(read, folder):
         "missing.mp4": "no such file",
         "noise.mp4": "cannot be decoded",
         "empty.mp4": "cannot be decoded",
-        "no_sound.mp4" if read is media.read_audio else "no_picture.mp4": "cannot be decoded",
+        "no_sound.mp4" if read is clip_media.read_audio else "no_picture.mp4": "cannot be decoded",
     }.items():
         with pytest.raises(BadMedia, match=reason) as caught:
             read(folder / name, POCKET)
         assert caught.value.path == folder / name
 
 
-@pytest.mark.parametrize("read", [media.read_frames, media.read_audio])
+@pytest.mark.parametrize("read", [clip_media.read_frames, clip_media.read_audio])
 @pytest.mark.parametrize("name", ["both.mp4", "index_first.mp4"])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
 def test_truncated_videos_are_refused(read, name, share, folder):
@@ -193,9 +193,9 @@ def test_truncated_videos_are_refused(read, name, share, folder):
 def test_truncated_sound_files_are_refused(ending, tmp_path):
     rng = np.random.default_rng(0)
     whole = write_sound(tmp_path / f"a.{ending}", rng.normal(0, 0.1, 32_000).astype(np.float32))
-    assert len(media.read_audio(whole, POCKET)) == 32_000
+    assert len(clip_media.read_audio(whole, POCKET)) == 32_000
     with pytest.raises(BadMedia):
-        media.read_audio(cut(whole, 0.6), POCKET)
+        clip_media.read_audio(cut(whole, 0.6), POCKET)
 
 
 def test_bad_media_survives_pickling():
@@ -204,24 +204,24 @@ def test_bad_media_survives_pickling():
 
 
 def test_useless_sound_is_found():
-    assert media.check_audio(tone()) is None
-    assert media.check_audio(0.01 * tone()) is None  # -53 dBFS: quiet, not silent
+    assert clip_media.check_audio(tone()) is None
+    assert clip_media.check_audio(0.01 * tone()) is None  # -53 dBFS: quiet, not silent
     late = np.concatenate([np.zeros(16_000, np.float32), tone(0.2)])
-    assert media.check_audio(late) is None
-    assert "empty" in media.check_audio(tone()[:0])
-    assert "silent (-73 dBFS" in media.check_audio(0.001 * tone())  # 0.3e-3 / sqrt(2) = -73.5 dB
-    assert "silent" in media.check_audio(np.zeros(100, np.float32))
+    assert clip_media.check_audio(late) is None
+    assert "empty" in clip_media.check_audio(tone()[:0])
+    assert "silent (-73 dBFS" in clip_media.check_audio(0.001 * tone())  # 0.3e-3 / sqrt(2) = -73.5 dB
+    assert "silent" in clip_media.check_audio(np.zeros(100, np.float32))
     for bad in (np.nan, np.inf):
-        assert "not finite" in media.check_audio(np.append(tone(), np.float32(bad)))
+        assert "not finite" in clip_media.check_audio(np.append(tone(), np.float32(bad)))
 
 
 def test_useless_pictures_are_found():
-    assert media.check_video(moving_picture(2)) is None
+    assert clip_media.check_video(moving_picture(2)) is None
     black = np.full((2, 28, 28, 3), 15, np.uint8)
-    assert "black" in media.check_video(black)
-    assert "empty" in media.check_video(black[:0])
+    assert "black" in clip_media.check_video(black)
+    assert "empty" in clip_media.check_video(black[:0])
     black[1, 3, 4, 0] = 16
-    assert media.check_video(black) is None
+    assert clip_media.check_video(black) is None
 
 
 # --- imports
@@ -233,7 +233,7 @@ def test_decord_works_in_every_order_of_imports(order, folder):
     code = f"""
 import {", ".join(order)}
 from pathlib import Path
-from omni_msa import decode
+from omni_msa.data.media import decode
 path = Path({str(folder / "both.mp4")!r})
 rules = (lambda height, width: (28, 28)), (lambda num_frames, rate_hz: [0, 49])
 print(decode.decord_video(path, *rules).shape, decode.av_video(path, *rules).shape, decode.decord_sound(path).shape)

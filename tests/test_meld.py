@@ -4,9 +4,9 @@ import pytest
 from made_corpora import put, write_meld
 
 from omni_msa.config.trial import classes_of, conventions_of
+from omni_msa.data.splits import Splits
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
-from omni_msa.splits import Splits
 
 ROWS = [
     ("train", "0", "0", "Hey, ¿qué tal?", "neutral", "neutral"),

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from made_corpora import FIELDS, table, write_label_csv, write_media
 
-from omni_msa.clip import Clip
+from omni_msa.data.clip import Clip
+from omni_msa.data.splits import Splits
 from omni_msa.datasets import mosi
 from omni_msa.errors import InputError
-from omni_msa.splits import Splits
 
 ROWS = [
     ("03bSnISJMiM", "10", "ANYHOW IT WAS GOOD", "2.4", "train"),

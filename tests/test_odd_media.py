@@ -10,10 +10,10 @@ import pytest
 import tiny_trials
 from media_files import moving_picture, tone, write_mp4
 
-from omni_msa import decode, media
-from omni_msa.clip import Clip
 from omni_msa.config.trial import MediaConfig
-from omni_msa.prepared import Prepared
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.media import clip_media, decode
 from omni_msa.prompt import build_prompt
 
 MEDIA = MediaConfig(num_frames_max=4, frame_rate_hz=1.0, frame_pixels_max=50_176, audio_seconds_max=5.0)
@@ -49,7 +49,7 @@ def test_a_picture_that_is_stored_lying_is_read_upright(tmp_path, library):
     (frame,) = READERS[library](path, lambda height, width: (height, width), lambda num, rate_hz: [0])
     assert frame.shape == (96, 64, 3)
     assert frame[:40].mean() > 250 and frame[-40:].mean() < 5
-    assert media.read_frames(path, MEDIA).shape[1] > media.read_frames(path, MEDIA).shape[2]
+    assert clip_media.read_frames(path, MEDIA).shape[1] > clip_media.read_frames(path, MEDIA).shape[2]
 
 
 @pytest.mark.parametrize("library", READERS)
@@ -74,8 +74,8 @@ def test_with_a_constant_frame_rate_the_choice_is_what_it_was():
 def test_a_long_clip_gives_no_more_than_is_asked_for(tmp_path):
     pictures = moving_picture(600)  # ten minutes at a frame a second
     path = write_mp4(tmp_path / "a.mp4", pictures, tone(600.0), frame_rate_hz=1)
-    assert media.read_frames(path, MEDIA).shape[0] == MEDIA.num_frames_max
-    assert len(media.read_audio(path, MEDIA)) == 5 * 16_000
+    assert clip_media.read_frames(path, MEDIA).shape[0] == MEDIA.num_frames_max
+    assert len(clip_media.read_audio(path, MEDIA)) == 5 * 16_000
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import base64
 import pytest
 from tiny_trials import CONFIG, config
 
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
+from omni_msa.data.clip import Clip
 from omni_msa.page import players
 from omni_msa.page.players import Player, Players, clips_of
 

@@ -13,8 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from omni_msa import thinker
 from omni_msa.backbones import pocket
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.demo.ratings import Sentence
-from omni_msa.demo.sampling import is_reserved
+from omni_msa.data.synthetic.ratings import Sentence
+from omni_msa.data.synthetic.sampling import is_reserved
 from omni_msa.errors import InputError
 from omni_msa.pocket import examples, source, text, towers, train_towers
 from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions

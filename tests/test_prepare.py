@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from media_files import moving_picture, tone, write_mp4, write_sound
 
-from omni_msa import denoiser, media, prepared
-from omni_msa.clip import Clip
 from omni_msa.config.trial import MediaConfig
-from omni_msa.media import BadMedia
-from omni_msa.prepare import BadClip, address, prepare
-from omni_msa.prepared import Sizes
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs import clip_inputs
+from omni_msa.data.inputs.clip_inputs import Sizes
+from omni_msa.data.inputs.preprocess import BadClip, address, prepare
+from omni_msa.data.media import clip_media, denoise
+from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.system.process_pool import Limits, run_jobs
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
@@ -54,10 +55,10 @@ def cached_files(tmp_path: Path) -> list[Path]:
 def test_values_are_those_of_media(film, num_workers):
     inputs = prepare([clip("a", film, film)], ["text", "audio", "video"], OPTIONS, num_workers=num_workers)
     loaded = inputs.load("a")
-    pixel_values, grid_thw = media.patches(media.read_frames(film, OPTIONS))
+    pixel_values, grid_thw = clip_media.patches(clip_media.read_frames(film, OPTIONS))
     np.testing.assert_array_equal(loaded.pixel_values, pixel_values)
     np.testing.assert_array_equal(loaded.grid_thw, grid_thw)
-    np.testing.assert_array_equal(loaded.mel, media.mel_features(media.read_audio(film, OPTIONS), OPTIONS))
+    np.testing.assert_array_equal(loaded.mel, clip_media.mel_features(clip_media.read_audio(film, OPTIONS), OPTIONS))
     assert [array.dtype for array in vars(loaded).values()] == [np.float32, np.int64, np.float32]
     assert all(array.flags.writeable for array in vars(loaded).values())
     # 2 x 4 x 4 patches in groups of four; 2.048 s = 52 mel frames of 40 ms -> 26 -> 13
@@ -79,7 +80,7 @@ def test_modalities_not_asked_for_are_absent(film):
 
 @pytest.mark.parametrize("name", CHANGED)
 def test_an_option_moves_only_the_address_of_its_modality(film, name, monkeypatch):
-    monkeypatch.setattr(denoiser, "version", lambda: "0.5.6")  # of a foreign program, which need not be installed
+    monkeypatch.setattr(denoise, "version", lambda: "0.5.6")  # of a foreign program, which need not be installed
     both = clip("a", film, film)
     affected, value = CHANGED[name]
     changed = OPTIONS.model_copy(update={name: value})
@@ -141,7 +142,7 @@ def test_processes_start_only_if_something_is_missing_and_torch_never_loads(film
 import sys
 from pathlib import Path
 from test_prepare import OPTIONS, clip
-from omni_msa.prepare import prepare
+from omni_msa.data.inputs.preprocess import prepare
 film = Path({str(film)!r})
 prepare([clip("a", film, film)], ["audio", "video"], OPTIONS).load("a")
 print("multiprocessing.popen_spawn_posix" in sys.modules, *{{"torch", "transformers", "librosa"}} & set(sys.modules))
@@ -153,7 +154,7 @@ print("multiprocessing.popen_spawn_posix" in sys.modules, *{{"torch", "transform
 
 
 def build_and_list_modules(path: Path, modality: str, target: Path, note: Path) -> None:
-    prepared.build_file(path, modality, OPTIONS, target)
+    clip_inputs.build_file(path, modality, OPTIONS, target)
     note.write_text("\n".join(sys.modules))
 
 
@@ -287,5 +288,5 @@ def test_address_says_what_is_wrong(tmp_path):
 def test_a_failed_build_leaves_nothing_behind(film, tmp_path):
     black = write_mp4(tmp_path / "black.mp4", 0 * moving_picture(5))
     with pytest.raises(BadMedia):
-        prepared.build_file(black, "video", OPTIONS, tmp_path / "cache" / "a.safetensors")
+        clip_inputs.build_file(black, "video", OPTIONS, tmp_path / "cache" / "a.safetensors")
     assert cached_files(tmp_path) == []

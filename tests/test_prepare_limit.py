@@ -6,9 +6,9 @@ import pytest
 from media_files import tone, write_sound
 from test_prepare import OPTIONS, cached_files, clip
 
+from omni_msa.data.inputs.clip_inputs import Sizes
+from omni_msa.data.inputs.preprocess import prepare
 from omni_msa.errors import InputError
-from omni_msa.prepare import prepare
-from omni_msa.prepared import Sizes
 
 
 @pytest.fixture(autouse=True)

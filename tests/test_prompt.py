@@ -1,8 +1,8 @@
 import pytest
 import tiny_trials
 
-from omni_msa.clip import Clip
-from omni_msa.prepared import Prepared
+from omni_msa.data.clip import Clip
+from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.prompt import build_prompt
 
 ALL = ("text", "audio", "video")

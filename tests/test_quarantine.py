@@ -13,9 +13,11 @@ from bad_clips import BAD, damage
 from place import Place
 
 from omni_msa import quarantine
-from omni_msa.clip import Clip
+from omni_msa.data import faults
+from omni_msa.data.clip import Clip
+from omni_msa.data.faults import Fault
 from omni_msa.errors import InputError
-from omni_msa.quarantine import Fault, Quarantine
+from omni_msa.quarantine import Quarantine
 
 SWEEP = """
 question: Does it go on?
@@ -92,9 +94,9 @@ def test_the_text_names_ten_clips_and_counts_the_rest():
 
 def test_a_dropped_clip_must_be_one_of_the_data():
     clips = [clip("a", "train"), clip("b", "train")]
-    assert quarantine.left_after(clips, ("a",)) == clips[1:]
+    assert faults.left_after(clips, ("a",)) == clips[1:]
     with pytest.raises(InputError, match="not in the dataset"):
-        quarantine.left_after(clips, ("z",))
+        faults.left_after(clips, ("z",))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from media_files import write_sound
 from place import ROOT
 from tiny_trials import SENTENCES
 
-from omni_msa import decode
-from omni_msa.mosi_folds import SPLIT_OF
+from omni_msa.data.formats.mosi_folds import SPLIT_OF
+from omni_msa.data.media import decode
 
 READOUTS = "discriminative, generative, expected_value, generative_zero_shot, frozen_probe, constant"
 SMALL = (

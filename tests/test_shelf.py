@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omni_msa.prepared import Sizes, file_of
-from omni_msa.shelf import Shelf
+from omni_msa.data.inputs.clip_inputs import Sizes, file_of
+from omni_msa.data.inputs.input_cache import Shelf
 
 NUM_BYTES = 128 * 100 * 4  # of one mel; its header takes little more
 KB = 1000

@@ -1,8 +1,8 @@
 import pytest
 
-from omni_msa.clip import Clip
+from omni_msa.data.clip import Clip
+from omni_msa.data.splits import Splits
 from omni_msa.errors import InputError
-from omni_msa.splits import Splits
 
 
 def clip(number, split, label=0.0, source=None, clip_id=None):

@@ -9,8 +9,8 @@ import torch
 
 from omni_msa import states
 from omni_msa.assembly import assemble
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
+from omni_msa.data.clip import Clip
 from omni_msa.fits import FitFolder
 from omni_msa.ledger.hidden_states import States, read_states
 from omni_msa.resident import Resident

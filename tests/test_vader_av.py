@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from omni_msa.data.synthetic import generate
+from omni_msa.data.synthetic.ratings import Sentence
+from omni_msa.data.synthetic.sampling import is_reserved
 from omni_msa.datasets import vader_av
 from omni_msa.datasets.vader_av import Options
-from omni_msa.demo import generate
-from omni_msa.demo.ratings import Sentence
-from omni_msa.demo.sampling import is_reserved
 from omni_msa.errors import InputError
 
 TINY = Options(num_train=3, num_valid=1, num_test=2)
@@ -118,7 +118,7 @@ def test_real_sentences_from_fetch_to_clips(tmp_path: Path) -> None:
 
 @pytest.mark.network
 def test_all_domains_of_the_real_source_can_be_planned() -> None:
-    from omni_msa.demo.ratings import fetch_sentences
+    from omni_msa.data.synthetic.ratings import fetch_sentences
 
     everything = fetch_sentences()
     assert Counter(sentence.domain for sentence in everything) == {

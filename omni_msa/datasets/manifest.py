@@ -7,7 +7,7 @@ taken; a clip may lack what no trial uses.
 
 from typing import Literal
 
-from omni_msa.clips_csv import ClipsCsv, ManifestCorpus, ManifestOptions
+from omni_msa.data.formats.clips_csv import ClipsCsv, ManifestCorpus, ManifestOptions
 
 
 class Options(ManifestOptions):

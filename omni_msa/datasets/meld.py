@@ -9,10 +9,10 @@ unusable (github.com/declare-lab/MELD, issues 22, 27, 39 and 52): see `KNOWN_BAD
 from pathlib import Path
 from typing import Literal
 
-from omni_msa.clip_row import MediaFile, Row, are_file_names, find_file, natural
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.corpus import Corpus, CorpusOptions
-from omni_msa.csv_table import Line, Mistakes, read_table
+from omni_msa.data.corpus import Corpus, CorpusOptions
+from omni_msa.data.formats.csv_table import Line, Mistakes, read_table
+from omni_msa.data.formats.row import MediaFile, Row, are_file_names, find_file, natural
 from omni_msa.errors import InputError, Problem
 
 SPLITS = {

@@ -6,8 +6,8 @@ The corpus is not fetched: `root` is a folder with label.csv (a row for each cli
 
 from typing import Literal
 
-from omni_msa.corpus import Corpus, CorpusOptions
-from omni_msa.label_csv import LabelCsv
+from omni_msa.data.corpus import Corpus, CorpusOptions
+from omni_msa.data.formats.label_csv import LabelCsv
 
 
 class Options(CorpusOptions):

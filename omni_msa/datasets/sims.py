@@ -8,8 +8,8 @@ accepted and noted.
 
 from typing import Literal
 
-from omni_msa.corpus import Corpus
-from omni_msa.label_csv import LabelCsv, UnimodalOptions
+from omni_msa.data.corpus import Corpus
+from omni_msa.data.formats.label_csv import LabelCsv, UnimodalOptions
 
 
 class Options(UnimodalOptions):

@@ -8,8 +8,8 @@ whether the splits keep videos whole: where they do not, that is accepted and no
 
 from typing import Literal
 
-from omni_msa.corpus import Corpus
-from omni_msa.label_csv import LabelCsv, UnimodalOptions
+from omni_msa.data.corpus import Corpus
+from omni_msa.data.formats.label_csv import LabelCsv, UnimodalOptions
 
 
 class Options(UnimodalOptions):

@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from omni_msa.clip import Clip
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.demo import generate, ratings, sampling
+from omni_msa.data.clip import Clip
+from omni_msa.data.synthetic import generate, ratings, sampling
 from omni_msa.errors import InputError, Problem
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.downloads import Progress

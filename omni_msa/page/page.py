@@ -30,7 +30,7 @@ from omni_msa.system.files import write_text
 from omni_msa.text import count
 
 if TYPE_CHECKING:
-    from omni_msa.clip import Clip
+    from omni_msa.data.clip import Clip
     from omni_msa.figures.canvas import Figure
 
 NAME = "report.html"

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from omni_msa.clip import Clip
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import DatasetOptions
+from omni_msa.data.clip import Clip
 from omni_msa.errors import InputError
 
 CLIP_BYTES_MAX, ALL_BYTES_MAX = 2_000_000, 20_000_000

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.config.trial import MediaConfig
-from omni_msa.demo.clip_video import make_clip
-from omni_msa.demo.ratings import Sentence
-from omni_msa.demo.sampling import drive, eligible, generator, reserved
-from omni_msa.media import mel_features, patches, read_audio, read_frames
+from omni_msa.data.media.clip_media import mel_features, patches, read_audio, read_frames
+from omni_msa.data.synthetic.clip_video import make_clip
+from omni_msa.data.synthetic.ratings import Sentence
+from omni_msa.data.synthetic.sampling import drive, eligible, generator, reserved
 from omni_msa.system.process_pool import num_cores, run_jobs
 
 # The pocket profile: four frames of 56x56 make 8 tokens, a hop of 40 ms makes 6 tokens a second.

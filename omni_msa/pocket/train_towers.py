@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from omni_msa.demo.ratings import fetch_sentences
+from omni_msa.data.synthetic.ratings import fetch_sentences
 from omni_msa.pocket.examples import Example, plan, render
 from omni_msa.pocket.source import llama_folder
 from omni_msa.pocket.text import word_embeddings

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from omni_msa.clip_row import Row, are_file_names, find_file, natural, read_split
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.csv_table import Line, Mistakes, read_label, read_table, read_text
+from omni_msa.data.formats.csv_table import Line, Mistakes, read_label, read_table, read_text
+from omni_msa.data.formats.label_csv import USUAL_COLUMNS, clip_id
+from omni_msa.data.formats.mosi_folds import SPLIT_OF
+from omni_msa.data.formats.row import Row, are_file_names, find_file, natural, read_split
 from omni_msa.errors import InputError, Problem
-from omni_msa.label_csv import USUAL_COLUMNS, clip_id
-from omni_msa.mosi_folds import SPLIT_OF
 
 _ORIGINAL_COLUMNS = ("start", "end", "video_id", "clip_id", "label")
 _TABLES = ("Labels/OpinionLevelSentiment.csv", "OpinionLevelSentiment.csv", "label.csv")

@@ -7,14 +7,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from omni_msa import prepared
-from omni_msa.clip import Clip
 from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig
+from omni_msa.data.clip import Clip
+from omni_msa.data.faults import Fault
+from omni_msa.data.inputs import clip_inputs
+from omni_msa.data.inputs.clip_inputs import Prepared, Sizes, content_address, file_digest, file_of
+from omni_msa.data.inputs.input_cache import Shelf
+from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.errors import InputError
-from omni_msa.media import BadMedia
-from omni_msa.prepared import Prepared, Sizes, content_address, file_digest, file_of
-from omni_msa.quarantine import Fault
-from omni_msa.shelf import Shelf
 from omni_msa.system.process_pool import Limits, ProcessDied, num_cores, run_jobs
 
 T = TypeVar("T")
@@ -74,7 +74,7 @@ class PreparedClips:
         """
         inputs = Prepared()
         for modality in self._modalities(clip_id):
-            part = self._read(clip_id, modality, self.shelf.read, prepared.read_file, call)
+            part = self._read(clip_id, modality, self.shelf.read, clip_inputs.read_file, call)
             inputs = replace(inputs, **{name: value for name, value in vars(part).items() if value is not None})
         return inputs
 
@@ -89,7 +89,7 @@ class PreparedClips:
         """
         sizes = Sizes()
         for modality in self._modalities(clip_id):
-            part = self._read(clip_id, modality, self.shelf.sizes, prepared.read_sizes, None)
+            part = self._read(clip_id, modality, self.shelf.sizes, clip_inputs.read_sizes, None)
             sizes = replace(sizes, **{name: value for name, value in vars(part).items() if value})
         return sizes
 
@@ -121,7 +121,7 @@ class PreparedClips:
             if address(clip, modality, self.media) != self.addresses[clip.id, modality]:
                 raise BadMedia(source, "the file changed while it was in use")
             # In another process, as all decoding: whatever it does to itself, the trial goes on or says why not.
-            (call or self._call_once)(prepared.build_file, (source, modality, self.media, file))
+            (call or self._call_once)(clip_inputs.build_file, (source, modality, self.media, file))
         except Exception as error:
             raise BadClip.of([_fault(clip, modality, error, self.limits)]) from error
 
@@ -221,7 +221,7 @@ def _build_missing(inputs: PreparedClips, progress: Progress | None, num_workers
         inputs.shelf.added(keys[number], spared=wanted)
 
     workers = num_workers or _num_workers(len(jobs))
-    errors = run_jobs(prepared.build_file, jobs, workers, on_done, inputs.limits, on_result)
+    errors = run_jobs(clip_inputs.build_file, jobs, workers, on_done, inputs.limits, on_result)
     failed = [(owner, error) for owners, error in zip(missing.values(), errors, strict=True) for owner in owners]
     return [_fault(inputs.clips[name], modality, error, inputs.limits) for (name, modality), error in failed if error]
 

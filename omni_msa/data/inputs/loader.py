@@ -10,8 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
 
-from omni_msa.prepare import PreparedClips
-from omni_msa.prepared import Prepared
+from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.preprocess import PreparedClips
 from omni_msa.system.process_pool import JobPool
 from omni_msa.system.watchdog import alive
 

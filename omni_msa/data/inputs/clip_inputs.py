@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa import decode, denoiser, media
 from omni_msa.config.trial import MediaConfig, media_options
+from omni_msa.data.media import clip_media, decode, denoise
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.files import write_atomic
 
@@ -34,12 +34,12 @@ class Prepared:
     @property
     def num_video_tokens(self) -> int:
         """Tokens the vision tower makes of the clip, 0 without video."""
-        return 0 if self.grid_thw is None else media.num_video_tokens(self.grid_thw)
+        return 0 if self.grid_thw is None else clip_media.num_video_tokens(self.grid_thw)
 
     @property
     def num_audio_tokens(self) -> int:
         """Tokens the audio tower makes of the clip, 0 without audio."""
-        return 0 if self.mel is None else media.num_audio_tokens(self.mel.shape[1])
+        return 0 if self.mel is None else clip_media.num_audio_tokens(self.mel.shape[1])
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,14 @@ def file_digest(path: Path) -> str:
         BadMedia: there is no such file, or it cannot be read.
     """
     if path.exists() and not path.is_file():  # reading a pipe could wait for ever
-        raise media.BadMedia(path, "not a file")
+        raise clip_media.BadMedia(path, "not a file")
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise media.BadMedia(path, "no such file" if isinstance(error, FileNotFoundError) else str(error)) from error
+        raise clip_media.BadMedia(
+            path, "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        ) from error
 
 
 def content_address(digest: str, path: Path, modality: str, options: MediaConfig) -> str:
@@ -84,7 +86,7 @@ def content_address(digest: str, path: Path, modality: str, options: MediaConfig
     used = media_options(options, modality)
     content = [PREPARE_VERSION, digest, modality, decode.library_of(path, modality), used]
     if "denoise" in used:
-        content.append(denoiser.version())
+        content.append(denoise.version())
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -108,18 +110,18 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
         BadMedia: the file cannot be decoded or denoised, or it is silent, black or too short.
     """
     if modality == "video":
-        frames = media.read_frames(path, options)
-        _refuse(path, media.check_video(frames))
-        cut, grid_thw = media.cut_patches(frames)
+        frames = clip_media.read_frames(path, options)
+        _refuse(path, clip_media.check_video(frames))
+        cut, grid_thw = clip_media.cut_patches(frames)
         return {"patches": cut, "grid_thw": grid_thw}
-    waveform = media.read_audio(path, options)
-    _refuse(path, media.check_audio(waveform))
+    waveform = clip_media.read_audio(path, options)
+    _refuse(path, clip_media.check_audio(waveform))
     if options.denoise != "none":
-        waveform = media.read_denoised(path, options)
-        reason = media.check_audio(waveform)
+        waveform = clip_media.read_denoised(path, options)
+        reason = clip_media.check_audio(waveform)
         _refuse(path, reason and f"{reason}, now that it is denoised")
-    mel = media.mel_features(waveform, options)
-    too_short = media.num_audio_tokens(mel.shape[1]) == 0
+    mel = clip_media.mel_features(waveform, options)
+    too_short = clip_media.num_audio_tokens(mel.shape[1]) == 0
     _refuse(path, f"the sound lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)
     return {"mel": mel}
 
@@ -160,7 +162,7 @@ def as_inputs(arrays: dict[str, NDArray[Any]]) -> Prepared:
     """Return the network inputs of one modality from what `compute` gave."""
     if "mel" in arrays:
         return Prepared(mel=arrays["mel"])
-    return Prepared(media.normalise_patches(arrays["patches"]), arrays["grid_thw"])
+    return Prepared(clip_media.normalise_patches(arrays["patches"]), arrays["grid_thw"])
 
 
 def read_sizes(file: Path) -> Sizes:
@@ -174,12 +176,12 @@ def read_sizes(file: Path) -> Sizes:
     try:
         with safe_open(file, "np") as arrays:
             if "mel" in arrays.keys():  # noqa: SIM118 (not a mapping)
-                return Sizes(num_audio_tokens=media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
-            return Sizes(num_video_tokens=media.num_video_tokens(arrays.get_tensor("grid_thw")))
+                return Sizes(num_audio_tokens=clip_media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
+            return Sizes(num_video_tokens=clip_media.num_video_tokens(arrays.get_tensor("grid_thw")))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: {error}") from error
 
 
 def _refuse(path: Path, reason: str | None) -> None:
     if reason:
-        raise media.BadMedia(path, reason)
+        raise clip_media.BadMedia(path, reason)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from omni_msa.clip_row import Row, are_file_names, find_file, natural, read_split
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.corpus import CorpusOptions
-from omni_msa.csv_table import Mistakes, read_label, read_table
+from omni_msa.data.corpus import CorpusOptions
+from omni_msa.data.formats.csv_table import Mistakes, read_label, read_table
+from omni_msa.data.formats.row import Row, are_file_names, find_file, natural, read_split
 from omni_msa.errors import InputError, Problem
 
 USUAL_COLUMNS = ("video_id", "clip_id", "text", "label", "label_T", "label_A", "label_V", "annotation", "mode")

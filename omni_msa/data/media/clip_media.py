@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa import decode, denoiser
 from omni_msa.config.trial import MediaConfig
-from omni_msa.container import is_cut_off
-from omni_msa.mel import mel_features, num_audio_tokens
-from omni_msa.patches import FACTOR_PX, TEMPORAL, cut_patches, normalise_patches, num_video_tokens, patches
+from omni_msa.data.media import decode, denoise
+from omni_msa.data.media.container import is_cut_off
+from omni_msa.data.media.mel import mel_features, num_audio_tokens
+from omni_msa.data.media.patches import FACTOR_PX, TEMPORAL, cut_patches, normalise_patches, num_video_tokens, patches
 
 __all__ = [
     "BadMedia",
@@ -105,7 +105,7 @@ def read_denoised(path: Path, media: MediaConfig) -> NDArray[np.float32]:
         InputError: the program is not installed.
     """
     with _errors_of(path):
-        noisy = decode.read_sound(path, media.audio_seconds_max, denoiser.SAMPLE_RATE_HZ)
+        noisy = decode.read_sound(path, media.audio_seconds_max, denoise.SAMPLE_RATE_HZ)
     try:
         return decode.denoised(noisy)
     except RuntimeError as error:

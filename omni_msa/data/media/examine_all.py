@@ -10,10 +10,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from omni_msa import decode
 from omni_msa.config.trial import MediaConfig, media_options
-from omni_msa.examine import EXAMINE_VERSION, Examined, examine
-from omni_msa.prepare import reason_of
+from omni_msa.data.inputs.preprocess import reason_of
+from omni_msa.data.media import decode
+from omni_msa.data.media.examine import EXAMINE_VERSION, Examined, examine
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.process_pool import Limits, num_cores, run_jobs
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.demo.face import draw_face, random_look
-from omni_msa.demo.sampling import generator
-from omni_msa.demo.speech import SAMPLE_RATE_HZ, prosody, speak
+from omni_msa.data.synthetic.face import draw_face, random_look
+from omni_msa.data.synthetic.sampling import generator
+from omni_msa.data.synthetic.speech import SAMPLE_RATE_HZ, prosody, speak
 
 FRAME_RATE_HZ = 8
 # Without its vector code and its look-ahead: with them, one clip in twenty came out different when encoded again.

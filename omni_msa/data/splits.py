@@ -4,8 +4,8 @@ import hashlib
 from collections import Counter
 from statistics import fmean, median, pstdev
 
-from omni_msa.clip import Clip
 from omni_msa.config.sections import SPLITS
+from omni_msa.data.clip import Clip
 from omni_msa.errors import InputError, Problem
 
 

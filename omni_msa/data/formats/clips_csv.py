@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from omni_msa.clip_row import MediaFile, Row, find_file, natural, read_split
 from omni_msa.config.sections import DatasetOptions
-from omni_msa.corpus import Corpus
-from omni_msa.csv_table import Line, Mistakes, read_label, read_table
+from omni_msa.data.corpus import Corpus
+from omni_msa.data.formats.csv_table import Line, Mistakes, read_label, read_table
+from omni_msa.data.formats.row import MediaFile, Row, find_file, natural, read_split
 from omni_msa.errors import InputError, Problem
 
 _COLUMNS = ("id", "source", "split", "label", "text")

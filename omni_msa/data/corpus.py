@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from omni_msa.clip import Clip
-from omni_msa.clip_row import MediaFile, Row
 from omni_msa.config.sections import SPLITS, DatasetOptions, runtime_only
-from omni_msa.csv_table import Mistakes, first_of
+from omni_msa.data.clip import Clip
+from omni_msa.data.formats.csv_table import Mistakes, first_of
+from omni_msa.data.formats.row import MediaFile, Row
 from omni_msa.errors import InputError, Problem
 from omni_msa.system.downloads import Progress
 

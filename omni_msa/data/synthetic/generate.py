@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from omni_msa.clip import Clip
-from omni_msa.demo.clip_video import make_clip
-from omni_msa.demo.sampling import drive
+from omni_msa.data.clip import Clip
+from omni_msa.data.synthetic.clip_video import make_clip
+from omni_msa.data.synthetic.sampling import drive
 from omni_msa.system.downloads import Progress
 
 ANNOTATION = "clips.csv"

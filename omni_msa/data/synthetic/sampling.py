@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from omni_msa.demo.ratings import Sentence
+from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.errors import InputError, Problem
 
 RESERVED_ONE_IN = 5

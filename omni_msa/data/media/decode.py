@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa import denoiser
+from omni_msa.data.media import denoise
 
 SAMPLE_RATE_HZ = 16_000
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff")
@@ -83,16 +83,16 @@ def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     import soundfile
 
-    rate_hz = denoiser.SAMPLE_RATE_HZ
+    rate_hz = denoise.SAMPLE_RATE_HZ
     tail = np.zeros(rate_hz // 10, np.float32)  # the program keeps the last hundredths of a second to itself
     with TemporaryDirectory() as name:
         file, folder = Path(name) / "noisy.wav", Path(name) / "clean"
         folder.mkdir()
         soundfile.write(file, np.concatenate([noisy, tail]), rate_hz, subtype="PCM_16")
-        clean = soundfile_sound(denoiser.clean(file, folder), len(noisy) / rate_hz)
+        clean = soundfile_sound(denoise.clean(file, folder), len(noisy) / rate_hz)
     num = round(len(noisy) * SAMPLE_RATE_HZ / rate_hz)
     if len(clean) < num:
-        raise denoiser.DenoiserFailed(f"it wrote {len(clean) / SAMPLE_RATE_HZ:.2f} of {num / SAMPLE_RATE_HZ:.2f} s")
+        raise denoise.DenoiserFailed(f"it wrote {len(clean) / SAMPLE_RATE_HZ:.2f} of {num / SAMPLE_RATE_HZ:.2f} s")
     return clean[:num]
 
 

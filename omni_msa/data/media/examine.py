@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from omni_msa import media
 from omni_msa.config.trial import MediaConfig
-from omni_msa.prepared import file_digest
+from omni_msa.data.inputs.clip_inputs import file_digest
+from omni_msa.data.media import clip_media
 
 EXAMINE_VERSION = 1  # rises when the same file and options give other findings
 
@@ -52,7 +52,7 @@ def examine(path: Path, modalities: Sequence[str], options: MediaConfig) -> dict
     try:
         with _timed(found, "reading"):
             found.digest = file_digest(path)
-    except media.BadMedia as bad:
+    except clip_media.BadMedia as bad:
         kind = "broken" if path.exists() else "missing"
         found.findings = [(modality, kind, bad.reason) for modality in modalities]
         return vars(found)
@@ -76,14 +76,14 @@ def _look_at_sound(path: Path, options: MediaConfig, lengths: Mapping[str, float
     if lengths and "audio" not in lengths:
         return [("no audio stream", "the file has no sound at all")]
     try:
-        waveform = media.read_audio(path, options)
-    except media.BadMedia as bad:
+        waveform = clip_media.read_audio(path, options)
+    except clip_media.BadMedia as bad:
         return [("broken", bad.reason)]
     seconds = len(waveform) / options.sample_rate_hz
     mel_frames = -(-len(waveform) // (options.mel_hop_ms * options.sample_rate_hz // 1000))
-    if media.num_audio_tokens(mel_frames) == 0:
+    if clip_media.num_audio_tokens(mel_frames) == 0:
         return [("too short", f"the sound lasts only {seconds:.3f} s")]
-    if reason := media.check_audio(waveform):
+    if reason := clip_media.check_audio(waveform):
         return [("silent" if np.isfinite(waveform).all() else "broken", reason)]
     whole = lengths.get("audio", seconds)
     if whole > options.audio_seconds_max + _TOLERANCE_S:
@@ -93,10 +93,10 @@ def _look_at_sound(path: Path, options: MediaConfig, lengths: Mapping[str, float
 
 def _look_at_picture(path: Path, options: MediaConfig, lengths: Mapping[str, float]) -> list[tuple[str, str]]:
     try:
-        frames = media.read_frames(path, options)
-    except media.BadMedia as bad:
+        frames = clip_media.read_frames(path, options)
+    except clip_media.BadMedia as bad:
         return [("broken", bad.reason)]
-    if reason := media.check_video(frames):
+    if reason := clip_media.check_video(frames):
         return [("black", reason)]
     seconds, used = lengths.get("video", 0.0), options.num_frames_max / options.frame_rate_hz
     if 0 < seconds < _FRAME_S:

@@ -12,8 +12,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from omni_msa import prepared
-from omni_msa.prepared import Prepared, Sizes, file_of
+from omni_msa.data.inputs import clip_inputs
+from omni_msa.data.inputs.clip_inputs import Prepared, Sizes, file_of
 from omni_msa.system.cache_folder import cache_folder, limit_gb
 from omni_msa.system.files import read_json, write_json
 
@@ -54,7 +54,7 @@ class Shelf:
         file = file_of(address)
         if not file.is_file() and (note := _read_note(address)):
             return note
-        return prepared.read_sizes(file)
+        return clip_inputs.read_sizes(file)
 
     def read(self, address: str) -> Prepared:
         """Read an input.
@@ -63,7 +63,7 @@ class Shelf:
             ValueError: its file is missing or damaged.
         """
         file = file_of(address)
-        found = prepared.read_file(file)
+        found = clip_inputs.read_file(file)
         with suppress(OSError):  # gone by now, or a folder of someone else's
             if time.time() - file.stat().st_mtime > TOUCH_EVERY_S:
                 os.utime(file)
@@ -157,7 +157,7 @@ def _drop(file: Path) -> None:
     note = _note_of(file.stem)
     with suppress(ValueError):  # damaged, or gone: as if it had never been built
         if not note.is_file():
-            write_json(note, vars(prepared.read_sizes(file)))
+            write_json(note, vars(clip_inputs.read_sizes(file)))
     file.unlink(missing_ok=True)
 
 

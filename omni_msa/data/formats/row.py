@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from omni_msa.config.sections import SPLITS
-from omni_msa.csv_table import Mistakes
+from omni_msa.data.formats.csv_table import Mistakes
 
 _SPLIT_NAMES = {**{name: name for name in SPLITS}, "val": "valid", "dev": "valid"}
 _NUM_DIGITS = 20

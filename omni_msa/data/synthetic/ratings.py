@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.demo.grouping import clean, merge, near_duplicates
+from omni_msa.data.synthetic.grouping import clean, merge, near_duplicates
 from omni_msa.system.downloads import Progress, fetch, unpack
 
 REQUIREMENT = "vaderSentiment==3.3.2"

@@ -1,0 +1,1 @@
+"""Network inputs of clips: computed once, kept on disk, read ahead."""

@@ -1,0 +1,1 @@
+"""Audio and video files: decoding, and what the network sees and hears of them."""
