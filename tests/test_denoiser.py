@@ -20,6 +20,7 @@ from omni_msa.data.inputs import clip_inputs
 from omni_msa.data.inputs.preprocess import prepare
 from omni_msa.data.media import clip_media, denoise
 from omni_msa.data.media.clip_media import BadMedia
+from omni_msa.data.media.mel import mel_features
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
@@ -148,7 +149,7 @@ def test_sound_longer_than_allowed_is_cut_before_it_is_denoised(install, sound):
 def test_prepared_inputs_are_denoised_once_and_kept(install, sound):
     calls = install()
     inputs = prepare([clip(sound)], ["audio"], DENOISED)
-    expected = clip_media.mel_features(clip_media.read_denoised(sound, DENOISED), DENOISED)
+    expected = mel_features(clip_media.read_denoised(sound, DENOISED), DENOISED)
     np.testing.assert_array_equal(inputs.load("a").mel, expected)
     before = calls.read_text()
     assert prepare([clip(sound)], ["audio"], DENOISED).digest == inputs.digest

@@ -9,7 +9,8 @@ from tiny_trials import LABEL_RANGE, SENTENCES, tiny_backbone
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.data.media.clip_media import mel_features, patches
+from omni_msa.data.media.mel import mel_features
+from omni_msa.data.media.patches import patches
 from omni_msa.prompt import build_prompt
 
 TOLERANCES = {"token_ids": 0, "grid_thw": 0, "pixel_values": 1e-3, "mel": 1e-4}

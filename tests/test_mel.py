@@ -5,7 +5,7 @@ import pytest
 from media_files import tone
 
 from omni_msa.config.trial import MediaConfig
-from omni_msa.data.media.clip_media import mel_features, num_audio_tokens
+from omni_msa.data.media.mel import mel_features, num_audio_tokens
 
 
 def sound(num_samples: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omni_msa.data.media.clip_media import num_video_tokens, patches
+from omni_msa.data.media.patches import num_video_tokens, patches
 
 
 def noise(num_frames: int, height: int, width: int) -> np.ndarray:

@@ -19,6 +19,8 @@ from omni_msa.data.inputs.clip_inputs import Sizes
 from omni_msa.data.inputs.preprocess import BadClip, address, prepare
 from omni_msa.data.media import clip_media, denoise
 from omni_msa.data.media.clip_media import BadMedia
+from omni_msa.data.media.mel import mel_features
+from omni_msa.data.media.patches import patches
 from omni_msa.system.process_pool import Limits, run_jobs
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
@@ -55,10 +57,10 @@ def cached_files(tmp_path: Path) -> list[Path]:
 def test_values_are_those_of_media(film, num_workers):
     inputs = prepare([clip("a", film, film)], ["text", "audio", "video"], OPTIONS, num_workers=num_workers)
     loaded = inputs.load("a")
-    pixel_values, grid_thw = clip_media.patches(clip_media.read_frames(film, OPTIONS))
+    pixel_values, grid_thw = patches(clip_media.read_frames(film, OPTIONS))
     np.testing.assert_array_equal(loaded.pixel_values, pixel_values)
     np.testing.assert_array_equal(loaded.grid_thw, grid_thw)
-    np.testing.assert_array_equal(loaded.mel, clip_media.mel_features(clip_media.read_audio(film, OPTIONS), OPTIONS))
+    np.testing.assert_array_equal(loaded.mel, mel_features(clip_media.read_audio(film, OPTIONS), OPTIONS))
     assert [array.dtype for array in vars(loaded).values()] == [np.float32, np.int64, np.float32]
     assert all(array.flags.writeable for array in vars(loaded).values())
     # 2 x 4 x 4 patches in groups of four; 2.048 s = 52 mel frames of 40 ms -> 26 -> 13

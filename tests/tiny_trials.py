@@ -13,7 +13,7 @@ from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.data.media import clip_media
+from omni_msa.data.media.mel import num_audio_tokens
 from omni_msa.data.synthetic import generate
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.prompt import Prompt, build_prompt
@@ -136,7 +136,7 @@ def make_prompts(backbone, modalities: tuple[str, ...] = ("text", "audio", "vide
     for number, (split, label, text) in enumerate(SENTENCES[:num]):
         clip = Clip(f"clip_{number}", f"source_{number}", 0, split, label, text, None, None)
         inputs = random_media(number, modalities)
-        assert inputs.mel is None or inputs.num_audio_tokens == clip_media.num_audio_tokens(inputs.mel.shape[1])
+        assert inputs.mel is None or inputs.num_audio_tokens == num_audio_tokens(inputs.mel.shape[1])
         address = f"{number}/{'+'.join(modalities)}"
         prompts.append(build_prompt(clip, modalities, inputs, address, backbone.tokenizer, LABEL_RANGE))
     return prompts

@@ -1,8 +1,8 @@
 """CMU-MOSI (arXiv 1606.06259): opinion videos cut into clips, each rated from -3 to 3.
 
 The corpus is not fetched: `root` is a folder with label.csv (a row for each clip) and Raw/<video_id>/<clip_id>.mp4, or
-the corpus as CMU hands it out (see `omni_msa.data.formats.cmu_mosi`). 1284, 229 and 686 clips are what the standard folds
-hold.
+the corpus as CMU hands it out (see `omni_msa.data.formats.cmu_mosi`). 1284, 229 and 686 clips are what the standard
+folds hold.
 """
 
 from typing import Literal

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.config.trial import MediaConfig
-from omni_msa.data.media.clip_media import mel_features, patches, read_audio, read_frames
+from omni_msa.data.media.clip_media import read_audio, read_frames
+from omni_msa.data.media.mel import mel_features
+from omni_msa.data.media.patches import patches
 from omni_msa.data.synthetic.clip_video import make_clip
 from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.data.synthetic.sampling import drive, eligible, generator, reserved

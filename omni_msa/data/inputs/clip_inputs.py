@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from omni_msa.config.trial import MediaConfig, media_options
 from omni_msa.data.media import clip_media, decode, denoise
+from omni_msa.data.media.mel import mel_features, num_audio_tokens
+from omni_msa.data.media.patches import cut_patches, normalise_patches, num_video_tokens
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.files import write_atomic
 
@@ -34,12 +36,12 @@ class Prepared:
     @property
     def num_video_tokens(self) -> int:
         """Tokens the vision tower makes of the clip, 0 without video."""
-        return 0 if self.grid_thw is None else clip_media.num_video_tokens(self.grid_thw)
+        return 0 if self.grid_thw is None else num_video_tokens(self.grid_thw)
 
     @property
     def num_audio_tokens(self) -> int:
         """Tokens the audio tower makes of the clip, 0 without audio."""
-        return 0 if self.mel is None else clip_media.num_audio_tokens(self.mel.shape[1])
+        return 0 if self.mel is None else num_audio_tokens(self.mel.shape[1])
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
     if modality == "video":
         frames = clip_media.read_frames(path, options)
         _refuse(path, clip_media.check_video(frames))
-        cut, grid_thw = clip_media.cut_patches(frames)
+        cut, grid_thw = cut_patches(frames)
         return {"patches": cut, "grid_thw": grid_thw}
     waveform = clip_media.read_audio(path, options)
     _refuse(path, clip_media.check_audio(waveform))
@@ -120,8 +122,8 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
         waveform = clip_media.read_denoised(path, options)
         reason = clip_media.check_audio(waveform)
         _refuse(path, reason and f"{reason}, now that it is denoised")
-    mel = clip_media.mel_features(waveform, options)
-    too_short = clip_media.num_audio_tokens(mel.shape[1]) == 0
+    mel = mel_features(waveform, options)
+    too_short = num_audio_tokens(mel.shape[1]) == 0
     _refuse(path, f"the sound lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)
     return {"mel": mel}
 
@@ -162,7 +164,7 @@ def as_inputs(arrays: dict[str, NDArray[Any]]) -> Prepared:
     """Return the network inputs of one modality from what `compute` gave."""
     if "mel" in arrays:
         return Prepared(mel=arrays["mel"])
-    return Prepared(clip_media.normalise_patches(arrays["patches"]), arrays["grid_thw"])
+    return Prepared(normalise_patches(arrays["patches"]), arrays["grid_thw"])
 
 
 def read_sizes(file: Path) -> Sizes:
@@ -176,8 +178,8 @@ def read_sizes(file: Path) -> Sizes:
     try:
         with safe_open(file, "np") as arrays:
             if "mel" in arrays.keys():  # noqa: SIM118 (not a mapping)
-                return Sizes(num_audio_tokens=clip_media.num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
-            return Sizes(num_video_tokens=clip_media.num_video_tokens(arrays.get_tensor("grid_thw")))
+                return Sizes(num_audio_tokens=num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
+            return Sizes(num_video_tokens=num_video_tokens(arrays.get_tensor("grid_thw")))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: {error}") from error
 

@@ -12,25 +12,7 @@ from numpy.typing import NDArray
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.media import decode, denoise
 from omni_msa.data.media.container import is_cut_off
-from omni_msa.data.media.mel import mel_features, num_audio_tokens
-from omni_msa.data.media.patches import FACTOR_PX, TEMPORAL, cut_patches, normalise_patches, num_video_tokens, patches
-
-__all__ = [
-    "BadMedia",
-    "check_audio",
-    "check_video",
-    "cut_patches",
-    "fit_size",
-    "mel_features",
-    "normalise_patches",
-    "num_audio_tokens",
-    "num_video_tokens",
-    "patches",
-    "read_audio",
-    "read_denoised",
-    "read_frames",
-    "sample_indices",
-]
+from omni_msa.data.media.patches import FACTOR_PX, TEMPORAL
 
 SILENCE_DBFS = -60.0
 BLACK_LEVEL = 16

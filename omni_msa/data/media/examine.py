@@ -12,6 +12,7 @@ import numpy as np
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.inputs.clip_inputs import file_digest
 from omni_msa.data.media import clip_media
+from omni_msa.data.media.mel import num_audio_tokens
 
 EXAMINE_VERSION = 1  # rises when the same file and options give other findings
 
@@ -81,7 +82,7 @@ def _look_at_sound(path: Path, options: MediaConfig, lengths: Mapping[str, float
         return [("broken", bad.reason)]
     seconds = len(waveform) / options.sample_rate_hz
     mel_frames = -(-len(waveform) // (options.mel_hop_ms * options.sample_rate_hz // 1000))
-    if clip_media.num_audio_tokens(mel_frames) == 0:
+    if num_audio_tokens(mel_frames) == 0:
         return [("too short", f"the sound lasts only {seconds:.3f} s")]
     if reason := clip_media.check_audio(waveform):
         return [("silent" if np.isfinite(waveform).all() else "broken", reason)]
