@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from omni_msa.adapter import Adapter, attached
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.evaluate import peak_memory
-from omni_msa.forward import Forward
 from omni_msa.memory import clip_lengths, plan_memory
-from omni_msa.prompt import Prompt
+from omni_msa.model.adapter import Adapter, attached
+from omni_msa.model.forward import Forward
+from omni_msa.model.memory_saving import output_layer, put_output_layer_away
+from omni_msa.model.prompt import Prompt
+from omni_msa.model.thinker import Backbone
 from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.readout import Readout, Task
-from omni_msa.savings import output_layer, put_output_layer_away
 from omni_msa.sweep.sweep import load_sweep
-from omni_msa.thinker import Backbone
 
 SHORT_S, LONG_S = 4.0, 30.0
 NUM_LATENCIES = 20

@@ -92,8 +92,8 @@ def read_all(folder: str, num_clips: str, size: str, is_ahead: str) -> None:
     import torch
 
     from omni_msa.config import plugins
-    from omni_msa.forward import Forward
-    from omni_msa.prompt import build_prompt
+    from omni_msa.model.forward import Forward
+    from omni_msa.model.prompt import build_prompt
 
     torch.set_num_threads(1)
     inputs, plugin = inputs_of(Path(folder), int(num_clips)), plugins.load("backbones", "tiny")

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 
 from omni_msa.assembly import Assembly, assemble
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 from omni_msa.sweep.sweep import load_sweep
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.prompt import END_OF_TURN
+from omni_msa.model.prompt import END_OF_TURN
 from omni_msa.readout import NO_CLASS, Prediction, clip_score
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 
 from omni_msa import evaluate
-from omni_msa.adapter import Adapter, attached, first_trained_layer
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import ReadoutOptions
@@ -21,18 +20,19 @@ from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
 from omni_msa.data.inputs.loader import Loader
 from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
 from omni_msa.data.splits import Splits
-from omni_msa.forward import Forward
 from omni_msa.ledger.hidden_states import States
-from omni_msa.prefix import PrefixStore
-from omni_msa.prompt import Prompt, build_prompt
+from omni_msa.model.adapter import Adapter, attached, first_trained_layer
+from omni_msa.model.backbone_cache import Resident
+from omni_msa.model.forward import Forward
+from omni_msa.model.memory_saving import put_output_layer_away
+from omni_msa.model.prefix_cache import PrefixStore
+from omni_msa.model.prompt import Prompt, build_prompt
+from omni_msa.model.thinker import Backbone
 from omni_msa.readout import Readout, Task
-from omni_msa.resident import Resident
-from omni_msa.savings import put_output_layer_away
 from omni_msa.seeding import derive
 from omni_msa.states import Collector
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.watchdog import alive
-from omni_msa.thinker import Backbone
 
 TEMPORAL_PATCH = 2
 """Frames that make one video token's time step (Qwen2.5-VL)."""

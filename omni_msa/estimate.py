@@ -8,7 +8,7 @@ from omni_msa.config.lookups import num_clips, uses
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.config.trial import AdapterConfig, MediaConfig, TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.sizes import Dimensions, num_lora_parameters
+from omni_msa.model.dimensions import Dimensions, num_lora_parameters
 from omni_msa.system.cache_folder import limit_gb
 
 _CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size

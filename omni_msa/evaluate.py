@@ -14,7 +14,7 @@ import psutil
 import torch
 
 from omni_msa.data.clip import Clip
-from omni_msa.prompt import Prompt
+from omni_msa.model.prompt import Prompt
 from omni_msa.readout import Prediction, Readout
 from omni_msa.stats.metrics import compute
 from omni_msa.system.watchdog import alive

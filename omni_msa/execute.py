@@ -83,7 +83,7 @@ def execute(
         jobs = [] if source else [_job(trial, ledger) for trial in missing]
         queue = JobQueue(jobs, stop.is_requested, stop.request, source)
         if is_local:
-            from omni_msa.resident import Resident
+            from omni_msa.model.backbone_cache import Resident
 
             run_local(queue, Resident())
         else:

@@ -14,9 +14,10 @@ from omni_msa.answers import (
     parse_score,
     write_score,
 )
-from omni_msa.decoding import Opened, greedy
-from omni_msa.forward import Answers, Forward
-from omni_msa.prompt import Prompt
+from omni_msa.model.decoding import greedy
+from omni_msa.model.forward import Answers, Forward
+from omni_msa.model.kv_cache import Opened
+from omni_msa.model.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, Task
 
 

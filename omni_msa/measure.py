@@ -26,7 +26,7 @@ from omni_msa.system.process import now
 
 if TYPE_CHECKING:
     from omni_msa.assembly import Assembly
-    from omni_msa.resident import Resident
+    from omni_msa.model.backbone_cache import Resident
 
 NUM_WARM_UP_STEPS = 2
 NUM_STEPS = 6
@@ -64,7 +64,7 @@ def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
     configs = to_measure(missing, ledger)
     if not configs:
         return
-    from omni_msa.resident import Resident
+    from omni_msa.model.backbone_cache import Resident
 
     resident = Resident()
     for number, config in enumerate(configs):

@@ -9,7 +9,7 @@ from omni_msa.config.lookups import uses
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
 from omni_msa.estimate import dimensions, num_trained
-from omni_msa.sizes import (
+from omni_msa.model.dimensions import (
     BYTES,
     MERGE,
     Dimensions,

@@ -23,7 +23,7 @@ from safetensors.torch import load_file
 
 from omni_msa.assembly import assemble
 from omni_msa.config.trial import parse_trial
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 
 config = parse_trial(json.loads(Path("config.json").read_text()))
 with ExitStack() as stack:

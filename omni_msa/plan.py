@@ -17,8 +17,8 @@ from omni_msa.estimate import dimensions
 from omni_msa.ledger.ledger import Ledger, Status
 from omni_msa.ledger.trials import PlannedTrial, missing, planned
 from omni_msa.memory import LargestTrial, largest
+from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.search_ahead import look_ahead
-from omni_msa.sizes import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.slots import Slots, choose
 from omni_msa.study import Study, expand, studies
 from omni_msa.sweep.search_space import label

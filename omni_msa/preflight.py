@@ -16,7 +16,13 @@ from omni_msa.config.trial import TrialConfig
 from omni_msa.config.validation import shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.estimate import dimensions
-from omni_msa.sizes import Dimensions, adapted_layers, first_adapted_layer, linear_layers, num_base_parameters
+from omni_msa.model.dimensions import (
+    Dimensions,
+    adapted_layers,
+    first_adapted_layer,
+    linear_layers,
+    num_base_parameters,
+)
 from omni_msa.sweep.search_points import at_ends, at_fault, drawn, of_parameter
 from omni_msa.sweep.search_space import Parameters
 from omni_msa.sweep.sweep import Cell, Sweep, proposed

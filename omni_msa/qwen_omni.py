@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
-from omni_msa.hub import build_from_checkpoint, find_checkpoint, require_checkpoint
-from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.hub import build_from_checkpoint, find_checkpoint, require_checkpoint
 
 if TYPE_CHECKING:
-    from omni_msa.thinker import Backbone
+    from omni_msa.model.thinker import Backbone
 
 
 _AUDIO = AudioDimensions(hidden_size=1280, num_layers=32, num_heads=20, intermediate_size=5120)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from omni_msa.prompt import Prompt
+from omni_msa.model.prompt import Prompt
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from omni_msa.forward import Forward
+    from omni_msa.model.forward import Forward
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def run(
         scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
         ledger: its folder.
         is_overdue: once it says True, whatever still runs is killed.
-        make_resident: makes what a process keeps between trials; None means `omni_msa.resident.Resident`.
+        make_resident: makes what a process keeps between trials; None means `omni_msa.model.backbone_cache.Resident`.
         train: as in `run_attempt`.
 
     Returns:
@@ -219,7 +219,7 @@ def _bring_inputs(config: TrialConfig) -> None:
 
 
 def _new_resident() -> Any:
-    from omni_msa.resident import Resident
+    from omni_msa.model.backbone_cache import Resident
 
     return Resident()
 

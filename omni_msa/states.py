@@ -12,7 +12,7 @@ from omni_msa.ledger.hidden_states import States, _is_whole
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from omni_msa.prompt import Prompt
+    from omni_msa.model.prompt import Prompt
 
 NUM_CLIPS_MAX = 1000
 """So many clips' states are noted at most: a few megabytes a trial."""

@@ -17,7 +17,7 @@ from omni_msa.config.trial import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite, Pruned
 from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 from omni_msa.ledger.ledger import TrialFolder
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import METRICS
 from omni_msa.system.lease import Lease

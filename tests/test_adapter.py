@@ -3,13 +3,13 @@ import tiny_trials
 import torch
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa.adapter import attached, first_trained_layer
 from omni_msa.config import plugins
 from omni_msa.config.trial import LINEAR_LAYERS, AdapterConfig
 from omni_msa.errors import InputError
-from omni_msa.forward import Forward
-from omni_msa.sizes import num_lora_parameters
-from omni_msa.thinker import Backbone, parameter_hash, thinker_config
+from omni_msa.model.adapter import attached, first_trained_layer
+from omni_msa.model.dimensions import num_lora_parameters
+from omni_msa.model.forward import Forward
+from omni_msa.model.thinker import Backbone, parameter_hash, thinker_config
 
 SETTINGS = [
     {},

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models
 
 from omni_msa.answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
 from omni_msa.errors import InputError
-from omni_msa.thinker import wrap_tokenizer
+from omni_msa.model.thinker import wrap_tokenizer
 
 RANGE = (-3.0, 3.0)
 

@@ -8,7 +8,7 @@ import tiny_trials
 
 from omni_msa.assembly import assemble
 from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 
 NAMES = ("text", "audio", "video")
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(NAMES, size)]

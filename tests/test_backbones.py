@@ -9,11 +9,11 @@ from made_checkpoint import media_inputs
 from torch import nn
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa import thinker
 from omni_msa.config import plugins
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import InputError
-from omni_msa.sizes import Dimensions
+from omni_msa.model import thinker
+from omni_msa.model.dimensions import Dimensions
 
 NAMES = plugins.names("backbones")
 TO_BUILD = [pytest.param(name, marks=pytest.mark.network) if name == "pocket" else name for name in NAMES]

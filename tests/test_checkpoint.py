@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.checkpoint import canonical, header, missing_files
+from omni_msa.model.hub_checkpoint import canonical, header, missing_files
 
 
 def write(path: Path, entries: object, num_bytes: int, length: int | None = None) -> Path:

@@ -14,7 +14,7 @@ from omni_msa.config.trial import check_metric, parse_trial
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.train import train

@@ -1,5 +1,5 @@
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.prompt import Prompt
+from omni_msa.model.prompt import Prompt
 from omni_msa.readout import Prediction, Task
 from omni_msa.readouts import constant
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from omni_msa.decoding import greedy, tree_shape
+from omni_msa.model.decoding import greedy
+from omni_msa.model.kv_cache import tree_shape
 
 STOP = 9
 

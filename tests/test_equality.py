@@ -4,10 +4,10 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.adapter import attached
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
-from omni_msa.forward import Forward
+from omni_msa.model.adapter import attached
+from omni_msa.model.forward import Forward
 
 MODALITIES = [("text",), ("text", "audio", "video")]
 NUM = 8

@@ -8,7 +8,7 @@ import tiny_trials
 from omni_msa import evaluate
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.prompt import Prompt
+from omni_msa.model.prompt import Prompt
 from omni_msa.readout import Prediction, Readout, clip_score
 from omni_msa.stats.metrics import METRICS
 

@@ -3,7 +3,7 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.forward import Forward
+from omni_msa.model.forward import Forward
 from omni_msa.readout import Task
 from omni_msa.readouts import frozen_probe
 

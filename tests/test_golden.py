@@ -14,7 +14,7 @@ import tiny_trials
 
 from omni_msa.config import plugins
 from omni_msa.config.identity import PROTOCOL_VERSION
-from omni_msa.forward import Forward
+from omni_msa.model.forward import Forward
 
 FILE = Path(__file__).parent / "fixtures" / "golden_trial.json"
 TOLERANCE = 1e-4

@@ -11,7 +11,7 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.media.mel import mel_features
 from omni_msa.data.media.patches import patches
-from omni_msa.prompt import build_prompt
+from omni_msa.model.prompt import build_prompt
 
 TOLERANCES = {"token_ids": 0, "grid_thw": 0, "pixel_values": 1e-3, "mel": 1e-4}
 

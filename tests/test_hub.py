@@ -7,12 +7,12 @@ import tiny_trials
 import torch
 from made_checkpoint import TINY_OMNI, media_inputs, options, write_checkpoint
 
-from omni_msa import thinker
-from omni_msa.adapter import attached
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.errors import InputError
-from omni_msa.forward import Forward
+from omni_msa.model import thinker
+from omni_msa.model.adapter import attached
+from omni_msa.model.forward import Forward
 
 
 def peak_memory_gb() -> float:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from omni_msa.layers import RegressionHead
+from omni_msa.model.heads import RegressionHead
 
 
 @pytest.mark.parametrize(

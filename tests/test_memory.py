@@ -8,8 +8,8 @@ from tiny_trials import tiny_backbone
 
 from omni_msa.config import plugins
 from omni_msa.estimate import num_trained
-from omni_msa.forward import Forward
 from omni_msa.memory import Lengths, Memory, clip_lengths, host_memory_gb, memory_gb, plan_memory
+from omni_msa.model.forward import Forward
 
 PAPER = {
     "dataset": {"name": "mosi"},

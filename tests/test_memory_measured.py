@@ -6,12 +6,12 @@ from saved_tensors import peak_bytes, saved_bytes
 from stand_ins import config
 from tiny_trials import tiny_backbone
 
-from omni_msa.adapter import attached
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.forward import Forward
 from omni_msa.memory import Lengths, Memory, plan_memory
-from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
-from omni_msa.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
+from omni_msa.model.adapter import attached
+from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.forward import Forward
+from omni_msa.model.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
 
 ALL = ("text", "audio", "video")
 WIDE = Dimensions(

@@ -14,7 +14,7 @@ from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.media import clip_media, decode
-from omni_msa.prompt import build_prompt
+from omni_msa.model.prompt import build_prompt
 
 MEDIA = MediaConfig(num_frames_max=4, frame_rate_hz=1.0, frame_pixels_max=50_176, audio_seconds_max=5.0)
 READERS = {"decord": decode.decord_video, "av": decode.av_video}

@@ -2,7 +2,7 @@
 
 import torch
 
-from omni_msa.padding import align, causal
+from omni_msa.model.padding import align, causal
 
 
 def test_prompts_end_in_one_column_and_answers_stand_behind_it():

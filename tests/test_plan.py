@@ -17,9 +17,9 @@ from omni_msa.config import plugins
 from omni_msa.config.identity import trial_id
 from omni_msa.datasets import vader_av
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters
 from omni_msa.plan import Plan, make_plan
 from omni_msa.planjson import as_json
-from omni_msa.sizes import num_base_parameters, num_lora_parameters
 from omni_msa.slots import Slots
 from omni_msa.sweep.sweep import load_sweep
 

@@ -12,8 +12,8 @@ from test_frozen_probe import LABELS, ridge
 
 from omni_msa import estimate
 from omni_msa.errors import InputError
-from omni_msa.forward import Forward
-from omni_msa.prefix import PrefixStore
+from omni_msa.model.forward import Forward
+from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.probe import POOLINGS, FrozenProbe
 from omni_msa.readouts import frozen_probe
 

@@ -3,7 +3,7 @@ import tiny_trials
 
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.prompt import build_prompt
+from omni_msa.model.prompt import build_prompt
 
 ALL = ("text", "audio", "video")
 QUESTION = (

@@ -6,15 +6,15 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.adapter import attached
 from omni_msa.answers import end_of_turn
 from omni_msa.assembly import fit_options
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.sections import ReadoutOptions
 from omni_msa.config.trial import AdapterConfig, TrialConfig
-from omni_msa.forward import Forward
-from omni_msa.prefix import PrefixStore
+from omni_msa.model.adapter import attached
+from omni_msa.model.forward import Forward
+from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.readout import Prediction, Readout
 
 NAMES = plugins.names("readouts")

@@ -3,8 +3,8 @@ import tiny_trials
 import torch
 
 from omni_msa.config import plugins
-from omni_msa.resident import Resident
-from omni_msa.thinker import parameter_hash
+from omni_msa.model.backbone_cache import Resident
+from omni_msa.model.thinker import parameter_hash
 
 OPTIONS = plugins.load("backbones", "tiny").Options
 

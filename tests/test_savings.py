@@ -9,11 +9,11 @@ import torch
 from made_checkpoint import TINY_OMNI, options, write_checkpoint
 from saved_tensors import saved_bytes
 
-from omni_msa.adapter import attached
 from omni_msa.config.trial import AdapterConfig
-from omni_msa.forward import Forward
-from omni_msa.savings import output_layer, put_output_layer_away, recomputing
-from omni_msa.thinker import parameter_hash
+from omni_msa.model.adapter import attached
+from omni_msa.model.forward import Forward
+from omni_msa.model.memory_saving import output_layer, put_output_layer_away, recomputing
+from omni_msa.model.thinker import parameter_hash
 
 
 @pytest.mark.parametrize("tower", ["audio", "video"])

@@ -11,7 +11,7 @@ from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 from omni_msa.config import plugins
 from omni_msa.config.trial import LINEAR_LAYERS
 from omni_msa.errors import InputError
-from omni_msa.sizes import (
+from omni_msa.model.dimensions import (
     NF4_BYTES,
     Dimensions,
     adapted_layers,
@@ -20,7 +20,7 @@ from omni_msa.sizes import (
     num_lora_parameters,
     weights_gb,
 )
-from omni_msa.thinker import thinker_config
+from omni_msa.model.thinker import thinker_config
 
 ALL_TOWERS = ("text", "audio", "video")
 KNOWN = json.loads((Path(__file__).parent / "fixtures" / "lora_counts.json").read_text())

@@ -13,7 +13,7 @@ from omni_msa.config import plugins
 from omni_msa.data.clip import Clip
 from omni_msa.fits import FitFolder
 from omni_msa.ledger.hidden_states import States, read_states
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
 from omni_msa.states import Collector, chosen
 
 BACKED = [name for name in plugins.names("readouts") if "backbone" in plugins.load("readouts", name).uses]

@@ -12,9 +12,9 @@ from omni_msa.answers import write_score
 from omni_msa.assembly import assemble
 from omni_msa.config import plugins
 from omni_msa.fits import FitRecord
-from omni_msa.forward import Forward
-from omni_msa.layers import RegressionHead
-from omni_msa.resident import Resident
+from omni_msa.model.backbone_cache import Resident
+from omni_msa.model.forward import Forward
+from omni_msa.model.heads import RegressionHead
 from omni_msa.stats.metrics import METRICS
 
 

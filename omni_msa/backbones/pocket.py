@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Literal
 
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
+from omni_msa.model.dimensions import Dimensions
 from omni_msa.pocket.source import check_source, llama_folder
 from omni_msa.pocket.towers import DIMENSIONS
-from omni_msa.sizes import Dimensions
 from omni_msa.system.downloads import Progress
 
 if TYPE_CHECKING:
-    from omni_msa.thinker import Backbone
+    from omni_msa.model.thinker import Backbone
 
 licence = "SmolLM2-135M-Instruct: Apache-2.0; the two small towers are part of this package: MIT"
 
@@ -56,9 +56,9 @@ def build(options: Options, device: str, progress: Progress | None = None) -> "B
     Raises:
         InputError: as `fetch`.
     """
+    from omni_msa.model.thinker import Backbone, load_thinker, special_ids
     from omni_msa.pocket.text import text_tower
     from omni_msa.pocket.towers import pocket_config, read_towers
-    from omni_msa.thinker import Backbone, load_thinker, special_ids
 
     state, tokenizer = text_tower(llama_folder(options.source, options.weights, progress), DIMENSIONS.text)
     config = pocket_config(special_ids(tokenizer))

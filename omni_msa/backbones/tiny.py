@@ -6,14 +6,14 @@ from pydantic import Field
 
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
-from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.thinker import SPECIAL_TOKENS
 from omni_msa.system.downloads import Progress
-from omni_msa.thinker import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from omni_msa.thinker import Backbone
+    from omni_msa.model.thinker import Backbone
 
 licence = "none: they are random"
 
@@ -63,7 +63,7 @@ def build(options: Options, device: str, progress: Progress | None = None) -> "B
         device: "cpu" or "cuda".
         progress: not called, there is nothing to wait for.
     """
-    from omni_msa.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
+    from omni_msa.model.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
 
     tokenizer = _byte_tokenizer()
     # Wide enough an initialisation that every input, however far away, moves the last state.
@@ -79,7 +79,7 @@ def _byte_tokenizer() -> "PreTrainedTokenizerFast":
     """Return a tokenizer with one symbol a byte and the special tokens, so that any text round-trips."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    from omni_msa.thinker import wrap_tokenizer
+    from omni_msa.model.thinker import wrap_tokenizer
 
     symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE(vocab={symbol: number for number, symbol in enumerate(symbols)}, merges=[]))

@@ -20,7 +20,7 @@ def convert(gguf: Path, folder: Path, progress: Progress | None = None) -> None:
     from safetensors.torch import save_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from omni_msa.thinker import no_progress_bar
+    from omni_msa.model.thinker import no_progress_bar
 
     def report(done: int) -> None:
         if progress:

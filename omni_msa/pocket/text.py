@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.sizes import TextDimensions
+from omni_msa.model.dimensions import TextDimensions
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def text_tower(folder: Path, text: TextDimensions) -> tuple[dict[str, "torch.Ten
     from safetensors.torch import load_file
     from tokenizers import Tokenizer
 
-    from omni_msa.thinker import wrap_tokenizer
+    from omni_msa.model.thinker import wrap_tokenizer
 
     tokenizer = wrap_tokenizer(Tokenizer.from_file(str(folder / "tokenizer.json")))
     _check_shape(folder, text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni_msa.sizes import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
+from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def pocket_config(ids: Mapping[str, int] | None = None) -> "Qwen2_5OmniThinkerCo
     Args:
         ids: number of each special token; not needed for the towers alone.
     """
-    from omni_msa.thinker import thinker_config
+    from omni_msa.model.thinker import thinker_config
 
     # Rotary base and norm are SmolLM2's; half a head has 32 channels.
     return thinker_config(DIMENSIONS, ids, rope_theta=1e5, mrope_section=(16, 8, 8), rms_norm_eps=1e-5)

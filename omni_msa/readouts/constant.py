@@ -23,8 +23,8 @@ class Options(ReadoutOptions):
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it needs no backbone."""
-    from omni_msa.forward import Forward
-    from omni_msa.prompt import Prompt
+    from omni_msa.model.forward import Forward
+    from omni_msa.model.prompt import Prompt
     from omni_msa.readout import Prediction, Readout, clip_score
 
     class Constant(Readout):

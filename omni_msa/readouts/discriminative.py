@@ -56,9 +56,9 @@ def build(options: Options, task: "Task") -> "Readout":
     from torch import Tensor, no_grad
     from torch.nn import functional
 
-    from omni_msa.forward import Forward
-    from omni_msa.layers import RegressionHead
-    from omni_msa.prompt import Prompt
+    from omni_msa.model.forward import Forward
+    from omni_msa.model.heads import RegressionHead
+    from omni_msa.model.prompt import Prompt
     from omni_msa.readout import Prediction, Readout, clip_score
 
     kinds: dict[str, Callable[..., Tensor]] = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from omni_msa.sizes import Dimensions, linear_layers
+from omni_msa.model.dimensions import Dimensions, linear_layers
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 MODEL_TYPES = ("qwen2_5_omni", "qwen2_5_omni_thinker")

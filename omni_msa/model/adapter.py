@@ -14,9 +14,9 @@ from peft.tuners.lora import LoraLayer, LoraModel  # noqa: E402
 from torch import nn  # noqa: E402
 
 from omni_msa.config.trial import AdapterConfig  # noqa: E402
+from omni_msa.model.dimensions import first_adapted_layer  # noqa: E402
+from omni_msa.model.thinker import Backbone  # noqa: E402
 from omni_msa.seeding import derive  # noqa: E402
-from omni_msa.sizes import first_adapted_layer  # noqa: E402
-from omni_msa.thinker import Backbone  # noqa: E402
 
 _TOWER_PATHS = {"text": r"language_model\.layers", "audio": r"audio_tower\.layers", "video": r"visual\.blocks"}
 

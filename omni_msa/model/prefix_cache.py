@@ -19,12 +19,12 @@ from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from transformers import DynamicCache
 
-from omni_msa.prompt import Prompt
+from omni_msa.model.prompt import Prompt
 from omni_msa.system.files import read_json, write_json
 from omni_msa.system.watchdog import alive
 
 if TYPE_CHECKING:
-    from omni_msa.forward import Forward
+    from omni_msa.model.forward import Forward
 
 _VERSION = 1
 _BATCH = 8

@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from omni_msa.thinker import Backbone
+from omni_msa.model.thinker import Backbone
 
 
 @contextmanager

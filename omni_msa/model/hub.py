@@ -6,13 +6,13 @@ Gigabytes are never downloaded without being asked for: where a checkpoint is mi
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni_msa import checkpoint
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import InputError, Problem
-from omni_msa.sizes import Dimensions
+from omni_msa.model import hub_checkpoint
+from omni_msa.model.dimensions import Dimensions
 
 if TYPE_CHECKING:
-    from omni_msa.thinker import Backbone
+    from omni_msa.model.thinker import Backbone
 
 _UNUSABLE = "the backbone's weights cannot be used"
 
@@ -32,13 +32,13 @@ def find_checkpoint(repository: str, weights: str | None, dimensions: Dimensions
     else:
         folder = Path(weights).expanduser()
     try:
-        missing = checkpoint.missing_files(folder)
+        missing = hub_checkpoint.missing_files(folder)
     except ValueError as error:
         return _problem(repository, _UNUSABLE, f"{folder}: {error}")
     if missing:
         what = "files of the backbone's weights are missing"
         return _problem(repository, what, f"{folder} lacks {', '.join(missing[:4])}{' ...' * (len(missing) > 4)}")
-    if faults := checkpoint.faults(folder, dimensions):
+    if faults := hub_checkpoint.faults(folder, dimensions):
         return _problem(repository, _UNUSABLE, f"{folder}: {'; '.join(faults)}")
     return folder
 
@@ -69,7 +69,7 @@ def build_from_checkpoint(repository: str, options: BackboneOptions, device: str
     """
     from transformers import AutoTokenizer
 
-    from omni_msa.thinker import Backbone, load_thinker, special_ids
+    from omni_msa.model.thinker import Backbone, load_thinker, special_ids
 
     folder = str(require_checkpoint(repository, options.weights, dimensions))
     try:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.sizes import Dimensions
+from omni_msa.model.dimensions import Dimensions
 
 if TYPE_CHECKING:
     import torch

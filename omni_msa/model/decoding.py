@@ -1,39 +1,17 @@
 """What can follow a prompt: greedy decoding of a batch, if wished only along a tree of answers; the shape of trees."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from transformers import DynamicCache
+from omni_msa.model.kv_cache import Opened
 
-    from omni_msa.forward import Answers, Forward
+if TYPE_CHECKING:
+    from omni_msa.model.forward import Answers, Forward
 
 Followers = list[dict[int, int]]
 """What may come next in each place of a tree of answers; see `AnswerTree.followers`."""
-
-
-@dataclass
-class Opened:
-    """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
-
-    Args:
-        cache: keys and values of every layer.
-        visible: (B, P) True where a token is a prompt's and not padding.
-        next_position: (B,) the rope position of the first answer token.
-        last_state: (B, D) normed state of the last prompt token.
-    """
-
-    cache: "DynamicCache"
-    visible: Tensor
-    next_position: Tensor
-    last_state: Tensor
-
-    def rewind(self) -> None:
-        """Forget what has followed the prompts."""
-        self.cache.crop(-(self.cache.get_seq_length() - self.visible.shape[1]))
 
 
 @torch.no_grad()
@@ -89,18 +67,3 @@ class _Track:
         steps = zip(self.places, best.tolist(), strict=True)
         self.places = [self.followers[place][token] if place >= 0 else -1 for place, token in steps]
         return torch.tensor([place >= 0 for place in self.places], device=best.device)
-
-
-def tree_shape(parents: list[int]) -> tuple[Tensor, Tensor]:
-    """Return how deep each node of a tree stands, (S,) from 0, and which nodes it comes after, itself included, (S, S).
-
-    Args:
-        parents: for each node the index of the one before it, -1 for none; parents before children.
-    """
-    depth: list[int] = []
-    sees = torch.eye(len(parents), dtype=torch.bool)
-    for node, parent in enumerate(parents):
-        depth.append(0 if parent < 0 else depth[parent] + 1)
-        if parent >= 0:
-            sees[node] |= sees[parent]
-    return torch.tensor(depth), sees

@@ -2,7 +2,7 @@
 
 from omni_msa.config import plugins
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.thinker import Backbone, parameter_hash
+from omni_msa.model.thinker import Backbone, parameter_hash
 
 
 class Resident:

@@ -15,12 +15,13 @@ from transformers import DynamicCache
 
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.inputs.loader import Loader
-from omni_msa.decoding import Opened, greedy, tree_shape
-from omni_msa.padding import align, causal
-from omni_msa.prefix import Kept, PrefixStore
-from omni_msa.prompt import Prompt
-from omni_msa.savings import output_layer, recomputing
-from omni_msa.thinker import Backbone
+from omni_msa.model.decoding import greedy
+from omni_msa.model.kv_cache import Opened, tree_shape
+from omni_msa.model.memory_saving import output_layer, recomputing
+from omni_msa.model.padding import align, causal
+from omni_msa.model.prefix_cache import Kept, PrefixStore
+from omni_msa.model.prompt import Prompt
+from omni_msa.model.thinker import Backbone
 
 Answers = list[tuple[int, ...]]
 
