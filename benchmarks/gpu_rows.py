@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.inputs.clip_inputs import Prepared
@@ -25,8 +26,7 @@ from omni_msa.model.forward import Forward
 from omni_msa.model.memory_saving import output_layer, put_output_layer_away
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
-from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
-from omni_msa.readout import Readout, Task
+from omni_msa.readouts._base import Readout, Task
 from omni_msa.sweep.sweep import load_sweep
 
 SHORT_S, LONG_S = 4.0, 30.0

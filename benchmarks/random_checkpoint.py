@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import save_file
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
+from omni_msa.backbones._qwen_omni import QwenOmni
 from omni_msa.config import plugins
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.model.dimensions import Dimensions
 from omni_msa.model.hub_checkpoint import INDEX
 from omni_msa.model.thinker import special_ids, thinker_config
-from omni_msa.qwen_omni import QwenOmni
 
 PART_BYTES = 2 * 10**9
 VOCABULARY_SIZE = 151_936

@@ -28,7 +28,7 @@ from omni_msa.model.memory_saving import put_output_layer_away
 from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.model.thinker import Backbone
-from omni_msa.readout import Readout, Task
+from omni_msa.readouts._base import Readout, Task
 from omni_msa.seeding import derive
 from omni_msa.states import Collector
 from omni_msa.system.cache_folder import cache_folder

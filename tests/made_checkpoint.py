@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 from tiny_trials import tiny_backbone
 
+from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
-from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 
 _TINY = plugins.load("backbones", "tiny")
 _SHAPE = _TINY.dimensions(_TINY.Options())

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
-from omni_msa.answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
 from omni_msa.errors import InputError
 from omni_msa.model.thinker import wrap_tokenizer
+from omni_msa.readouts._answers import answer_ids, answer_tree, end_of_turn, parse_score, write_score
 
 RANGE = (-3.0, 3.0)
 

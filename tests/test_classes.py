@@ -10,7 +10,6 @@ import torch
 from rich.console import Console
 from summaries import cell, summary
 
-from omni_msa.answers import class_tree, parse_class
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.data.clip import Clip
@@ -20,7 +19,8 @@ from omni_msa.figures.probe import draw_trial
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prompt import build_prompt
-from omni_msa.readout import NO_CLASS
+from omni_msa.readouts._answers import class_tree, parse_class
+from omni_msa.readouts._base import NO_CLASS
 from omni_msa.stats.metrics import compute
 from omni_msa.tables import build_grid, terminal_table
 

@@ -3,10 +3,10 @@ import tiny_trials
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from omni_msa.answers import answer_tree, end_of_turn
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
+from omni_msa.readouts._answers import answer_tree, end_of_turn
 
 MODALITIES = [("text",), ("audio",), ("video",), ("text", "audio", "video")]
 ANSWERS = [(43, 46, 200), (45,), (43, 46)]

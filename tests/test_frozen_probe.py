@@ -4,8 +4,8 @@ import tiny_trials
 import torch
 
 from omni_msa.model.forward import Forward
-from omni_msa.readout import Task
 from omni_msa.readouts import frozen_probe
+from omni_msa.readouts._base import Task
 
 LABELS = torch.tensor([2.4, -2.1, 0.3, -0.9, 1.5, -2.8, 0.0, 2.9])
 

@@ -11,13 +11,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from omni_msa.backbones import pocket
+from omni_msa.backbones._pocket import examples, source, text, towers, train_towers
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.data.synthetic.sampling import is_reserved
 from omni_msa.errors import InputError
 from omni_msa.model import thinker
 from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
-from omni_msa.pocket import examples, source, text, towers, train_towers
 
 # By `towers_version`: other weights need another version, as it is part of trial ids.
 TOWERS_SHA256 = {1: "45bbd5abb6b491f179d1712d7e181d2ab7ffcf6098e19d1ebc190b5f5bab0562"}

@@ -7,12 +7,12 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.answers import answer_tree
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
+from omni_msa.readouts._answers import answer_tree
 
 ANSWERS = [(43, 46, 200), (45,), (43, 46)]
 LAST_TWO = AdapterConfig(rank=4, dropout=0.0, towers=("text",), text_layers="last_2")

@@ -14,8 +14,8 @@ from omni_msa import estimate
 from omni_msa.errors import InputError
 from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
-from omni_msa.probe import POOLINGS, FrozenProbe
 from omni_msa.readouts import frozen_probe
+from omni_msa.readouts._probe import POOLINGS, FrozenProbe
 
 ALL = ("text", "audio", "video")
 STRENGTHS = (1.0, 30.0, 1000.0)

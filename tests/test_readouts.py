@@ -6,7 +6,6 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.answers import end_of_turn
 from omni_msa.assembly import fit_options
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
@@ -15,7 +14,8 @@ from omni_msa.config.trial import AdapterConfig, TrialConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
-from omni_msa.readout import Prediction, Readout
+from omni_msa.readouts._answers import end_of_turn
+from omni_msa.readouts._base import Prediction, Readout
 
 NAMES = plugins.names("readouts")
 TRAINED = [name for name in NAMES if plugins.load("readouts", name).trained]

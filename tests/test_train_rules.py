@@ -8,13 +8,13 @@ import tiny_trials
 import torch
 
 from omni_msa import train
-from omni_msa.answers import write_score
 from omni_msa.assembly import assemble
 from omni_msa.config import plugins
 from omni_msa.fits import FitRecord
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.forward import Forward
 from omni_msa.model.heads import RegressionHead
+from omni_msa.readouts._answers import write_score
 from omni_msa.stats.metrics import METRICS
 
 

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from omni_msa.backbones._pocket.source import check_source, llama_folder
+from omni_msa.backbones._pocket.towers import DIMENSIONS
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
 from omni_msa.model.dimensions import Dimensions
-from omni_msa.pocket.source import check_source, llama_folder
-from omni_msa.pocket.towers import DIMENSIONS
 from omni_msa.system.downloads import Progress
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ def build(options: Options, device: str, progress: Progress | None = None) -> "B
     Raises:
         InputError: as `fetch`.
     """
+    from omni_msa.backbones._pocket.text import text_tower
+    from omni_msa.backbones._pocket.towers import pocket_config, read_towers
     from omni_msa.model.thinker import Backbone, load_thinker, special_ids
-    from omni_msa.pocket.text import text_tower
-    from omni_msa.pocket.towers import pocket_config, read_towers
 
     state, tokenizer = text_tower(llama_folder(options.source, options.weights, progress), DIMENSIONS.text)
     config = pocket_config(special_ids(tokenizer))

@@ -2,8 +2,8 @@
 
 from typing import Literal
 
+from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.model.dimensions import TextDimensions
-from omni_msa.qwen_omni import QwenOmni, QwenOmniOptions
 
 licence = "Qwen Research License: not for commercial use"
 

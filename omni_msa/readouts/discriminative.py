@@ -15,7 +15,7 @@ from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
-    from omni_msa.readout import Readout, Task
+    from omni_msa.readouts._base import Readout, Task
 
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
 deterministic = False
@@ -59,7 +59,7 @@ def build(options: Options, task: "Task") -> "Readout":
     from omni_msa.model.forward import Forward
     from omni_msa.model.heads import RegressionHead
     from omni_msa.model.prompt import Prompt
-    from omni_msa.readout import Prediction, Readout, clip_score
+    from omni_msa.readouts._base import Prediction, Readout, clip_score
 
     kinds: dict[str, Callable[..., Tensor]] = {
         "l1": functional.l1_loss,

@@ -13,7 +13,7 @@ from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
     from omni_msa.config.trial import TrialConfig
-    from omni_msa.readout import Readout, Task
+    from omni_msa.readouts._base import Readout, Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")
 deterministic = True
@@ -63,6 +63,6 @@ def check(config: "TrialConfig", num_layers: int) -> list[Problem]:
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; `fit` solves for its weights."""
-    from omni_msa.probe import FrozenProbe
+    from omni_msa.readouts._probe import FrozenProbe
 
     return FrozenProbe(task, options.strengths, options.layer, options.pooling)

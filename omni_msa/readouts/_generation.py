@@ -4,7 +4,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from omni_msa.answers import (
+from omni_msa.model.decoding import greedy
+from omni_msa.model.forward import Answers, Forward
+from omni_msa.model.kv_cache import Opened
+from omni_msa.model.prompt import Prompt
+from omni_msa.readouts._answers import (
     Sign,
     answer_ids,
     answer_tree,
@@ -14,11 +18,7 @@ from omni_msa.answers import (
     parse_score,
     write_score,
 )
-from omni_msa.model.decoding import greedy
-from omni_msa.model.forward import Answers, Forward
-from omni_msa.model.kv_cache import Opened
-from omni_msa.model.prompt import Prompt
-from omni_msa.readout import Prediction, Readout, Task
+from omni_msa.readouts._base import Prediction, Readout, Task
 
 
 class Generation(Readout):

@@ -1,0 +1,1 @@
+"""The small backbone with real weights, and the training of its towers."""
