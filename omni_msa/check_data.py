@@ -12,8 +12,7 @@ from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig, TrialConfig, classes_of
 from omni_msa.data.clip import Clip
-from omni_msa.data.media.examine import TOO_LONG, Examined
-from omni_msa.data.media.examine_all import Work, examine_all
+from omni_msa.data.media.examine import TOO_LONG, Examined, Work, examine_all
 from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import csv_text, write_text
 
