@@ -19,7 +19,6 @@ from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.evaluate import peak_memory
 from omni_msa.memory import clip_lengths, plan_memory
 from omni_msa.model.adapter import Adapter, attached
 from omni_msa.model.forward import Forward
@@ -28,6 +27,7 @@ from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
 from omni_msa.readouts._base import Readout, Task
 from omni_msa.sweep.sweep import load_sweep
+from omni_msa.training.evaluate import peak_memory
 
 SHORT_S, LONG_S = 4.0, 30.0
 NUM_LATENCIES = 20
@@ -159,7 +159,7 @@ def idle_share(device: str) -> Iterator[Callable[[], str]]:
 
 
 class Step:
-    """One optimiser step over a batch, as `omni_msa.train` does it."""
+    """One optimiser step over a batch, as `omni_msa.training.train` does it."""
 
     def __init__(self, bench: Bench, setting: Setting, backbone: Backbone, adapter: Adapter) -> None:
         self.config, self.setting, self.backbone = bench.config(setting), setting, backbone

@@ -230,7 +230,7 @@ def import_s() -> tuple[float, float]:
         subprocess.run([sys.executable, "-c", f"import {modules}"], check=True, cwd=ROOT)
         return time.perf_counter() - started
 
-    workers = "ray.tune, torch, transformers, peft, omni_msa.train"
+    workers = "ray.tune, torch, transformers, peft, omni_msa.training.train"
     with ThreadPoolExecutor() as pool:
         return once("orchestrate, ray.tune"), max(pool.map(once, [workers] * 2))
 

@@ -13,9 +13,9 @@ from statistics import median
 
 import torch
 
-from omni_msa.assembly import Assembly, assemble
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.sweep.sweep import load_sweep
+from omni_msa.training.build import Assembly, assemble
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"
 NUM_STEPS = 6

@@ -21,7 +21,7 @@ from omni_msa.system.process import now
 from omni_msa.system.watchdog import watched
 
 Train = Callable[[TrialConfig, TrialFolder, Path, Any, Callable[[], bool]], None]
-"""`omni_msa.train.train`, or a stand-in: (configuration, trial folder, fit folder, resident, should_stop)."""
+"""`omni_msa.training.train.train`, or a stand-in: (configuration, trial folder, fit folder, resident, should_stop)."""
 
 _MESSAGE_LENGTH_MAX = 500
 
@@ -65,7 +65,7 @@ def run_attempt(
     Args:
         job: the trial.
         resident: what the process keeps between trials, handed through to `train`.
-        train: the training function; None means `omni_msa.train.train`.
+        train: the training function; None means `omni_msa.training.train.train`.
         is_watched: end this process if the trial shows no life for `runtime.hang_s`.
         prepare: brings to this machine what the trial needs, however long it takes.
 
@@ -116,7 +116,7 @@ def _run(
 
 
 def _own_train() -> Train:
-    from omni_msa.train import train
+    from omni_msa.training.train import train
 
     return train
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from omni_msa.ledger.ledger import TrialFolder
 from omni_msa.stats.metrics import METRICS
-from omni_msa.system_metrics import PREFIX
+from omni_msa.training.system_metrics import PREFIX
 
 
 def final_metrics(folder: TrialFolder) -> dict[str, float]:

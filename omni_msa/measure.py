@@ -25,8 +25,8 @@ from omni_msa.system.files import write_json
 from omni_msa.system.process import now
 
 if TYPE_CHECKING:
-    from omni_msa.assembly import Assembly
     from omni_msa.model.backbone_cache import Resident
+    from omni_msa.training.build import Assembly
 
 NUM_WARM_UP_STEPS = 2
 NUM_STEPS = 6
@@ -121,8 +121,8 @@ class _Clock:
 
 def _steps(config: TrialConfig, resident: "Resident") -> dict[str, float]:
     """Train a few steps with the real training function, in a ledger that is removed afterwards."""
-    from omni_msa.fits import FitFolder
-    from omni_msa.train import train
+    from omni_msa.training.checkpoints import FitFolder
+    from omni_msa.training.train import train
 
     with tempfile.TemporaryDirectory(prefix="omni_msa_measure_") as folder:
         ledger, clock, started = Ledger(Path(folder)), _Clock(), time.perf_counter()
@@ -149,8 +149,8 @@ def _endless(config: TrialConfig) -> TrialConfig:
 
 def _predictions(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
     """Predict a few valid clips twice, the second time with the states below the adapter at hand."""
-    from omni_msa.assembly import assemble
-    from omni_msa.evaluate import peak_memory
+    from omni_msa.training.build import assemble
+    from omni_msa.training.evaluate import peak_memory
 
     started = time.perf_counter()
     with ExitStack() as stack:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from omni_msa.assembly import assemble
+from omni_msa.training.build import assemble
 from omni_msa.config.trial import parse_trial
 from omni_msa.model.backbone_cache import Resident
 

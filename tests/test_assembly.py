@@ -6,9 +6,9 @@ from itertools import combinations
 import pytest
 import tiny_trials
 
-from omni_msa.assembly import assemble
 from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
 from omni_msa.model.backbone_cache import Resident
+from omni_msa.training.build import assemble
 
 NAMES = ("text", "audio", "video")
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(NAMES, size)]

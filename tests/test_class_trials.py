@@ -17,7 +17,7 @@ from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep.sweep import load_sweep
-from omni_msa.train import train
+from omni_msa.training.train import train
 
 WORDS = {
     "negative": ("bad awful", "ugly bad", "awful ugly", "bad bad", "ugly awful"),

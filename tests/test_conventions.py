@@ -23,7 +23,7 @@ from omni_msa.plantext import plan_text
 from omni_msa.stats.metrics import HEADLINES, METRICS, compute, headline, metrics_of
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.tables import build_grid, terminal_table
-from omni_msa.train import train
+from omni_msa.training.train import train
 
 ROWS = [
     ("a", "1", "fine", "0.7", "train"),

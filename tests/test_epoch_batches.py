@@ -5,7 +5,7 @@ import tiny_trials
 
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import TrainingConfig
-from omni_msa.train import epoch_batches, epoch_order
+from omni_msa.training.batches import epoch_batches, epoch_order
 
 LENGTHS = [(7 * n) % 31 + 20 for n in range(50)]
 

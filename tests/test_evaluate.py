@@ -5,12 +5,12 @@ import psutil
 import pytest
 import tiny_trials
 
-from omni_msa import evaluate
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts._base import Prediction, Readout, clip_score
 from omni_msa.stats.metrics import METRICS
+from omni_msa.training import evaluate
 
 CLIPS = [Clip(f"clip_{n}", f"s{n}", 0, "test", label, "", None, None) for n, label in enumerate((1.0, -2.0, 3.0))]
 

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
+from omni_msa.training.checkpoints import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 
 WEIGHTS = {"adapter/a": torch.tensor([[1.0, -2.0]]), "readout/b": torch.tensor(3.0)}
 

@@ -10,8 +10,8 @@ from fuzzing import FUZZ, mutate_tree
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni_msa.fits import FitFolder, FitRecord, _save
 from omni_msa.system.files import write_json
+from omni_msa.training.checkpoints import FitFolder, FitRecord, _save
 
 
 def test_a_fit_cut_anywhere_is_whole_or_not_there(tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.assembly import fit_options
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.readouts._answers import answer_tree, end_of_turn, write_score
 from omni_msa.readouts._generation import ExpectedValue, Generation
+from omni_msa.training.build import fit_options
 
 LABELS = [2.4, -0.04, -1.25]
 

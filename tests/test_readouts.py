@@ -6,7 +6,6 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.assembly import fit_options
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.sections import ReadoutOptions
@@ -16,6 +15,7 @@ from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.readouts._answers import end_of_turn
 from omni_msa.readouts._base import Prediction, Readout
+from omni_msa.training.build import fit_options
 
 NAMES = plugins.names("readouts")
 TRAINED = [name for name in NAMES if plugins.load("readouts", name).trained]

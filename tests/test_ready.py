@@ -153,7 +153,7 @@ ASSEMBLE = """
 import sys
 from contextlib import ExitStack
 from tiny_trials import config
-from omni_msa.assembly import assemble
+from omni_msa.training.build import assemble
 from omni_msa.model.backbone_cache import Resident
 if __name__ == "__main__":
     dropped = ("clip_13", "clip_2", "clip_3", "clip_9")

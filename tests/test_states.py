@@ -7,14 +7,14 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import states
-from omni_msa.assembly import assemble
 from omni_msa.config import plugins
 from omni_msa.data.clip import Clip
-from omni_msa.fits import FitFolder
 from omni_msa.ledger.hidden_states import States, read_states
 from omni_msa.model.backbone_cache import Resident
-from omni_msa.states import Collector, chosen
+from omni_msa.training import hidden_states
+from omni_msa.training.build import assemble
+from omni_msa.training.checkpoints import FitFolder
+from omni_msa.training.hidden_states import Collector, chosen
 
 BACKED = [name for name in plugins.names("readouts") if "backbone" in plugins.load("readouts", name).uses]
 
@@ -29,13 +29,13 @@ def made(num=3, width=2):
 
 
 def test_of_many_clips_evenly_spaced_ones_are_chosen(monkeypatch):
-    monkeypatch.setattr(states, "NUM_CLIPS_MAX", 4)
+    monkeypatch.setattr(hidden_states, "NUM_CLIPS_MAX", 4)
     assert [clip.id for clip in chosen(clips(10))] == ["clip_0", "clip_2", "clip_5", "clip_7"]
     assert chosen(clips(4)) == clips(4) and chosen(clips(3)) == clips(3)
 
 
 def test_the_chosen_clips_are_noted_whatever_the_order_of_the_batches(monkeypatch):
-    monkeypatch.setattr(states, "NUM_CLIPS_MAX", 2)
+    monkeypatch.setattr(hidden_states, "NUM_CLIPS_MAX", 2)
     tiny = tiny_trials.make_prompts(tiny_trials.tiny_backbone(), ("text",), 4)
     collector = Collector(clips(4))  # clip_0 and clip_2
     values = torch.tensor([[0.1, 2.0], [3.0, 4.0]], dtype=torch.bfloat16)

@@ -8,9 +8,9 @@ import pytest
 import tiny_trials
 from fake_nvml import FakeCard
 
-from omni_msa import system_metrics
 from omni_msa.system.nvml import first_card
-from omni_msa.system_metrics import watched
+from omni_msa.training import system_metrics
+from omni_msa.training.system_metrics import watched
 
 HOST = {"system_cpu_percent", "system_memory_gb"}
 

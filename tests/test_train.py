@@ -9,9 +9,9 @@ import torch
 from omni_msa.attempt import Job, run_attempt
 from omni_msa.config import plugins
 from omni_msa.errors import Interrupted
-from omni_msa.fits import FitFolder
 from omni_msa.model.backbone_cache import Resident
-from omni_msa.train import train
+from omni_msa.training.checkpoints import FitFolder
+from omni_msa.training.train import train
 
 TRAINED = [name for name in plugins.names("readouts") if plugins.load("readouts", name).trained]
 

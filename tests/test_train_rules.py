@@ -7,15 +7,15 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa import train
-from omni_msa.assembly import assemble
 from omni_msa.config import plugins
-from omni_msa.fits import FitRecord
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.forward import Forward
 from omni_msa.model.heads import RegressionHead
 from omni_msa.readouts._answers import write_score
 from omni_msa.stats.metrics import METRICS
+from omni_msa.training import batches, train
+from omni_msa.training.build import assemble
+from omni_msa.training.checkpoints import FitRecord
 
 
 def test_the_test_split_is_locked_while_anything_is_chosen(text_clips, tmp_path):
@@ -99,7 +99,7 @@ def test_a_step_that_is_not_finite_names_itself_and_its_clips(weight, loss, norm
     with pytest.raises(FloatingPointError, match=message) as caught:
         tiny_trials.run(tmp_path, tiny_trials.config(), should_stop=poison)
     named = str(caught.value).rpartition(": ")[2].split(", ")
-    assert sorted(named) == sorted(f"clip_{n}" for n in train.epoch_order(8, 1, 0)[4:])
+    assert sorted(named) == sorted(f"clip_{n}" for n in batches.epoch_order(8, 1, 0)[4:])
     assert not list(tmp_path.rglob("test.json"))
 
 
@@ -183,11 +183,11 @@ def test_the_two_groups_have_their_own_learning_rates(text_clips, tmp_path):
 
 
 def test_the_order_is_a_permutation_of_seed_and_epoch_alone():
-    orders = {(seed, epoch): tuple(train.epoch_order(20, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
+    orders = {(seed, epoch): tuple(batches.epoch_order(20, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)}
     assert all(sorted(order) == list(range(20)) for order in orders.values())
     assert len(set(orders.values())) == 4
     torch.manual_seed(99)
-    assert tuple(train.epoch_order(20, 1, 0)) == orders[1, 0]
+    assert tuple(batches.epoch_order(20, 1, 0)) == orders[1, 0]
 
 
 def test_one_seed_starts_all_readouts_from_the_same_adapter_and_order(text_clips, tmp_path):
@@ -226,7 +226,7 @@ def test_the_clips_loss_is_averaged_over_the_effective_batch(text_clips, tmp_pat
     labels = torch.tensor([label for _, label, _ in tiny_trials.SENTENCES[:8]])
     torch.manual_seed(train.derive(1, "readout"))
     head = RegressionHead(backbone.hidden_size, 256, 0.0, "before")
-    order = train.epoch_order(8, 1, 0)[:4]
+    order = batches.epoch_order(8, 1, 0)[:4]
     outputs = torch.cat([head(Forward(backbone).states([prompts[place]])[:, 0]) for place in order])
     standard = (labels - labels.mean()) / labels.std(correction=0)
     assert losses[0] == pytest.approx((outputs - standard[order]).abs().mean().item(), abs=1e-5)

@@ -19,7 +19,7 @@ from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.readouts._base import Task
-from omni_msa.train import train
+from omni_msa.training.train import train
 
 torch.set_num_threads(1)  # as in trials; tiny matrices gain nothing from more
 

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 import torch
 
-from omni_msa import evaluate
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import ReadoutOptions
@@ -30,9 +29,10 @@ from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.model.thinker import Backbone
 from omni_msa.readouts._base import Readout, Task
 from omni_msa.seeding import derive
-from omni_msa.states import Collector
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.watchdog import alive
+from omni_msa.training import evaluate
+from omni_msa.training.hidden_states import Collector
 
 TEMPORAL_PATCH = 2
 """Frames that make one video token's time step (Qwen2.5-VL)."""

@@ -3,19 +3,16 @@
 import hashlib
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from omni_msa import evaluate, system_metrics
-from omni_msa.assembly import Assembly, assemble, choose_device
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite, Pruned
-from omni_msa.fits import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 from omni_msa.ledger.ledger import TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.seeding import derive
@@ -23,6 +20,10 @@ from omni_msa.stats.metrics import METRICS
 from omni_msa.system.lease import Lease
 from omni_msa.system.process import now
 from omni_msa.system.watchdog import alive
+from omni_msa.training import evaluate, system_metrics
+from omni_msa.training.batches import _parts, epoch_batches, epoch_order
+from omni_msa.training.build import Assembly, assemble, choose_device
+from omni_msa.training.checkpoints import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 
 CHECKPOINT_S = 600.0
 HEARTBEAT_S = 1.0
@@ -206,36 +207,6 @@ def schedule(step: int, num_steps: int, warmup_fraction: float) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, num_steps - warmup)))
-
-
-def epoch_order(num_clips: int, seed: int, epoch: int) -> list[int]:
-    """Return the order of the training clips in one epoch: a permutation that depends on seed and epoch alone."""
-    generator = torch.Generator().manual_seed(derive(seed, "order", epoch))
-    order: list[int] = torch.randperm(num_clips, generator=generator).tolist()
-    return order
-
-
-def epoch_batches(lengths: Sequence[int], plan: TrainingConfig, seed: int, epoch: int) -> list[list[int]]:
-    """Return the batches of one epoch: every clip once, within a batch from the shortest prompt to the longest.
-
-    Args:
-        lengths: of the training clips' prompts, in tokens.
-        plan: `batch_size`; with `length_buckets` a batch is of like lengths, so that less of it is padding.
-        seed, epoch: of them and the above alone the batches depend.
-    """
-    order, size = epoch_order(len(lengths), seed, epoch), plan.batch_size
-    if plan.length_buckets:
-        runs = _parts(order, size * plan.length_buckets)
-        order = [each for run in runs for each in sorted(run, key=lengths.__getitem__)]
-    batches = _parts(order, size)
-    if plan.length_buckets:  # or every run would go from short to long
-        generator = torch.Generator().manual_seed(derive(seed, "batches", epoch))
-        batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
-    return [sorted(batch, key=lengths.__getitem__) for batch in batches]
-
-
-def _parts(places: list[int], size: int) -> list[list[int]]:
-    return [places[start : start + size] for start in range(0, len(places), size)]
 
 
 def _is_better(value: float, record: FitRecord, metric: str) -> bool:

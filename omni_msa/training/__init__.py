@@ -1,0 +1,1 @@
+"""The one training function that every trial runs, and what it is made of."""
