@@ -19,7 +19,7 @@ from omni_msa.plan import Plan
 from omni_msa.planjson import open_end
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
-from omni_msa.search_ahead import lookout
+from omni_msa.search.forecast import lookout
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.watch import Watch
 
@@ -93,10 +93,10 @@ def execute(
 
 
 def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
-    from omni_msa import search
+    from omni_msa.search import optuna_sampler
     from omni_msa.search_queue import SearchSource
 
-    return SearchSource(plan, search.suggest, trials)
+    return SearchSource(plan, optuna_sampler.suggest, trials)
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:

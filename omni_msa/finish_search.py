@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.plan import Plan
-from omni_msa.proposals import DEFAULT
+from omni_msa.search.study import Study
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows
-from omni_msa.study import Study
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell
 from omni_msa.system.files import csv_text, is_number, write_json, write_text
@@ -30,12 +30,12 @@ def publish(plan: Plan) -> str:
     Returns:
         What went wrong, "" if nothing did: it is a view, which every run writes again.
     """
-    from omni_msa import search
+    from omni_msa.search import optuna_sampler
 
     try:
         for study in (replace(each, proposals=[]) for each in plan.studies):
             path = study.ledger.root / "optuna.db"
-            search.publish(path, study.title, study.search, study.dated(), study.is_searched())
+            optuna_sampler.publish(path, study.title, study.search, study.dated(), study.is_searched())
     except Exception as error:
         return f"optuna.db could not be written ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
     return ""
@@ -67,10 +67,10 @@ def is_best(name: str, plan: Plan) -> bool:
 
 def _importances(study: Study) -> dict[str, float]:
     """Return what each parameter explains; it says nothing about what was found, so an error leaves it out."""
-    from omni_msa import search
+    from omni_msa.search import optuna_sampler
 
     with suppress(Exception):
-        return search.importances(study.search, study.told())
+        return optuna_sampler.importances(study.search, study.told())
     return {}
 
 

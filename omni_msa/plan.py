@@ -18,9 +18,9 @@ from omni_msa.ledger.ledger import Ledger, Status
 from omni_msa.ledger.trials import PlannedTrial, missing, planned
 from omni_msa.memory import LargestTrial, largest
 from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters, weights_gb
-from omni_msa.search_ahead import look_ahead
+from omni_msa.search.forecast import look_ahead
+from omni_msa.search.study import Study, expand, studies
 from omni_msa.slots import Slots, choose
-from omni_msa.study import Study, expand, studies
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell, Sweep
 from omni_msa.timing import Cost, Expected

@@ -5,9 +5,9 @@ from typing import Any
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.plan import Plan
-from omni_msa.proposals import DEFAULT
-from omni_msa.proposing import PROPOSAL
-from omni_msa.search_ahead import look_ahead
+from omni_msa.search.forecast import look_ahead
+from omni_msa.search.proposing import PROPOSAL
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.timing import total
 
 

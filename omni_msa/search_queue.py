@@ -11,16 +11,16 @@ from dataclasses import replace
 from omni_msa.attempt import Job
 from omni_msa.ledger.trials import PlannedTrial, planned
 from omni_msa.plan import Plan
-from omni_msa.proposals import Proposal
-from omni_msa.search_rules import Suggestion, Told
-from omni_msa.study import Study
+from omni_msa.search.rules import Suggestion, Told
+from omni_msa.search.study import Study
+from omni_msa.search.study_folder import Proposal
+from omni_msa.search.warm_start import look_up_known
 from omni_msa.sweep.search_space import Search, label
 from omni_msa.sweep.sweep import Cell
 from omni_msa.system.files import is_number, read_json
-from omni_msa.transfer import look_up_known
 
 Suggest = Callable[[Search, Sequence[Told], int], Suggestion | None]
-"""`omni_msa.search.suggest`, or another rule."""
+"""`omni_msa.search.optuna_sampler.suggest`, or another rule."""
 
 
 class SearchSource:

@@ -5,10 +5,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni_msa.proposals import DEFAULT, Proposal
-from omni_msa.search_rules import Score, pareto_front
+from omni_msa.search.rules import Score, pareto_front
+from omni_msa.search.study import Study
+from omni_msa.search.study_folder import DEFAULT, Proposal
 from omni_msa.search_verdict import compare, gains, has_seeds, sign, verdict
-from omni_msa.study import Study
 from omni_msa.sweep.search_space import label
 from omni_msa.system.files import finite
 

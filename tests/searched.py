@@ -9,15 +9,15 @@ from typing import Any
 import yaml
 from surface import SPACE, curve, shown
 
-from omni_msa import search
 from omni_msa.attempt import Job, run_attempt
 from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue
 from omni_msa.errors import Pruned
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.plan import Plan, make_plan
+from omni_msa.search import optuna_sampler
+from omni_msa.search.study import Study
 from omni_msa.search_queue import SearchSource
-from omni_msa.study import Study
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json, write_json
 
@@ -98,7 +98,7 @@ class Searched:
     def queue(self, retry: bool = False) -> JobQueue:
         """Return a queue of the search's jobs, made as a new driver makes it."""
         plan = self.plan(retry)
-        return JobQueue([], lambda: False, source=SearchSource(plan, search.suggest, []))
+        return JobQueue([], lambda: False, source=SearchSource(plan, optuna_sampler.suggest, []))
 
     def run(self, num_at_once: int = 1, num_jobs: int = 10**6, retry: bool = False) -> int:
         """Run jobs until there are none, as many in flight as `num_at_once`, the latest ending first.

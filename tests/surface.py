@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from omni_msa.search_rules import Score, Told
+from omni_msa.search.rules import Score, Told
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.search_space import Search
 

@@ -8,7 +8,7 @@ from stand_ins import config
 
 from omni_msa import estimate, hardware
 from omni_msa.preflight import check, check_disk
-from omni_msa.proposals import Proposal
+from omni_msa.search.study_folder import Proposal
 
 NO_GPU = pytest.mark.skipif(hardware.num_gpus() > 0, reason="the machine has a GPU that can be used")
 OTHER_DISK = Path("/dev/shm")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
+from omni_msa.search.study_folder import Known, Proposal, StudyFolder, study_id
 from omni_msa.sweep.search_space import read_space
 from omni_msa.system.files import write_json
 

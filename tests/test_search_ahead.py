@@ -9,7 +9,7 @@ import pytest
 from searched import NUM_EPOCHS, Searched
 
 from omni_msa import execute, runner
-from omni_msa.search_ahead import Ahead, Outlook, look_ahead, lookout
+from omni_msa.search.forecast import Ahead, Outlook, look_ahead, lookout
 from omni_msa.system.files import write_json
 from omni_msa.watch import Watch
 

@@ -5,15 +5,15 @@ import os
 import pytest
 from searched import Searched, train
 
-from omni_msa import search
 from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
 from omni_msa.finish import write_report
 from omni_msa.finish_search import find
 from omni_msa.plan import make_plan, opened
-from omni_msa.proposals import DEFAULT
+from omni_msa.search import optuna_sampler
+from omni_msa.search.rules import Suggestion
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.search_report import describe
-from omni_msa.search_rules import Suggestion
 from omni_msa.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, UNFINISHED
 
 GRID = {"adapter.rank": {"choice": [4, 8, 16]}}
@@ -192,7 +192,7 @@ def test_a_proposal_that_is_no_configuration_has_failed_and_the_search_goes_on(t
     right = {"adapter.rank": 4, "readout.name": "discriminative", "readout.loss": "l1"}
     space = {path: {"choice": sorted({each[path] for each in (wrong, right)})} for path in right}
     monkeypatch.setattr("omni_msa.sweep.sweep.check_space", lambda *given: [])
-    monkeypatch.setattr(search, "suggest", lambda search, told, number: Suggestion([wrong, right][number]))
+    monkeypatch.setattr(optuna_sampler, "suggest", lambda search, told, number: Suggestion([wrong, right][number]))
     place = Searched(tmp_path, space=space, budget={"proposals": 2})
     place.run()
     found = described(place)

@@ -8,9 +8,9 @@ import optuna
 import pytest
 from surface import search_of, told
 
-from omni_msa import search as service
-from omni_msa.search import publish
-from omni_msa.search_rules import Score, Told
+from omni_msa.search.optuna_sampler import optuna_sampler as service
+from omni_msa.search.optuna_sampler import publish
+from omni_msa.search.rules import Score, Told
 
 
 def cells_of(num: int) -> list[Told]:

@@ -12,8 +12,8 @@ import pytest
 from searched import NUM_EPOCHS, Searched
 from surface import height
 
-from omni_msa import proposing, search
-from omni_msa.search_rules import worse_p
+from omni_msa.search import optuna_sampler, proposing
+from omni_msa.search.rules import worse_p
 from omni_msa.stats.intervals import t_interval
 from omni_msa.stats.paired import sign_flip_p
 
@@ -58,8 +58,10 @@ def test_tpe_beats_random_at_equal_budget_over_20_repetitions(find, monkeypatch)
     random, tpe = heights("random"), heights("tpe")
     gained = [one - other for one, other in zip(random, tpe, strict=True)]
     assert _is_better(gained), (t_interval(gained), sign_flip_p(gained))
-    suggest = search.suggest
-    monkeypatch.setattr(search, "suggest", lambda section, told, number: suggest(section, _turned(told), number))
+    suggest = optuna_sampler.suggest
+    monkeypatch.setattr(
+        optuna_sampler, "suggest", lambda section, told, number: suggest(section, _turned(told), number)
+    )
     wrong = [one - other for one, other in zip(random[:3], heights("tpe", 3), strict=True)]
     assert sum(wrong) < 0  # told of the highest as the lowest
 

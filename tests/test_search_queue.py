@@ -7,13 +7,13 @@ import pytest
 from searched import NUM_EPOCHS, Searched, train
 from surface import height
 
-from omni_msa import search
 from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
 from omni_msa.ledger.trials import planned
 from omni_msa.plan import opened
-from omni_msa.proposals import DEFAULT
-from omni_msa.search_rules import Suggestion
+from omni_msa.search import optuna_sampler
+from omni_msa.search.rules import Suggestion
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.search_space import text
 
 
@@ -149,7 +149,7 @@ def test_a_space_is_searched_when_all_its_points_were_proposed(tmp_path, budget)
 
 def test_a_sampler_that_insists_ends_the_search_and_a_cell_suggested_twice_costs_nothing(tmp_path, monkeypatch):
     parameters = {"adapter.dropout": 0.25, "adapter.rank": 4, "readout.loss": "l1", "training.learning_rate": 1e-3}
-    monkeypatch.setattr(search, "suggest", lambda *given: Suggestion(parameters))
+    monkeypatch.setattr(optuna_sampler, "suggest", lambda *given: Suggestion(parameters))
     place = Searched(tmp_path, budget={"hours": 1.0}, confirm={"seeds": [11]})
     assert place.run() == 2 + 2 + 1 + 1 + 2  # the cell, the default, each with a fresh seed; test
     study = place.study()

@@ -8,12 +8,12 @@ from scipy import stats
 from searched import Searched, train
 from surface import SPACE
 
-from omni_msa import search
 from omni_msa.finish import write_report
 from omni_msa.finish_search import find, lines, locked_cells, write_searches
 from omni_msa.flatten import cell_numbers
 from omni_msa.plan import make_plan, opened
-from omni_msa.proposals import DEFAULT
+from omni_msa.search import optuna_sampler
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows
 from omni_msa.search_verdict import NOT_DECIDED, NOTHING, REAL, UNFINISHED
 from omni_msa.sweep.sweep import Cell, load_sweep
@@ -219,7 +219,7 @@ def test_each_search_of_a_sweep_with_axes_has_a_best_sweep_of_its_own(tmp_path):
 
 
 def test_an_error_in_the_importance_of_parameters_costs_nothing_else(place, monkeypatch):
-    monkeypatch.setattr(search, "importances", lambda *given: 1 / 0)
+    monkeypatch.setattr(optuna_sampler, "importances", lambda *given: 1 / 0)
     (found,) = find(place.plan())
     assert found["importances"] == {} and found["confirmed"] and found["winner"] is not None
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from omni_msa.search_rules import (
+from omni_msa.search.rules import (
     Rung,
     Score,
     Seen,

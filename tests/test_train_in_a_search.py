@@ -13,7 +13,7 @@ from omni_msa.config import plugins
 from omni_msa.errors import Pruned
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.plan import opened
-from omni_msa.proposals import DEFAULT
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.training.checkpoints import FitFolder
 
 TRAINED = [name for name in plugins.names("readouts") if plugins.load("readouts", name).trained]

@@ -8,10 +8,10 @@ from searched import Searched
 from stand_ins import complete
 
 from omni_msa.config.identity import trial_id
-from omni_msa.proposals import Known
+from omni_msa.search.study_folder import Known
+from omni_msa.search.warm_start import look_up_known
 from omni_msa.sweep.sweep import proposed
 from omni_msa.system.files import read_json, write_json
-from omni_msa.transfer import look_up_known
 
 SPACE = {"adapter.alpha": {"choice": [8, 16]}, "adapter.rank": {"choice": [2, 4]}}
 POINT = {"adapter.alpha": 8, "adapter.rank": 4}

@@ -7,13 +7,13 @@ import pytest
 from searched import NUM_EPOCHS, Searched, train
 from stand_ins import complete
 
-from omni_msa import search
 from omni_msa.attempt import Job, run_attempt
 from omni_msa.dispatch import JobQueue
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.plan import make_plan
 from omni_msa.progress import Progress
-from omni_msa.search_ahead import Outlook, lookout
+from omni_msa.search import optuna_sampler
+from omni_msa.search.forecast import Outlook, lookout
 from omni_msa.search_queue import SearchSource
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.watch import Watch
@@ -220,7 +220,7 @@ def test_a_whole_search_in_lines(tmp_path, monkeypatch):
         progress.update(snapshot)
 
     watch = Watch(trials, plan.ledger, show, lambda *what: None, lookout(plan.studies))
-    queue = JobQueue([], lambda: False, source=SearchSource(plan, search.suggest, trials))
+    queue = JobQueue([], lambda: False, source=SearchSource(plan, optuna_sampler.suggest, trials))
 
     def looked_at(*arguments):
         watch.look()

@@ -12,7 +12,7 @@ from omni_msa.evidence import Evidence
 from omni_msa.figures import canvas, search_space, tradeoff
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Spread, unit
-from omni_msa.proposals import DEFAULT
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.stats.metrics import METRICS
 
 Found = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 from omni_msa.comparisons.wording import signed
 from omni_msa.grids.columns import Column, Row, count, lay_out, number, percent, word
 from omni_msa.grids.grid import Entry, Grid
-from omni_msa.proposals import DEFAULT
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.stats.metrics import METRICS, Metric
 from omni_msa.text import count as counted
 

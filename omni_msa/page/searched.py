@@ -8,7 +8,7 @@ from typing import Any
 from omni_msa.evidence import Evidence
 from omni_msa.grids.grid import Grid
 from omni_msa.grids.search_grids import confirmed_grid, importance_grid
-from omni_msa.proposals import DEFAULT
+from omni_msa.search.study_folder import DEFAULT
 from omni_msa.text import count
 
 STATES = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.search_rules import Score, Suggestion, Told
+from omni_msa.search.rules import Score, Suggestion, Told
 from omni_msa.seeding import derive
 from omni_msa.sweep.search_space import GRID_MAX, Parameter, Search, counts, grid, ordered, text
 from omni_msa.system.files import digest

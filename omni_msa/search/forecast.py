@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from omni_msa.config.trial import TrialConfig
-from omni_msa.proposals import DEFAULT
-from omni_msa.study import Study
+from omni_msa.search.study import Study
+from omni_msa.search.study_folder import DEFAULT
 
 
 @dataclass(frozen=True)

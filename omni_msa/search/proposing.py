@@ -8,8 +8,8 @@ from typing import Any
 from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.proposals import Known, Proposal, StudyFolder, study_id
-from omni_msa.search_rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
+from omni_msa.search.rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
+from omni_msa.search.study_folder import Known, Proposal, StudyFolder, study_id
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.search_space import GRID_MAX, Search, grid, text
 from omni_msa.sweep.sweep import Cell, Sweep, proposed

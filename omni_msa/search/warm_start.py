@@ -6,8 +6,8 @@ from typing import Any
 
 from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
-from omni_msa.proposals import Known
-from omni_msa.study import Study
+from omni_msa.search.study import Study
+from omni_msa.search.study_folder import Known
 from omni_msa.sweep.search_space import counts, is_in, ordered, text
 from omni_msa.sweep.sweep import proposed
 from omni_msa.system.files import read_json

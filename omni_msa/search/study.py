@@ -12,9 +12,9 @@ from typing import Any
 
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.proposals import DEFAULT, Confirmation, Proposal
-from omni_msa.proposing import PROPOSAL, STAGE, Proposing
-from omni_msa.search_rules import Rung, Score, Told, best, score
+from omni_msa.search.proposing import PROPOSAL, STAGE, Proposing
+from omni_msa.search.rules import Rung, Score, Told, best, score
+from omni_msa.search.study_folder import DEFAULT, Confirmation, Proposal
 from omni_msa.sweep.search_space import text
 from omni_msa.sweep.sweep import Cell, Compare, Sweep
 from omni_msa.system.files import read_json

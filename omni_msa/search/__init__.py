@@ -1,0 +1,1 @@
+"""Searches: studies, proposals, samplers, and what may be promoted or confirmed."""
