@@ -17,9 +17,9 @@ from omni_msa.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError, Problem
 from omni_msa.execute import Outcome, execute, progress_of
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import Plan, make_plan
-from omni_msa.planjson import as_json
-from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
+from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.planning.plan_json import as_json
+from omni_msa.planning.plan_text import closing_text, failures_text, plan_text, status_text
 from omni_msa.progress import Progress
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import is_about

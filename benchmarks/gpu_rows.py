@@ -19,12 +19,12 @@ from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.memory import clip_lengths, plan_memory
 from omni_msa.model.adapter import Adapter, attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.memory_saving import output_layer, put_output_layer_away
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
+from omni_msa.planning.memory import clip_lengths, plan_memory
 from omni_msa.readouts._base import Readout, Task
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.training.evaluate import peak_memory

@@ -147,7 +147,7 @@ def fill(place: Place) -> None:
     import pandas as pd
 
     from omni_msa.ledger.ledger import Ledger
-    from omni_msa.plan import make_plan
+    from omni_msa.planning.plan import make_plan
     from omni_msa.sweep.sweep import load_sweep
 
     ledger = Ledger(place.ledger)
@@ -171,7 +171,7 @@ TABLES = """
 from pathlib import Path
 from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 import sys
 write_report(make_plan(load_sweep(Path(sys.argv[1])), Ledger(Path(sys.argv[2]))))

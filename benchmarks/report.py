@@ -31,7 +31,7 @@ def fill(place: Place, num_clips: int) -> int:
     import pandas as pd
 
     from omni_msa.ledger.ledger import Ledger
-    from omni_msa.plan import make_plan
+    from omni_msa.planning.plan import make_plan
     from omni_msa.stats.metrics import compute
     from omni_msa.sweep.sweep import load_sweep
 
@@ -92,7 +92,7 @@ import sys
 from pathlib import Path
 from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 write_report(make_plan(load_sweep(Path(sys.argv[1])), Ledger(Path(sys.argv[2]))))
 """

@@ -9,7 +9,7 @@ import numpy as np
 
 from omni_msa.comparisons.tested import ClipScores, Resampler, tested_of
 from omni_msa.config.trial import conventions_of
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.records import TrialRecord
 from omni_msa.stats.intervals import moments, two_level_interval
 from omni_msa.stats.metrics import METRICS

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from omni_msa import hardware, reactions
+from omni_msa import reactions
 from omni_msa.attempt import Job, Train, record_loss, run_attempt
 from omni_msa.ledger.ledger import Status
+from omni_msa.planning import hardware
 
 
 class Wait(Enum):

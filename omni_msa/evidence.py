@@ -15,7 +15,7 @@ from omni_msa.comparisons.verdict import Verdict, decide, leading
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.errors import InputError
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import headline

@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from omni_msa import estimate
 from omni_msa.attempt import Job
 from omni_msa.dispatch import JobQueue, Source, run_local
 from omni_msa.driver import Seat, StopRequest, repeatedly
@@ -15,8 +14,9 @@ from omni_msa.guard import left_behind
 from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan
-from omni_msa.planjson import open_end
+from omni_msa.planning import disk
+from omni_msa.planning.plan import Plan
+from omni_msa.planning.plan_json import open_end
 from omni_msa.progress import Progress
 from omni_msa.reaper import reaper
 from omni_msa.search.forecast import lookout
@@ -71,7 +71,7 @@ def execute(
     watch = Watch(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
-        reserve_gb = estimate.reserve_gb([trial.config for trial in missing], plan.num_slots)
+        reserve_gb = disk.reserve_gb([trial.config for trial in missing], plan.num_slots)
         places = (ledger.root, cache_folder())
         hazards = Hazards(watched, ledger, seat.lease, reserve_gb, places, stop.request)
         for look in (hazards.look, watch.look, watch.follow):

@@ -11,7 +11,7 @@ from omni_msa.aggregate import TrialRow
 from omni_msa.evidence import Evidence, gather
 from omni_msa.finish_search import find, is_best, locked_cells, write_searches
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan, opened
+from omni_msa.planning.plan import Plan, opened
 from omni_msa.search_verdict import choice_notes, headline
 from omni_msa.system.files import new_folder
 from omni_msa.tables import write_tables

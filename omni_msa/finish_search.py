@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.search_report import best_sweep, describe, history_rows

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from omni_msa import hardware, memory, timing
 from omni_msa.config import lookups, plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
+from omni_msa.planning import hardware, memory, timing
 from omni_msa.system.files import write_json
 from omni_msa.system.process import now
 

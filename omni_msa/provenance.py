@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from omni_msa import hardware
+from omni_msa.planning import hardware
 
 PACKAGES = (
     *("omni_msa", "torch", "transformers", "peft", "bitsandbytes", "accelerate", "tokenizers", "safetensors"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from omni_msa import quarantine
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import DatasetOptions
@@ -11,7 +10,8 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.faults import Fault
 from omni_msa.data.inputs.preprocess import prepare
 from omni_msa.errors import InputError, Problem
-from omni_msa.plan import Plan
+from omni_msa.planning import bad_clips
+from omni_msa.planning.plan import Plan
 
 Progress = Callable[[str, int, int], None]
 _MEND = "fetch or write the file again, or leave the clip out of every trial: on_bad_clip=drop"
@@ -61,11 +61,11 @@ def _prepare(
         return [fault.problem(step) for fault in faults], False
     configs = [cell.config for cell in plan.sweep.cells if cell.config.dataset == dataset]
     faults = _faults(configs, clips, progress)
-    modalities = dict.fromkeys(modality for modality, _ in quarantine.checks(configs))
-    found = quarantine.collect(dataset.name, list(modalities), clips, faults)
-    if problems := quarantine.check_left(clips, found):
+    modalities = dict.fromkeys(modality for modality, _ in bad_clips.checks(configs))
+    found = bad_clips.collect(dataset.name, list(modalities), clips, faults)
+    if problems := bad_clips.check_left(clips, found):
         return problems, False
-    quarantine.write(store.path, found)
+    bad_clips.write(store.path, found)
     return [], bool(found.clips)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from omni_msa.ledger.ledger import TrialFolder
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.system.files import read_json
 
 _NUMBERS, _FLAGS = ("label", "score"), ("parsed", "in_range")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from omni_msa import cluster, hardware, memory
+from omni_msa import cluster
 from omni_msa.attempt import Job, Train, record_failure, run_attempt
 from omni_msa.cluster import Workers
 from omni_msa.config import lookups, plugins
@@ -19,6 +19,7 @@ from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue, Wait
 from omni_msa.guard import CardBusy, Guard
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.planning import hardware, memory
 from omni_msa.system.cache_folder import cache_folder
 
 if TYPE_CHECKING:

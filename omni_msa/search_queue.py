@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from omni_msa.attempt import Job
 from omni_msa.ledger.trials import PlannedTrial, planned
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.search.rules import Suggestion, Told
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import Proposal

@@ -9,7 +9,7 @@ import pandas as pd
 
 from omni_msa.aggregate import CellTrials, cell_trials
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import Plan, make_plan
+from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.records import read_records
 from omni_msa.stats.metrics import compute
 from omni_msa.sweep.sweep import load_sweep

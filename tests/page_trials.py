@@ -7,7 +7,7 @@ import pandas as pd
 from omni_msa.config.trial import conventions_of
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan, make_plan
+from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.stats.metrics import compute
 from omni_msa.sweep.sweep import load_sweep
 

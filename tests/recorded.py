@@ -13,7 +13,7 @@ from typing import Any
 
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan, make_plan
+from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.sweep.sweep import load_sweep
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,7 @@ from omni_msa.config.trial import TrialConfig
 from omni_msa.dispatch import JobQueue
 from omni_msa.errors import Pruned
 from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.plan import Plan, make_plan
+from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.search import optuna_sampler
 from omni_msa.search.study import Study
 from omni_msa.search_queue import SearchSource

@@ -7,7 +7,7 @@ from typing import Any
 from omni_msa.attempt import Job, Train
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 
 CONFIG = {
     "dataset": {"name": "vader_av", "num_train": 10, "num_valid": 4, "num_test": 4},

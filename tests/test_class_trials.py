@@ -6,7 +6,6 @@ import pytest
 import tiny_trials
 from made_corpora import write_meld
 
-from omni_msa import preflight
 from omni_msa.check_data import check_data
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
@@ -15,6 +14,7 @@ from omni_msa.datasets import meld
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.model.backbone_cache import Resident
+from omni_msa.planning import preflight
 from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.training.train import train

@@ -11,7 +11,7 @@ from media_files import moving_picture, tone, write_mp4, write_sound
 from processes import is_running
 from stand_ins import config, make_job, train_that
 
-from omni_msa import check_data, quarantine
+from omni_msa import check_data
 from omni_msa.attempt import run_attempt
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import MediaConfig
@@ -23,7 +23,8 @@ from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.data.media.mel import mel_features
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning import bad_clips
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 
@@ -163,7 +164,7 @@ def test_addresses_of_sound_as_it_is_are_those_of_old():
     address = "dbee29f521f866303ce9797516670630dfd7208b0045224f9c3aad3a751bdde6"  # from before there was denoising
     assert clip_inputs.content_address("0" * 64, Path("a.wav"), "audio", MediaConfig()) == address
     options = {"sample_rate_hz": 16_000, "mel_hop_ms": 10, "num_mel_bins": 128, "audio_seconds_max": 30.0}
-    assert quarantine.checks([config(modalities=["audio"])]) == [("audio", options)]
+    assert bad_clips.checks([config(modalities=["audio"])]) == [("audio", options)]
 
 
 def test_another_version_makes_other_inputs_but_no_other_trials(install):

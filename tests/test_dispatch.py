@@ -74,7 +74,7 @@ def lose(queue, trial_id) -> None:
 
 def test_a_process_killed_while_the_kernel_counts_a_kill_for_memory_ran_out_of_it(queue_of, tmp_path, monkeypatch):
     counter = tmp_path / "memory.events"
-    monkeypatch.setattr("omni_msa.hardware._OOM_COUNTERS", (counter,))
+    monkeypatch.setattr("omni_msa.planning.hardware._OOM_COUNTERS", (counter,))
     counter.write_text("low 0\noom 1\noom_kill 3\n")
     queue = queue_of(("a", "fa"))
     job = queue.take()

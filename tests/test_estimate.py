@@ -4,7 +4,7 @@ import pytest
 from stand_ins import config
 
 from omni_msa.config.lookups import num_clips, uses
-from omni_msa.estimate import best_gb, inputs_gb, num_trained, reserve_gb, state_gb
+from omni_msa.planning.disk import best_gb, inputs_gb, num_trained, reserve_gb, state_gb
 
 PAPER = {
     "dataset": {"name": "mosi"},

@@ -13,7 +13,7 @@ from omni_msa.figures import search as figures
 from omni_msa.figures.canvas import new_drawing, styled
 from omni_msa.figures.search_space import choices_of, draw_slices, kind_of, log_ticks, place_of
 from omni_msa.finish_search import find
-from omni_msa.plan import opened
+from omni_msa.planning.plan import opened
 
 ALL = ["history", "confirmed", "importance", "slices", "parallel"]
 

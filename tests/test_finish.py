@@ -7,7 +7,7 @@ from stand_ins import complete
 
 from omni_msa.finish import Record, write_report
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan, make_plan
-from omni_msa.planjson import as_json
-from omni_msa.plantext import plan_text, status_text
+from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.planning.plan_json import as_json
+from omni_msa.planning.plan_text import plan_text, status_text
+from omni_msa.planning.timing import hardware_name, warm_up_file
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import write_json
-from omni_msa.timing import hardware_name, warm_up_file
 
 PREDICTIONS = {"clip_id": ["a", "b"], "label": [0.5, -1.0], "score": [0.4, -2.0], "text": ["", ""]}
 # As test.json and result.json have them; no two numbers of the ledger are alike.

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from omni_msa import hardware
 from omni_msa.config.trial import RuntimeConfig
+from omni_msa.planning import hardware
 
 
 def test_agrees_with_torch():

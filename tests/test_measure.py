@@ -10,11 +10,11 @@ from place import Place
 from stand_ins import finished
 from tiny_trials import config
 
-from omni_msa import hardware, timing
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.measure import NUM_STEPS, NUM_WARM_UP_STEPS, _Clock, measure, to_measure, warm_up
 from omni_msa.model.backbone_cache import Resident
+from omni_msa.planning import hardware, timing
 
 READOUTS = ("discriminative", "generative", "expected_value", "generative_zero_shot", "frozen_probe", "constant")
 

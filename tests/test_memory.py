@@ -7,9 +7,9 @@ from stand_ins import config
 from tiny_trials import tiny_backbone
 
 from omni_msa.config import plugins
-from omni_msa.estimate import num_trained
-from omni_msa.memory import Lengths, Memory, clip_lengths, host_memory_gb, memory_gb, plan_memory
 from omni_msa.model.forward import Forward
+from omni_msa.planning.disk import num_trained
+from omni_msa.planning.memory import Lengths, Memory, clip_lengths, host_memory_gb, memory_gb, plan_memory
 
 PAPER = {
     "dataset": {"name": "mosi"},

@@ -7,11 +7,11 @@ from stand_ins import config
 from tiny_trials import tiny_backbone
 
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.memory import Lengths, Memory, plan_memory
 from omni_msa.model.adapter import attached
 from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.model.forward import Forward
 from omni_msa.model.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
+from omni_msa.planning.memory import Lengths, Memory, plan_memory
 
 ALL = ("text", "audio", "video")
 WIDE = Dimensions(
@@ -46,7 +46,7 @@ def plan_for(trial, prompts, monkeypatch) -> Memory:
     heard = sum(prompt.media.mel.shape[1] / 2 for prompt in prompts) / len(prompts)
     seen = sum(float(prompt.media.grid_thw.prod()) for prompt in prompts) / len(prompts)
     lengths = Lengths(max(len(prompt.token_ids) for prompt in prompts), heard, seen)
-    monkeypatch.setattr("omni_msa.memory.clip_lengths", lambda config, clip_s: lengths)
+    monkeypatch.setattr("omni_msa.planning.memory.clip_lengths", lambda config, clip_s: lengths)
     return plan_memory(trial, on_card=False, shape=WIDE)
 
 

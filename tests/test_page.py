@@ -19,7 +19,7 @@ from omni_msa.page import page
 from omni_msa.page.measured import measured_on
 from omni_msa.page.page import write_page
 from omni_msa.page.players import clips_of
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 
 COMMAND = "python orchestrate.py sweeps/sweep.yaml"

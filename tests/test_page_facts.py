@@ -6,7 +6,7 @@ from recorded import recorded_plan
 
 from omni_msa.evidence import gather
 from omni_msa.page import facts
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 
 SAID = {"discriminative": {1: [0.0, 0.1, 0.2, 0.3], 2: [0.0, 0.1, 0.2, 0.3]}, "constant": {None: [0.0, 0.0, 0.0, 0.0]}}
 

@@ -13,7 +13,7 @@ from omni_msa.finish_search import find, write_searches
 from omni_msa.grids.search_grids import confirmed_grid, importance_grid
 from omni_msa.page.page import write_page
 from omni_msa.page.searched import STATES, facts_of, searches_of
-from omni_msa.plan import opened
+from omni_msa.planning.plan import opened
 from omni_msa.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, REAL, UNFINISHED, headline
 
 

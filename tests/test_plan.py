@@ -12,15 +12,15 @@ from fake_nvml import FakeCard, FakeNvml
 from searched import Searched
 from stand_ins import complete
 
-from omni_msa import hardware
 from omni_msa.config import plugins
 from omni_msa.config.identity import trial_id
 from omni_msa.datasets import vader_av
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters
-from omni_msa.plan import Plan, make_plan
-from omni_msa.planjson import as_json
-from omni_msa.slots import Slots
+from omni_msa.planning import hardware
+from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.planning.plan_json import as_json
+from omni_msa.planning.slots import Slots
 from omni_msa.sweep.sweep import load_sweep
 
 READOUTS = "{readout: [discriminative, generative, expected_value, constant]}"

@@ -9,9 +9,9 @@ from searched import Searched
 from stand_ins import complete
 
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
-from omni_msa.plantext import closing_text, failures_text, plan_text, status_text
-from omni_msa.slots import Slots
+from omni_msa.planning.plan import make_plan
+from omni_msa.planning.plan_text import closing_text, failures_text, plan_text, status_text
+from omni_msa.planning.slots import Slots
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.text import duration
 

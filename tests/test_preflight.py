@@ -6,8 +6,8 @@ import pytest
 from searched import Searched
 from stand_ins import config
 
-from omni_msa import estimate, hardware
-from omni_msa.preflight import check, check_disk
+from omni_msa.planning import disk, hardware
+from omni_msa.planning.preflight import check, check_disk
 from omni_msa.search.study_folder import Proposal
 
 NO_GPU = pytest.mark.skipif(hardware.num_gpus() > 0, reason="the machine has a GPU that can be used")
@@ -78,7 +78,7 @@ def test_cache_and_ledger_on_two_disks_are_counted_apart(own_cache):
 
 def test_room_for_checkpoints_counts_fits_and_what_runs_at_once(tmp_path):
     wide = config(adapter={"rank": 1024})
-    gb = estimate.best_gb(wide)
+    gb = disk.best_gb(wide)
     many = 10**12  # trials at once
 
     def allowed(num_fits: int, num_slots: int, **runtime) -> str:
@@ -86,7 +86,7 @@ def test_room_for_checkpoints_counts_fits_and_what_runs_at_once(tmp_path):
         (problem,) = check(configs, tmp_path, fits=[wide] * num_fits, num_slots=num_slots)
         return problem.allowed
 
-    fixed = 1.0 + estimate.inputs_gb([wide])
+    fixed = 1.0 + disk.inputs_gb([wide])
     assert allowed(3, many) == f"about {3 * gb + 2 * many * 4 * gb + 0.5 + fixed:.1f} GB"
     assert allowed(3, 1, disk_reserve_gb=1e9) == f"about {3 * gb + 1e9 + fixed:.1f} GB"
 
@@ -148,6 +148,8 @@ def test_a_proposal_that_cannot_run_stops_no_other(tmp_path, monkeypatch):
     space = {"adapter.text_layers": {"choice": ["last_2", "last_99"]}}
     place = Searched(tmp_path, space=space)
     place.study().write(Proposal(0, {"adapter.text_layers": "last_99"}))
-    monkeypatch.setattr("omni_msa.preflight.check_space", lambda *others: [])  # as if the space had not shown it
+    monkeypatch.setattr(
+        "omni_msa.planning.preflight.check_space", lambda *others: []
+    )  # as if the space had not shown it
     plan = place.plan()
     assert "last_99" in {trial.config.adapter.text_layers for trial in plan.missing()} and plan.refusals == ()

@@ -10,10 +10,10 @@ from pydantic import ValidationError
 from test_forward import model_inputs
 from test_frozen_probe import LABELS, ridge
 
-from omni_msa import estimate
 from omni_msa.errors import InputError
 from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
+from omni_msa.planning import disk
 from omni_msa.readouts import frozen_probe
 from omni_msa.readouts._probe import POOLINGS, FrozenProbe
 
@@ -154,7 +154,7 @@ def test_a_clip_without_such_tokens_counts_as_zeros(backbone, prompts):
 )
 def test_what_cannot_be_read_is_found_before_the_start(options, places):
     config = tiny_trials.config(readout={"name": "frozen_probe", **options}, modalities=("text",))
-    problems = frozen_probe.check(config, estimate.dimensions(config).text.num_layers)
+    problems = frozen_probe.check(config, disk.dimensions(config).text.num_layers)
     assert [problem.where for problem in problems] == places
 
 

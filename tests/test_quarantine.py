@@ -12,12 +12,12 @@ import pytest
 from bad_clips import BAD, damage
 from place import Place
 
-from omni_msa import quarantine
 from omni_msa.data import faults
 from omni_msa.data.clip import Clip
 from omni_msa.data.faults import Fault
 from omni_msa.errors import InputError
-from omni_msa.quarantine import Quarantine
+from omni_msa.planning import bad_clips
+from omni_msa.planning.bad_clips import Quarantine
 
 SWEEP = """
 question: Does it go on?
@@ -37,20 +37,20 @@ def clip(name: str, split: str) -> Clip:
 def test_two_clips_of_a_tested_split_are_enough(num_bad, is_fine):
     clips = [clip(f"{split}{number}", split) for split in ("train", "valid", "test") for number in range(4)]
     faults = [replace(FAULT, clip_id=f"valid{number}") for number in range(num_bad)]
-    found = quarantine.collect("vader_av", ["video"], clips, faults)
-    assert (quarantine.check_left(clips, found) == []) is is_fine
-    assert quarantine.check_left([clip("a", "test"), clip("b", "train")], found) == []  # small from the start
+    found = bad_clips.collect("vader_av", ["video"], clips, faults)
+    assert (bad_clips.check_left(clips, found) == []) is is_fine
+    assert bad_clips.check_left([clip("a", "test"), clip("b", "train")], found) == []  # small from the start
 
 
 def written(folder: Path) -> Path:
     path = folder / "0123.json"
-    quarantine.write(path, Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT}))
+    bad_clips.write(path, Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT}))
     return path
 
 
 def test_a_list_survives_writing(tmp_path):
-    assert quarantine.read(written(tmp_path)) == Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT})
-    assert quarantine.read(tmp_path / "none.json") is None
+    assert bad_clips.read(written(tmp_path)) == Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT})
+    assert bad_clips.read(tmp_path / "none.json") is None
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_list_survives_writing(tmp_path):
 def test_a_damaged_or_foreign_list_counts_as_none(change, tmp_path):
     path = written(tmp_path)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    assert quarantine.read(path) is None
+    assert bad_clips.read(path) is None
 
 
 def test_a_list_cut_anywhere_counts_as_none(tmp_path):
@@ -80,13 +80,13 @@ def test_a_list_cut_anywhere_counts_as_none(tmp_path):
     whole = path.read_bytes()
     for length in range(len(whole) - 2):
         path.write_bytes(whole[:length])
-        assert quarantine.read(path) is None
+        assert bad_clips.read(path) is None
 
 
 def test_the_text_names_ten_clips_and_counts_the_rest():
     clips = [clip(f"c{number:02}", "train" if number < 11 else "test") for number in range(20)]
     faults = [Fault(one.id, one.split, "audio", "it hums", "x.wav") for one in clips[:12]]
-    text = quarantine.collect("vader_av", ["audio"], clips, [*faults, replace(faults[0], reason="later")]).text()
+    text = bad_clips.collect("vader_av", ["audio"], clips, [*faults, replace(faults[0], reason="later")]).text()
     assert text.startswith("12 of 20 clips of vader_av left out (11 train, 0 valid, 1 test): c00: audio, it hums; c01")
     assert text.endswith("c09: audio, it hums; 2 more in dropped_clips.csv.")
     assert Quarantine("vader_av", (), 5, {}).text() == ""

@@ -12,8 +12,8 @@ from bad_clips import damage
 
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import Plan, make_plan
-from omni_msa.quarantine import Quarantine
+from omni_msa.planning.bad_clips import Quarantine
+from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.ready import make_ready
 from omni_msa.sweep.sweep import load_sweep
 

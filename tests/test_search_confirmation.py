@@ -9,7 +9,7 @@ from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
 from omni_msa.finish import write_report
 from omni_msa.finish_search import find
-from omni_msa.plan import make_plan, opened
+from omni_msa.planning.plan import make_plan, opened
 from omni_msa.search import optuna_sampler
 from omni_msa.search.rules import Suggestion
 from omni_msa.search.study_folder import DEFAULT

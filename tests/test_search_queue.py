@@ -10,7 +10,7 @@ from surface import height
 from omni_msa.errors import NotFinite
 from omni_msa.evidence import gather
 from omni_msa.ledger.trials import planned
-from omni_msa.plan import opened
+from omni_msa.planning.plan import opened
 from omni_msa.search import optuna_sampler
 from omni_msa.search.rules import Suggestion
 from omni_msa.search.study_folder import DEFAULT

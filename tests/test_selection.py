@@ -4,7 +4,7 @@ from made_cells import made_plan
 from searched import Searched
 
 from omni_msa.comparisons.selection import selection_of
-from omni_msa.plan import opened
+from omni_msa.planning.plan import opened
 
 
 def test_counts_and_sentences(tmp_path, write_sweep, own_cache):

@@ -9,10 +9,10 @@ import pytest
 from fake_nvml import FakeCard, FakeNvml
 from stand_ins import config
 
-from omni_msa import hardware
-from omni_msa.slots import choose, measured_peak_gb, needed_on_card_gb, usable_cards
+from omni_msa.planning import hardware
+from omni_msa.planning.slots import choose, measured_peak_gb, needed_on_card_gb, usable_cards
+from omni_msa.planning.timing import Known, batches, key
 from omni_msa.system.nvml import Card, Process
-from omni_msa.timing import Known, batches, key
 
 ME = 5
 

@@ -9,7 +9,7 @@ from scipy import stats
 from omni_msa.comparisons.sweep_diff import diff
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 
 VALUES = {1: (0.5, 0.9), 2: (0.6, 0.8), 3: (0.9, 1.0)}  # of each seed, in the first sweep and in the second

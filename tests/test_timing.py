@@ -5,8 +5,7 @@ from stand_ins import config, finished
 
 from omni_msa import datasets
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.system.files import write_json
-from omni_msa.timing import (
+from omni_msa.planning.timing import (
     Cost,
     Known,
     Timed,
@@ -20,6 +19,7 @@ from omni_msa.timing import (
     warm_up,
     warm_up_file,
 )
+from omni_msa.system.files import write_json
 
 
 class Trial:

@@ -10,7 +10,7 @@ from stand_ins import complete
 from omni_msa.attempt import Job, run_attempt
 from omni_msa.dispatch import JobQueue
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.plan import make_plan
+from omni_msa.planning.plan import make_plan
 from omni_msa.progress import Progress
 from omni_msa.search import optuna_sampler
 from omni_msa.search.forecast import Outlook, lookout

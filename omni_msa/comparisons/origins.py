@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni_msa.hardware import ran_on_gpu
+from omni_msa.planning.hardware import ran_on_gpu
 from omni_msa.records import TrialRecord
 
 Pair = tuple[TrialRecord, TrialRecord]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.stats.metrics import METRICS
 from omni_msa.text import are, count
 

@@ -10,7 +10,7 @@ from omni_msa.comparisons.tested import tested_of
 from omni_msa.comparisons.twins import on_other_clips
 from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig, conventions_of
 from omni_msa.errors import InputError, Problem
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
 from omni_msa.records import TrialRecord, read_records
 from omni_msa.stats.intervals import moments
 from omni_msa.stats.metrics import METRICS, headline

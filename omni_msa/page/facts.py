@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omni_msa.evidence import Evidence
-from omni_msa.planjson import last_line
+from omni_msa.planning.plan_json import last_line
 from omni_msa.records import TrialRecord
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.labels import axis_text

@@ -8,14 +8,12 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from omni_msa import estimate, hardware
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import MODALITIES
 from omni_msa.config.trial import TrialConfig
 from omni_msa.config.validation import shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
-from omni_msa.estimate import dimensions
 from omni_msa.model.dimensions import (
     Dimensions,
     adapted_layers,
@@ -23,6 +21,8 @@ from omni_msa.model.dimensions import (
     linear_layers,
     num_base_parameters,
 )
+from omni_msa.planning import disk, hardware
+from omni_msa.planning.disk import dimensions
 from omni_msa.sweep.search_points import at_ends, at_fault, drawn, of_parameter
 from omni_msa.sweep.search_space import Parameters
 from omni_msa.sweep.sweep import Cell, Sweep, proposed
@@ -41,7 +41,7 @@ def check(
     num_slots: int = 1,
     proposals: Sequence[TrialConfig] = (),
 ) -> list[Problem]:
-    """Return all that would stop these trials, each problem once; memory is `omni_msa.slots`'.
+    """Return all that would stop these trials, each problem once; memory is `omni_msa.planning.slots`'.
 
     Args:
         configs: of the trials that are to run; none, and nothing is checked.
@@ -54,9 +54,9 @@ def check(
     problems = [*_check_plugins(configs, proposals), *([] if elsewhere else _check_gpu(configs))]
     if configs:
         problems += [*_check_folder("cache", cache_folder(), _CACHE), *_check_folder("ledger", ledger_root, _LEDGER)]
-        checkpoints_gb = sum(map(estimate.best_gb, configs if fits is None else fits))
-        checkpoints_gb += estimate.reserve_gb(configs, num_slots)
-        problems += check_disk(estimate.inputs_gb(configs), checkpoints_gb, ledger_root)
+        checkpoints_gb = sum(map(disk.best_gb, configs if fits is None else fits))
+        checkpoints_gb += disk.reserve_gb(configs, num_slots)
+        problems += check_disk(disk.inputs_gb(configs), checkpoints_gb, ledger_root)
     return list(dict.fromkeys(problems))
 
 

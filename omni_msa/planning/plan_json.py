@@ -4,11 +4,11 @@ from typing import Any
 
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.plan import Plan
+from omni_msa.planning.plan import Plan
+from omni_msa.planning.timing import total
 from omni_msa.search.forecast import look_ahead
 from omni_msa.search.proposing import PROPOSAL
 from omni_msa.search.study_folder import DEFAULT
-from omni_msa.timing import total
 
 
 def as_json(plan: Plan) -> dict[str, Any]:

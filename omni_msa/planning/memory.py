@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from omni_msa import hardware
 from omni_msa.config import plugins
 from omni_msa.config.lookups import uses
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
-from omni_msa.estimate import dimensions, num_trained
 from omni_msa.model.dimensions import (
     BYTES,
     MERGE,
@@ -19,6 +17,8 @@ from omni_msa.model.dimensions import (
     num_lora_parameters,
     weights_gb,
 )
+from omni_msa.planning import hardware
+from omni_msa.planning.disk import dimensions, num_trained
 
 SHORT_CLIP_S = 4.0
 """About the mean of MOSI's clips."""

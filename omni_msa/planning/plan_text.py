@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from omni_msa.ledger.trials import PlannedTrial
-from omni_msa.memory import LargestTrial
-from omni_msa.plan import ModelSize, Plan
-from omni_msa.planjson import last_line, open_end
+from omni_msa.planning.memory import LargestTrial
+from omni_msa.planning.plan import ModelSize, Plan
+from omni_msa.planning.plan_json import last_line, open_end
 from omni_msa.text import count, duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")

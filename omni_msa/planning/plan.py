@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from omni_msa import preflight, quarantine, timing
 from omni_msa.config import lookups, plugins
 from omni_msa.config.identity import trial_id
 from omni_msa.config.lookups import uses
@@ -13,17 +12,18 @@ from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.media import denoise
 from omni_msa.errors import InputError, Problem
-from omni_msa.estimate import dimensions
 from omni_msa.ledger.ledger import Ledger, Status
 from omni_msa.ledger.trials import PlannedTrial, missing, planned
-from omni_msa.memory import LargestTrial, largest
 from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters, weights_gb
+from omni_msa.planning import bad_clips, preflight, timing
+from omni_msa.planning.disk import dimensions
+from omni_msa.planning.memory import LargestTrial, largest
+from omni_msa.planning.slots import Slots, choose
+from omni_msa.planning.timing import Cost, Expected
 from omni_msa.search.forecast import look_ahead
 from omni_msa.search.study import Study, expand, studies
-from omni_msa.slots import Slots, choose
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell, Sweep
-from omni_msa.timing import Cost, Expected
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Plan:
     expected: Expected
     costs: Mapping[str, Cost]
     retry: bool = False
-    stores: Mapping[DatasetOptions, quarantine.Store] = field(default_factory=dict)
+    stores: Mapping[DatasetOptions, bad_clips.Store] = field(default_factory=dict)
     data_notes: tuple[str, ...] = ()
     largest: LargestTrial | None = None
     asked: Sweep | None = None
@@ -130,8 +130,8 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
     """
     asked, (prints, problems, notes) = sweep, _fingerprints(sweep)
-    stores = quarantine.look_up(sweep, ledger, prints)
-    sweep = quarantine.apply(sweep, stores)
+    stores = bad_clips.look_up(sweep, ledger, prints)
+    sweep = bad_clips.apply(sweep, stores)
     searches = studies(sweep, ledger, prints)
     sweep = expand(sweep, searches)
     trials, ahead = _trials(sweep, ledger, prints), _ahead(searches)

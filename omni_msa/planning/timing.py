@@ -11,11 +11,11 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
-from omni_msa import hardware
 from omni_msa.config import plugins
 from omni_msa.config.lookups import num_clips, num_train_clips, uses
 from omni_msa.config.trial import TrialConfig
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.planning import hardware
 from omni_msa.system.files import is_number, read_json
 
 _WHAT_COUNTS = ("dataset", "num_train_clips", "modalities", "media", "backbone", "adapter")

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from omni_msa import hardware, memory
 from omni_msa.config import lookups
 from omni_msa.config.trial import RuntimeConfig, TrialConfig
 from omni_msa.errors import Problem
+from omni_msa.planning import hardware, memory
+from omni_msa.planning.timing import Known, batches, key
 from omni_msa.system import nvml
 from omni_msa.system.nvml import Card
-from omni_msa.timing import Known, batches, key
 
 
 @dataclass(frozen=True)
