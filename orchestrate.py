@@ -13,14 +13,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni_msa.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError, Problem
-from omni_msa.execute import Outcome, execute, progress_of
+from omni_msa.execution.driver import Seat, sole_driver, wait_for_orphans
+from omni_msa.execution.progress import Progress
+from omni_msa.execution.run import Outcome, execute, progress_of
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import closing_text, failures_text, plan_text, status_text
-from omni_msa.progress import Progress
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import is_about
 from omni_msa.system.process import read_process
@@ -112,8 +112,8 @@ def _planned(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
     plan = make_plan(sweep, ledger, options.retry, bool(options.address))
     if not options.measure or plan.refusals or not plan.missing():
         return plan
-    from omni_msa.measure import measure
-    from omni_msa.ready import make_ready
+    from omni_msa.execution.profile_run import measure
+    from omni_msa.execution.staging import make_ready
 
     with sole_driver(ledger), progress_of(plan) as progress:
         if make_ready(plan, progress.stage):
@@ -131,7 +131,7 @@ def _describe(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def _check_data(sweep: Sweep, ledger: Ledger) -> int:
-    from omni_msa.check_data import check_data
+    from omni_msa.execution.check_data import check_data
 
     with Progress(0) as progress:
         checked = check_data(sweep, ledger.report_folder(sweep.name), progress.stage)
@@ -160,7 +160,7 @@ def _orphans(plan: Plan) -> list[int]:
 
 
 def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
-    from omni_msa.ready import make_ready
+    from omni_msa.execution.staging import make_ready
 
     with progress_of(plan) as progress:
         if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids

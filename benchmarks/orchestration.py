@@ -111,16 +111,16 @@ def run_stand_ins(root: Path, num_slots: int) -> None:
     """Run trials that do nothing through Ray."""
     from stand_ins import make_job
 
-    from omni_msa import runner
-    from omni_msa.cluster import Workers
-    from omni_msa.dispatch import JobQueue
-    from omni_msa.driver import sole_driver
+    from omni_msa.execution import ray_runner
+    from omni_msa.execution.driver import sole_driver
+    from omni_msa.execution.job_queue import JobQueue
+    from omni_msa.execution.ray_cluster import Workers
     from omni_msa.ledger.ledger import Ledger
 
     jobs = [make_job(root, f"t{number}", f"f{number}") for number in range(NUM_TINY)]
     with sole_driver(Ledger(root)) as seat:
         queue = JobQueue(jobs, lambda: False)
-        runner.run(queue, Workers(num_slots), seat.scratch, root, lambda: False, list, stand_in())
+        ray_runner.run(queue, Workers(num_slots), seat.scratch, root, lambda: False, list, stand_in())
 
 
 def overhead(folder: Path) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import yaml
 from surface import SPACE, curve, shown
 
-from omni_msa.attempt import Job, run_attempt
 from omni_msa.config.trial import TrialConfig
-from omni_msa.dispatch import JobQueue
 from omni_msa.errors import Pruned
+from omni_msa.execution.attempt import Job, run_attempt
+from omni_msa.execution.job_queue import JobQueue
+from omni_msa.execution.search_source import SearchSource
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.search import optuna_sampler
 from omni_msa.search.study import Study
-from omni_msa.search_queue import SearchSource
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json, write_json
 

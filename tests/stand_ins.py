@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omni_msa.attempt import Job, Train
 from omni_msa.config.trial import TrialConfig, parse_trial
+from omni_msa.execution.attempt import Job, Train
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.planning.plan import Plan
 

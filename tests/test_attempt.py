@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from stand_ins import complete, config, make_job, train_that
 
-from omni_msa.attempt import record_loss, run_attempt
 from omni_msa.errors import InputError, Interrupted, Problem
+from omni_msa.execution.attempt import record_loss, run_attempt
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.files import read_json
 
@@ -126,7 +126,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from stand_ins import complete, make_job, train_that
 from omni_msa import watchdog
-from omni_msa.attempt import run_attempt
+from omni_msa.execution.attempt import run_attempt
 def hang_here(folder):
     time.sleep(100)
 def work(folder):

@@ -10,7 +10,7 @@ import tiny_trials
 from bad_clips import BAD, damage
 
 import orchestrate
-from omni_msa.check_data import Checked, check_data
+from omni_msa.execution.check_data import Checked, check_data
 from omni_msa.sweep.sweep import load_sweep
 
 SETTINGS = (

@@ -6,12 +6,12 @@ import pytest
 import tiny_trials
 from made_corpora import write_meld
 
-from omni_msa.check_data import check_data
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import check_metric, parse_trial
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
+from omni_msa.execution.check_data import check_data
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.planning import preflight

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.cluster import Workers, judge, look
+from omni_msa.execution.ray_cluster import Workers, judge, look
 
 ROOT = Path(__file__).parents[1]
 

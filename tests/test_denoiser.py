@@ -11,8 +11,6 @@ from media_files import moving_picture, tone, write_mp4, write_sound
 from processes import is_running
 from stand_ins import config, make_job, train_that
 
-from omni_msa import check_data
-from omni_msa.attempt import run_attempt
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
@@ -22,6 +20,8 @@ from omni_msa.data.media import clip_media, denoise
 from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.data.media.mel import mel_features
 from omni_msa.errors import InputError
+from omni_msa.execution import check_data
+from omni_msa.execution.attempt import run_attempt
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning import bad_clips
 from omni_msa.planning.plan import make_plan

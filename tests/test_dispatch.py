@@ -5,8 +5,8 @@ import errno
 import pytest
 from stand_ins import complete, make_job, train_that
 
-from omni_msa.attempt import Job
-from omni_msa.dispatch import JobQueue, Wait, run_local
+from omni_msa.execution.attempt import Job
+from omni_msa.execution.job_queue import JobQueue, Wait, run_local
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from omni_msa.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
 from omni_msa.errors import InputError
+from omni_msa.execution.driver import StopRequest, repeatedly, sole_driver, wait_for_orphans
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.files import write_json
 from omni_msa.system.lease import is_held, newest
@@ -25,7 +25,7 @@ def test_a_second_driver_is_told_who_has_the_ledger(ledger):
     code = """
 import sys, time
 from pathlib import Path
-from omni_msa.driver import sole_driver
+from omni_msa.execution.driver import sole_driver
 from omni_msa.ledger.ledger import Ledger
 with sole_driver(Ledger(Path(sys.argv[1]))):
     print("here", flush=True)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from fake_nvml import FakeCard
 
-from omni_msa.guard import CardBusy, Guard, left_behind
+from omni_msa.execution.gpu_guard import CardBusy, Guard, left_behind
 
 ME = os.getpid()
 
@@ -30,7 +30,7 @@ def meanwhile(monkeypatch):
 
     def use(action) -> None:
         clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda seconds: action())
-        monkeypatch.setattr("omni_msa.guard.time", clock)
+        monkeypatch.setattr("omni_msa.execution.gpu_guard.time", clock)
 
     return use
 

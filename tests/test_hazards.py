@@ -11,8 +11,8 @@ import time
 import pytest
 from stand_ins import config, make_job
 
-from omni_msa.attempt import record_loss
-from omni_msa.hazards import Hazards
+from omni_msa.execution.attempt import record_loss
+from omni_msa.execution.hazards import Hazards
 from omni_msa.ledger.ledger import Ledger, Status
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.system.files import write_json
@@ -23,7 +23,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from stand_ins import make_job, train_that
-from omni_msa.attempt import run_attempt
+from omni_msa.execution.attempt import run_attempt
 def work(folder):
     print("works", flush=True)
     time.sleep(100)

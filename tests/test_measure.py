@@ -11,8 +11,8 @@ from stand_ins import finished
 from tiny_trials import config
 
 from omni_msa.errors import InputError
+from omni_msa.execution.profile_run import NUM_STEPS, NUM_WARM_UP_STEPS, _Clock, measure, to_measure, warm_up
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.measure import NUM_STEPS, NUM_WARM_UP_STEPS, _Clock, measure, to_measure, warm_up
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.planning import hardware, timing
 

@@ -92,7 +92,7 @@ def test_reports_are_rebuilt_from_the_ledger(done):
 
 
 def test_a_report_beside_a_running_driver_leaves_mlflow_alone(place):
-    from omni_msa.driver import sole_driver
+    from omni_msa.execution.driver import sole_driver
     from omni_msa.ledger.ledger import Ledger
 
     with sole_driver(Ledger(place.ledger)):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from omni_msa.progress import Progress, RunningTrial, Snapshot
+from omni_msa.execution.progress import Progress, RunningTrial, Snapshot
 from omni_msa.text import duration
 
 

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 
-from omni_msa.provenance import _commit, provenance
+from omni_msa.execution.provenance import _commit, provenance
 
 
 def test_names_versions_machine_and_process():

@@ -6,7 +6,7 @@ import pytest
 from stand_ins import config
 
 from omni_msa.errors import InputError, NotFinite, Problem
-from omni_msa.reactions import adapted, facts_of, kind_of, reaction_to
+from omni_msa.execution.failures import adapted, facts_of, kind_of, reaction_to
 from omni_msa.system.lease import LeaseLost
 
 

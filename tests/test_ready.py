@@ -11,10 +11,10 @@ import pytest
 from bad_clips import damage
 
 from omni_msa.errors import InputError
+from omni_msa.execution.staging import make_ready
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.bad_clips import Quarantine
 from omni_msa.planning.plan import Plan, make_plan
-from omni_msa.ready import make_ready
 from omni_msa.sweep.sweep import load_sweep
 
 AXES = "{modalities: [[text], [text, audio, video]], readout: [frozen_probe, constant]}"

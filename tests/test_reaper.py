@@ -9,12 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from omni_msa.reaper import SCRATCH_VARIABLE, reaper, started_by
+from omni_msa.execution.reaper import SCRATCH_VARIABLE, reaper, started_by
 
 DRIVER = """
 import os, subprocess, sys
 from pathlib import Path
-from omni_msa.reaper import SCRATCH_VARIABLE, reaper
+from omni_msa.execution.reaper import SCRATCH_VARIABLE, reaper
 os.environ[SCRATCH_VARIABLE] = sys.argv[1]
 sleep = [sys.executable, "-c", "import time; time.sleep(100)"]
 with reaper(Path(sys.argv[1])):

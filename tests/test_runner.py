@@ -11,10 +11,10 @@ import psutil
 import pytest
 from stand_ins import make_job
 
-from omni_msa import runner
-from omni_msa.cluster import Workers
-from omni_msa.dispatch import JobQueue
-from omni_msa.driver import sole_driver
+from omni_msa.execution import ray_runner
+from omni_msa.execution.driver import sole_driver
+from omni_msa.execution.job_queue import JobQueue
+from omni_msa.execution.ray_cluster import Workers
 from omni_msa.ledger.ledger import Ledger
 
 PAIRS = (("a", "shared"), ("b", "shared"), ("c", "fc"), ("bad", "fbad"), ("once", "fonce"), ("often", "foften"))
@@ -84,7 +84,7 @@ def ran(tmp_path_factory):
     try:
         with sole_driver(Ledger(root)) as seat:
             queue = JobQueue(jobs, lambda: False)
-            runner.run(queue, Workers(2), seat.scratch, root, lambda: False, list, stand_in())
+            ray_runner.run(queue, Workers(2), seat.scratch, root, lambda: False, list, stand_in())
     finally:
         is_over.set()
         looking.join()
@@ -152,7 +152,7 @@ def test_what_does_not_stop_in_time_is_killed(tmp_path, capfd):
     with sole_driver(Ledger(tmp_path)) as seat:
         queue = JobQueue([job], lambda: False)
         is_overdue = lambda: '"step": 1' in _text(heard)  # noqa: E731
-        runner.run(queue, Workers(1), seat.scratch, tmp_path, is_overdue, list, sleep)
+        ray_runner.run(queue, Workers(1), seat.scratch, tmp_path, is_overdue, list, sleep)
     deadline = time.monotonic() + 20
     while job.folder().status().state != "pending" and time.monotonic() < deadline:
         time.sleep(0.2)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 from searched import NUM_EPOCHS, Searched
 
-from omni_msa import execute, runner
+from omni_msa.execution import ray_runner, run
+from omni_msa.execution.monitor import Watch
 from omni_msa.search.forecast import Ahead, Outlook, look_ahead, lookout
 from omni_msa.system.files import write_json
-from omni_msa.watch import Watch
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}
 ONE = {"best": 1, "seeds": [11, 12]}
@@ -159,11 +159,11 @@ def test_the_outlook_follows_what_another_thread_writes(tmp_path):
 )
 def test_a_search_that_hours_end_may_use_every_card(tmp_path, monkeypatch, budget, num_workers):
     found: list[int] = []
-    monkeypatch.setattr(runner, "run", lambda queue, workers, *others: bool(found.append(workers.num_slots)))
+    monkeypatch.setattr(ray_runner, "run", lambda queue, workers, *others: bool(found.append(workers.num_slots)))
     plan = Searched(tmp_path, seeds=(1,), budget=budget, confirm={"best": 1, "seeds": [11]}).plan()
     eight = replace(plan, slots=replace(plan.slots, num=8))
     seat = SimpleNamespace(scratch=tmp_path)
-    execute._run_on_ray(eight, None, seat, SimpleNamespace(is_overdue=None), None)
+    run._run_on_ray(eight, None, seat, SimpleNamespace(is_overdue=None), None)
     assert found == [num_workers]
 
 
@@ -171,6 +171,6 @@ def test_what_was_stopped_early_in_an_earlier_run_tells_nothing_of_the_pace_of_t
     place = Searched(tmp_path, pruning=HALVING, budget={"proposals": 8})
     place.run(num_jobs=6)
     plan = place.plan()
-    progress = execute.progress_of(plan)
+    progress = run.progress_of(plan)
     Watch(list(plan.trials), plan.ledger, progress.update, lambda *what: None, lookout(plan.studies)).look()
     assert plan.counts()["pruned"] and plan.missing() and progress.seconds_left() is None

@@ -6,9 +6,9 @@ import pytest
 import tiny_trials
 import torch
 
-from omni_msa.attempt import Job, run_attempt
 from omni_msa.config import plugins
 from omni_msa.errors import Interrupted
+from omni_msa.execution.attempt import Job, run_attempt
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.training.checkpoints import FitFolder
 from omni_msa.training.train import train

@@ -8,9 +8,9 @@ import torch
 from searched import Searched
 
 import orchestrate
-from omni_msa.attempt import Job, run_attempt
 from omni_msa.config import plugins
 from omni_msa.errors import Pruned
+from omni_msa.execution.attempt import Job, run_attempt
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.planning.plan import opened
 from omni_msa.search.study_folder import DEFAULT

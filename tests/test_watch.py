@@ -7,16 +7,16 @@ import pytest
 from searched import NUM_EPOCHS, Searched, train
 from stand_ins import complete
 
-from omni_msa.attempt import Job, run_attempt
-from omni_msa.dispatch import JobQueue
+from omni_msa.execution.attempt import Job, run_attempt
+from omni_msa.execution.job_queue import JobQueue
+from omni_msa.execution.monitor import Watch
+from omni_msa.execution.progress import Progress
+from omni_msa.execution.search_source import SearchSource
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
-from omni_msa.progress import Progress
 from omni_msa.search import optuna_sampler
 from omni_msa.search.forecast import Outlook, lookout
-from omni_msa.search_queue import SearchSource
 from omni_msa.sweep.sweep import load_sweep
-from omni_msa.watch import Watch
 
 
 @pytest.fixture

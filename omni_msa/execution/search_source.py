@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from omni_msa.attempt import Job
+from omni_msa.execution.attempt import Job
 from omni_msa.ledger.trials import PlannedTrial, planned
 from omni_msa.planning.plan import Plan
 from omni_msa.search.rules import Suggestion, Told

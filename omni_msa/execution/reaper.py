@@ -1,4 +1,4 @@
-"""The process that outlives a killed driver by seconds, to end what that driver started: `python -m omni_msa.reaper`.
+"""The process that outlives a killed driver by seconds, to end what that driver started: `python -m omni_msa.execution.reaper`.
 
 Ray's own processes notice the death of their driver late, some after more than a minute. Everything a driver starts
 inherits an environment variable with the name of its scratch folder; by that it is found, and nothing else is touched.
@@ -29,7 +29,7 @@ def reaper(scratch: Path) -> Iterator[None]:
         scratch: the driver's folder, named in the environment as `SCRATCH_VARIABLE`.
     """
     environment = {name: value for name, value in os.environ.items() if name != SCRATCH_VARIABLE}
-    command = [sys.executable, "-m", "omni_msa.reaper", str(scratch)]
+    command = [sys.executable, "-m", "omni_msa.execution.reaper", str(scratch)]
     # A session of its own: Ctrl-C and a killed process group are not meant for it.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     try:

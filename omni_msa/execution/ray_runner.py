@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from omni_msa import cluster
-from omni_msa.attempt import Job, Train, record_failure, run_attempt
-from omni_msa.cluster import Workers
 from omni_msa.config import lookups, plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.trial import TrialConfig
-from omni_msa.dispatch import JobQueue, Wait
-from omni_msa.guard import CardBusy, Guard
+from omni_msa.execution import ray_cluster
+from omni_msa.execution.attempt import Job, Train, record_failure, run_attempt
+from omni_msa.execution.gpu_guard import CardBusy, Guard
+from omni_msa.execution.job_queue import JobQueue, Wait
+from omni_msa.execution.ray_cluster import Workers
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning import hardware, memory
 from omni_msa.system.cache_folder import cache_folder
@@ -64,7 +64,7 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))))
         storage = stack.enter_context(_storage(Ledger(ledger).driver if workers.address else scratch))
-        with cluster.started(workers, scratch, ledger) as found:
+        with ray_cluster.started(workers, scratch, ledger) as found:
             trainable = _attempts(make_resident, train, bool(workers.address))
             tuning = _Tuning(_tuner(_feeder(queue, found), queue, found, storage, trainable))
             servers = _servers()

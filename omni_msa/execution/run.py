@@ -6,22 +6,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
-from omni_msa.attempt import Job
-from omni_msa.dispatch import JobQueue, Source, run_local
-from omni_msa.driver import Seat, StopRequest, repeatedly
+from omni_msa.execution.attempt import Job
+from omni_msa.execution.driver import Seat, StopRequest, repeatedly
+from omni_msa.execution.gpu_guard import left_behind
+from omni_msa.execution.hazards import FROZEN_EVERY_S, Hazards
+from omni_msa.execution.job_queue import JobQueue, Source, run_local
+from omni_msa.execution.monitor import Watch
+from omni_msa.execution.progress import Progress
+from omni_msa.execution.reaper import reaper
 from omni_msa.finish_search import PUBLISH_EVERY_S, publish
-from omni_msa.guard import left_behind
-from omni_msa.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import disk
 from omni_msa.planning.plan import Plan
 from omni_msa.planning.plan_json import open_end
-from omni_msa.progress import Progress
-from omni_msa.reaper import reaper
 from omni_msa.search.forecast import lookout
 from omni_msa.system.cache_folder import cache_folder
-from omni_msa.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,15 @@ def execute(
 
 
 def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
+    from omni_msa.execution.search_source import SearchSource
     from omni_msa.search import optuna_sampler
-    from omni_msa.search_queue import SearchSource
 
     return SearchSource(plan, optuna_sampler.suggest, trials)
 
 
 def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:
-    from omni_msa import runner
-    from omni_msa.cluster import Workers
+    from omni_msa.execution import ray_runner
+    from omni_msa.execution.ray_cluster import Workers
 
     slots, missing = plan.slots, plan.missing()
     wants_gpu = missing[0].config.runtime.device != "cpu"
@@ -109,7 +109,7 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, addr
     most = bounds["trials_at_most"] if bounds else len(missing)
     num = 1 if address else slots.num if most is None else min(slots.num, most)
     workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
-    if runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue):
+    if ray_runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue):
         stop.request("Ray itself died")
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_msa import reactions
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.data.media import denoise
 from omni_msa.errors import Interrupted, Pruned
-from omni_msa.guard import release_memory
+from omni_msa.execution import failures
+from omni_msa.execution.gpu_guard import release_memory
+from omni_msa.execution.provenance import provenance
 from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.provenance import provenance
 from omni_msa.system.files import read_json, write_json
 from omni_msa.system.process import now
 from omni_msa.system.watchdog import watched
@@ -103,7 +103,7 @@ def _run(
     is_watched: bool,
     prepare: Callable[[TrialConfig], None] | None,
 ) -> None:
-    config = reactions.adapted(job.parsed(), folder.written_status().history)
+    config = failures.adapted(job.parsed(), folder.written_status().history)
     folder.begin(config, provenance() | denoise.described(config))
     if prepare is not None:
         prepare(config)
@@ -131,7 +131,7 @@ def record_failure(job: Job, error: Exception) -> None:
     trace = "".join(traceback.format_exception(error))
     message = (str(error).splitlines() or [type(error).__name__])[0][:_MESSAGE_LENGTH_MAX]
     try:
-        _close(job, reactions.kind_of(error), message, trace, reactions.facts_of(error))
+        _close(job, failures.kind_of(error), message, trace, failures.facts_of(error))
     except OSError as full:  # the disk: what can be said goes to the process's own output
         print(f"{job.label}: {message}; it could not be recorded: {full}", file=sys.stderr)
 
@@ -151,19 +151,19 @@ def record_loss(job: Job, detail: str, num_oom_kills: int = 0) -> None:
     folder.stacks.unlink(missing_ok=True)
     if stacks:
         limit_s = job.parsed().runtime.hang_s
-        _close(job, reactions.HANG, f"no sign of life for {limit_s:g} s (runtime.hang_s)", f"{stacks}\n{detail}", {})
+        _close(job, failures.HANG, f"no sign of life for {limit_s:g} s (runtime.hang_s)", f"{stacks}\n{detail}", {})
     elif num_oom_kills or "OutOfMemoryError" in detail:
         message = "the process running the trial was killed, as the machine's memory had run out"
-        _close(job, reactions.OUT_OF_MEMORY, message, f"{message}\n{detail}", {})
+        _close(job, failures.OUT_OF_MEMORY, message, f"{message}\n{detail}", {})
     else:
         message = "the process running the trial died"
-        _close(job, reactions.LOST_PROCESS, message, f"{message}\n{detail}", {})
+        _close(job, failures.LOST_PROCESS, message, f"{message}\n{detail}", {})
 
 
 def _close(job: Job, kind: str, message: str, trace: str, facts: dict[str, str]) -> None:
     folder = job.folder()
     try:
-        reaction = reactions.reaction_to(kind, folder.written_status().history, job.parsed())
+        reaction = failures.reaction_to(kind, folder.written_status().history, job.parsed())
     except Exception:  # the configuration itself is at fault
         reaction = ""
     folder.fail(kind, message, trace, facts, reaction)

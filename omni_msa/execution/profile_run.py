@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from omni_msa.config import lookups, plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
-from omni_msa.guard import CardBusy, Guard
+from omni_msa.execution.gpu_guard import CardBusy, Guard
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import hardware, memory, timing

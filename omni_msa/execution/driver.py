@@ -14,8 +14,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from omni_msa.errors import InputError, Problem
+from omni_msa.execution.reaper import SCRATCH_VARIABLE
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.reaper import SCRATCH_VARIABLE
 from omni_msa.system.lease import Lease, Taken
 
 GRACE_S = 30.0

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omni_msa.config.lookups import num_train_clips, uses
+from omni_msa.execution.progress import RunningTrial, Snapshot
 from omni_msa.ledger.ledger import Ledger, Status
 from omni_msa.ledger.trials import PlannedTrial, stands
-from omni_msa.progress import RunningTrial, Snapshot
 from omni_msa.search.forecast import Outlook
 
 _DONE = ("complete", "pruned")

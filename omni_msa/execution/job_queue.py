@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
 
-from omni_msa import reactions
-from omni_msa.attempt import Job, Train, record_loss, run_attempt
+from omni_msa.execution import failures
+from omni_msa.execution.attempt import Job, Train, record_loss, run_attempt
 from omni_msa.ledger.ledger import Status
 from omni_msa.planning import hardware
 
@@ -41,7 +41,7 @@ class Source(Protocol):
 class JobQueue:
     """Hands out jobs in order; of jobs that share a fit only one is out at a time, the next then finds it trained.
 
-    A trial that is to be tried again (`omni_msa.reactions`) goes to the end of the queue.
+    A trial that is to be tried again (`omni_msa.execution.failures`) goes to the end of the queue.
 
     Args:
         jobs: in the order of the plan.
@@ -134,7 +134,7 @@ class JobQueue:
     def _react(self, job: Job, status: Status) -> None:
         last = status.history[-1] if status.history else {}
         is_again = status.state == "pending" and last.get("attempt") == status.attempt and last.get("retried")
-        if is_again and last.get("kind") == reactions.DISK_FULL:
+        if is_again and last.get("kind") == failures.DISK_FULL:
             self._request_stop("the disk is full")
         if is_again and not self._is_stopping():
             self._waiting.append(job)
@@ -143,11 +143,11 @@ class JobQueue:
             self._is_dry = False
         self._num_good += status.state in ("complete", "pruned")
         is_hopeless = self._source is None or not self._num_good  # else a corner of a search's space may be at fault
-        if status.state == "failed" and last.get("kind") == reactions.BUG:
+        if status.state == "failed" and last.get("kind") == failures.BUG:
             place = str(last.get("place"))
             self._bugs[place] += 1
-            if self._bugs[place] >= reactions.NUM_EQUAL_BUGS_MAX and is_hopeless:
-                self.given_up = f"{reactions.NUM_EQUAL_BUGS_MAX} trials failed with the same error, {place}"
+            if self._bugs[place] >= failures.NUM_EQUAL_BUGS_MAX and is_hopeless:
+                self.given_up = f"{failures.NUM_EQUAL_BUGS_MAX} trials failed with the same error, {place}"
 
 
 def run_local(queue: JobQueue, resident: Any, train: Train | None = None) -> None:

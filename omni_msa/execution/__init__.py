@@ -1,0 +1,1 @@
+"""Running trials: the driver, Ray, attempts and what is done when one fails."""
