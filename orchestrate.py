@@ -28,7 +28,8 @@ from omni_msa.system.process import read_process
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from omni_msa.finish import Record, Report
+    from omni_msa.finish import Report
+    from omni_msa.tracking.mirror import Record
 
 COMPLETE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 75
 EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started; 75 interrupted, run it again
@@ -146,7 +147,7 @@ def _run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         if plan.refusals:
             raise InputError(*plan.refusals)
         wait_for_orphans(lambda: _orphans(plan))
-        from omni_msa.finish import Record
+        from omni_msa.tracking.mirror import Record
 
         record = Record(plan)
         outcome = _train(plan, options, record, seat) if plan.missing() else Outcome()
@@ -186,7 +187,7 @@ def _report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     plan = make_plan(sweep, ledger)
     if not plan.is_readable:
         raise InputError(*plan.refusals)
-    from omni_msa.finish import Record
+    from omni_msa.tracking.mirror import Record
 
     with ExitStack() as stack:
         record: Record | None = Record(plan)

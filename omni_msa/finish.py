@@ -1,7 +1,6 @@
 """From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -9,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from omni_msa.aggregate import TrialRow
 from omni_msa.evidence import Evidence, gather
-from omni_msa.finish_search import find, is_best, locked_cells, write_searches
-from omni_msa.ledger.trials import PlannedTrial
+from omni_msa.finish_search import find, is_best, write_searches
 from omni_msa.planning.plan import Plan, opened
 from omni_msa.search_verdict import choice_notes, headline
 from omni_msa.system.files import new_folder
 from omni_msa.tables import write_tables
 
 if TYPE_CHECKING:
-    from omni_msa.tracking import Tracker
+    pass
 
-RECORDED = ("complete", "failed", "pruned")
 _OURS = (
     *("table.*", "pivot.*", "trials.csv", "aggregate.json", "dropped_clips.csv", "probe.csv", "neighbours.csv"),
     *("report.html", "figures", ".*", "search.json", "search_*.csv"),
@@ -86,81 +83,3 @@ def trial_rows(evidence: Evidence) -> list[TrialRow]:
         for record in evidence.records
         for label in record.trial.cells
     ]
-
-
-class Record:
-    """Sends trials to MLflow, which is opened on first use: that takes seconds, and Ray can start meanwhile.
-
-    An error of MLflow must not end the trials: after the first one nothing more is sent.
-
-    Args:
-        plan: of the sweep.
-    """
-
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._tracker: Tracker | None = None
-        self.error: Exception | None = None
-        """What went wrong, if anything did."""
-
-    @property
-    def uri(self) -> str:
-        """Where the runs are, as the `mlflow` command takes it."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._plan.ledger.root / 'mlflow.db'}"
-
-    def _open(self) -> "Tracker":
-        if self._tracker is None:
-            from omni_msa.tracking import Tracker
-
-            sweep, artifacts = self._plan.sweep, self._plan.ledger.root / "artifacts"
-            tracker = Tracker(self.uri, artifacts, sweep.name, sweep.file.question)
-            tracker.start({cell.label: {**cell.axes, **cell.parameters} for cell in sweep.cells})
-            self._tracker = tracker
-        return self._tracker
-
-    def trial(self, trial: PlannedTrial, state: str) -> None:
-        """Send what is new of one trial.
-
-        Args:
-            trial: of the plan.
-            state: "running", or how it ended.
-        """
-        if self.error is None:
-            try:
-                self._send(trial, state)
-            except Exception as error:
-                self.error = error
-
-    def _send(self, trial: PlannedTrial, state: str) -> None:
-        from omni_msa.tracking import TrialView
-
-        folder, config = self._plan.ledger.trial(trial.trial_id).path, trial.config.model_dump(mode="json")
-        view = TrialView(trial.trial_id, trial.cells[0], trial.config.seed, folder, state, config)
-        if state == "running":
-            self._open().follow(view)
-        else:
-            self._open().finish(view)
-
-    def close(self, plan: Plan, summary: Mapping[str, Any]) -> None:
-        """Send all that has ended, the statistics of the cells and the reports, and leave no run open.
-
-        Args:
-            plan: with the states as they are now.
-            summary: the aggregate.
-        """
-        for trial in plan.trials:
-            if trial.status.state in RECORDED:
-                self.trial(trial, trial.status.state)
-        if self.error is None:
-            try:
-                self._open().start({cell.label: {**cell.axes, **cell.parameters} for cell in plan.sweep.cells})
-                self._summarise(plan, summary)
-            except Exception as error:
-                self.error = error
-
-    def _summarise(self, plan: Plan, summary: Mapping[str, Any]) -> None:
-        tracker = self._open()
-        for cell in (*summary["cells"], *locked_cells(plan)):
-            tracker.cell_metrics(cell)
-        tracker.reports(plan.ledger.report_folder(plan.sweep.name))
-        tracker.close()

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from omni_msa.attach import link, prune
+from omni_msa.tracking.artifacts import link, prune
 
 
 @pytest.fixture

@@ -5,11 +5,12 @@ import csv
 import pytest
 from stand_ins import complete
 
-from omni_msa.finish import Record, write_report
+from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
+from omni_msa.tracking.mirror import Record
 
 
 @pytest.fixture

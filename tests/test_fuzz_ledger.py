@@ -264,7 +264,7 @@ def test_a_ledger_that_cannot_be_one(root: str, how: tuple[str, ...], place: Pat
 def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
-    from omni_msa.finish import Record
+    from omni_msa.tracking.mirror import Record
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     ledger = renew(place)

@@ -9,8 +9,8 @@ import sys
 import pytest
 from tracked import CELLS, CONFIG, WEIGHTS, ledger, open_tracker, record, view, weights, write_rows
 
-from omni_msa import tracking
-from omni_msa.tracking import Tracker, TrialView
+from omni_msa.tracking import mlflow
+from omni_msa.tracking.mlflow import Tracker, TrialView
 
 
 @pytest.fixture(scope="session")
@@ -263,7 +263,7 @@ def test_the_environment_variable_wins(place, monkeypatch):
 
 def test_a_new_database_is_made_without_a_word(tmp_path):
     code = (
-        "from pathlib import Path; from omni_msa.tracking import Tracker;"
+        "from pathlib import Path; from omni_msa.tracking.mlflow.mlflow import Tracker;"
         f"tracker = Tracker('sqlite:///{tmp_path}/new/mlflow.db', Path('{tmp_path}/artifacts'), 's', 'q');"
         "tracker.start({'a': {}}); tracker.close()"
     )
@@ -282,12 +282,12 @@ def test_nan_reads_back_as_nan(place):
 
 
 def test_runs_come_in_pages_and_none_is_overlooked_or_sent_twice(place, monkeypatch):
-    monkeypatch.setattr(tracking, "_PAGE", 2)
+    monkeypatch.setattr(mlflow, "_PAGE", 2)
     record(place, ledger(place))
     tracker = open_tracker(place)
     client = tracker._client
     runs = client.search_runs([tracker.experiment_id])
-    assert len(tracker._runs) == len(runs) > 3 * tracking._PAGE - 2
+    assert len(tracker._runs) == len(runs) > 3 * mlflow._PAGE - 2
     parent = tracker._runs["sweep", ""]
     later = [client.create_run(tracker.experiment_id, tags=parent.tags).info.run_id for _ in range(3)]
     again = open_tracker(place)

@@ -2,7 +2,7 @@
 
 import json
 
-from omni_msa.tracking import Tracker, TrialView
+from omni_msa.tracking.mlflow import Tracker, TrialView
 
 CONFIG = {
     "readout": {"name": "r"},

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.attach import link, prune
-from omni_msa.flatten import as_number, cell_numbers, final_metrics, milliseconds, shown_name
 from omni_msa.ledger.ledger import TrialFolder
-from omni_msa.model_card import ADAPTER, model_card, weights_of
-from omni_msa.runs import Point, Run
 from omni_msa.system.files import digest
 from omni_msa.system.sqlite import put_damaged_aside
 from omni_msa.text import as_text, flatten
+from omni_msa.tracking.artifacts import link, prune
+from omni_msa.tracking.model_card import ADAPTER, model_card, weights_of
+from omni_msa.tracking.numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
+from omni_msa.tracking.runs import Point, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
