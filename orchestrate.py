@@ -204,7 +204,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:
         raise InputError(*dict.fromkeys(refusals))
-    from omni_msa.comparisons.sweep_diff import diff
+    from omni_msa.evidence.comparisons.sweep_diff import diff
     from omni_msa.grids.diff_tables import TerminalDiff, write_diff
 
     found = diff(*plans)
@@ -220,7 +220,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
     from omni_msa.finish import write_report
-    from omni_msa.finish_search import publish
+    from omni_msa.search.dashboard import publish
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
     report = write_report(plan, shlex.join(command))

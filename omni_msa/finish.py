@@ -6,11 +6,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.aggregate import TrialRow
-from omni_msa.evidence import Evidence, gather
-from omni_msa.finish_search import find, is_best, write_searches
+from omni_msa.evidence.gather import Evidence, gather
+from omni_msa.evidence.search_findings import find
+from omni_msa.evidence.search_verdict import choice_notes, headline
+from omni_msa.evidence.summary import TrialRow
+from omni_msa.finish_search import is_best, write_searches
 from omni_msa.planning.plan import Plan, opened
-from omni_msa.search_verdict import choice_notes, headline
 from omni_msa.system.files import new_folder
 from omni_msa.tables import write_tables
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omni_msa import reported
-from omni_msa.aggregate import TrialRow, cell_rows, trial_rows
+from omni_msa.evidence import published
+from omni_msa.evidence.summary import TrialRow, cell_rows, trial_rows
 from omni_msa.grids.formats import STYLE, html_table, latex, markdown_section
 from omni_msa.grids.grid import MMSA, STANDARD, Grid, build_grid, default_columns
 from omni_msa.grids.mmsa_style import mmsa_summary
@@ -80,7 +80,7 @@ def _side_grids(summary: Mapping[str, Any], dataset: str, pivot: Sequence[str] |
         yield exploratory_grid(exploratory, summary["cells"])
     if best := selection_grid(summary):
         yield best
-    if rows := reported.elsewhere(dataset):
+    if rows := published.elsewhere(dataset):
         yield elsewhere_grid(rows, summary.get("style", STANDARD))
 
 
@@ -138,12 +138,12 @@ def _flat_rows(summary: Mapping[str, Any], human: Mapping[str, float] | None, da
     rows = [{"kind": "cell", **row} for row in cell_rows(dict(summary))]
     for row, cell in zip(rows, summary["cells"], strict=True):
         row |= _more_columns(cell) | (_mmsa_columns(cell) if summary.get("style") == MMSA else {})
-        paper = reported.lookup(dataset, cell["axes"])
+        paper = published.lookup(dataset, cell["axes"])
         for name, (mean, std) in (paper.metrics if paper else {}).items():
             row |= {f"{name}_paper_mean": mean, f"{name}_paper_std": std}
     if human is not None:
         rows.append({"kind": "human", "label": "human rater", **{f"{name}_mean": human[name] for name in human}})
-    for other in reported.elsewhere(dataset):
+    for other in published.elsewhere(dataset):
         row = {"kind": "reported elsewhere", "label": other.method, "source": other.source}
         for name, (mean, std) in other.metrics.items():
             row |= {f"{name}_mean": mean, f"{name}_std": std}

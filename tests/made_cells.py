@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from omni_msa.aggregate import CellTrials, cell_trials
+from omni_msa.evidence.cell_trials import CellTrials, cell_trials
+from omni_msa.evidence.records import read_records
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import Plan, make_plan
-from omni_msa.records import read_records
 from omni_msa.stats.metrics import compute
 from omni_msa.sweep.sweep import load_sweep
 

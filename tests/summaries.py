@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from omni_msa.aggregate import summarise
-from omni_msa.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.summary import summarise
 from omni_msa.stats.intervals import moments
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.paired import p_floor, sign_flip_p

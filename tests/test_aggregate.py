@@ -9,8 +9,8 @@ import pytest
 from made_cells import LABELS, cells_of, finish, made_plan, noisy, shifted
 from scipy import stats
 
-from omni_msa.aggregate import cell_summary, floor_of, gap_shares, summarise, within_range
-from omni_msa.comparisons.tested import Resampler
+from omni_msa.evidence.comparisons.clip_scores import Resampler
+from omni_msa.evidence.summary import cell_summary, floor_of, gap_shares, summarise, within_range
 from omni_msa.stats.intervals import two_level_interval
 from omni_msa.sweep.labels import axis_text
 from omni_msa.system.files import finite

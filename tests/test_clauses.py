@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from made_pairs import BASE, pair, said
 
-from omni_msa.comparisons.findings import Progress
-from omni_msa.comparisons.proof import Control
+from omni_msa.evidence.comparisons.controls import Control
+from omni_msa.evidence.comparisons.decisions import Progress
 from omni_msa.stats.power import num_seeds_needed
 
 

@@ -8,8 +8,8 @@ import pytest
 from made_cells import CLIPS, LABELS, cells_of, finish, made_plan, noisy
 from scipy import stats
 
-from omni_msa.comparisons.comparison import compare, pairs_of
-from omni_msa.comparisons.tested import Resampler
+from omni_msa.evidence.comparisons.clip_scores import Resampler
+from omni_msa.evidence.comparisons.compare import compare, pairs_of
 from omni_msa.stats.intervals import two_level_interval
 from omni_msa.stats.power import num_seeds_needed
 

@@ -5,8 +5,8 @@ import pytest
 from made_cells import LABELS, cells_of, finish, made_plan, noisy
 from scipy import stats
 
-from omni_msa.comparisons.comparison import compare, pairs_of
-from omni_msa.comparisons.tested import Resampler
+from omni_msa.evidence.comparisons.clip_scores import Resampler
+from omni_msa.evidence.comparisons.compare import compare, pairs_of
 
 PAIR = {"axes": "{readout: [discriminative, generative]}"}
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from test_formats import Reader
 
-from omni_msa.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
+from omni_msa.evidence.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
 from omni_msa.grids.diff_tables import TerminalDiff, summary_lines, write_diff
 
 COUNTS = {"trials": 6, "complete": 5, "failed": 1, "running": 0}

@@ -7,7 +7,7 @@ import pytest
 from made_cells import finish, made_plan, noisy, shifted
 from recorded import recorded_plan
 
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 
 COMPARE = "{against: {readout: discriminative}}"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from recorded import recorded_plan
 
-from omni_msa.evidence import Evidence, gather
+from omni_msa.evidence.gather import Evidence, gather
 from omni_msa.figures.draw import draw_all
 from omni_msa.figures.probe import draw as draw_probe
 from omni_msa.figures.probe import probe_rows

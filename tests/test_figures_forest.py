@@ -6,7 +6,7 @@ import warnings
 import pytest
 from summaries import cell, pair, summary
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.figures.forest import _range, draw
 
 CELLS = [

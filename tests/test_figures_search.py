@@ -8,11 +8,11 @@ import pytest
 from searched import Searched
 from surface import SPACE
 
-from omni_msa.evidence import Evidence, gather
+from omni_msa.evidence.gather import Evidence, gather
+from omni_msa.evidence.search_findings import find
 from omni_msa.figures import search as figures
 from omni_msa.figures.canvas import new_drawing, styled
 from omni_msa.figures.search_space import choices_of, draw_slices, kind_of, log_ticks, place_of
-from omni_msa.finish_search import find
 from omni_msa.planning.plan import opened
 
 ALL = ["history", "confirmed", "importance", "slices", "parallel"]

@@ -6,7 +6,7 @@ import statistics
 import pytest
 from summaries import SEEDS, cell, summary
 
-from omni_msa import reported
+from omni_msa.evidence import published
 from omni_msa.grids.grid import build_grid, default_columns, primary_metric
 from omni_msa.stats.metrics import METRICS
 
@@ -88,7 +88,7 @@ def test_the_papers_numbers_stand_beside_their_corpora_alone(cells, dataset):
     assert not any("paper" in heading for heading in build_grid(summary(*cells), dataset=dataset).headings)
     grid = build_grid(summary(*cells), dataset="mosi", human={"mae": 0.1})
     assert column(grid, "MAE (paper)") == ["0.667", "1.521", "–", ""]  # noqa: RUF001
-    assert reported.CITATION in grid.notes[-1]
+    assert published.CITATION in grid.notes[-1]
     assert {len(row) for row in grid.rows} == {len(grid.headings)} == {len(grid.align)}
 
 

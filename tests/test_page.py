@@ -12,7 +12,7 @@ from made_corpora import write_meld
 from page_trials import finish, finished_plan
 from recorded import recorded_plan
 
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 from omni_msa.figures.canvas import Figure
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.page import page

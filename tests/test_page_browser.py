@@ -7,7 +7,7 @@ from browser import need_browser, open_browser
 from page_trials import finished_plan
 from recorded import recorded_plan
 
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 from omni_msa.figures.draw import draw_all
 from omni_msa.page.page import write_page
 

@@ -6,7 +6,7 @@ import pytest
 from page_trials import finished_plan
 from recorded import recorded_plan
 
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 from omni_msa.page import clips
 
 AXES = "{readout: [discriminative, generative, constant]}"

@@ -4,7 +4,7 @@ import pytest
 from page_trials import finish, finished_plan
 from recorded import recorded_plan
 
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 from omni_msa.page import facts
 from omni_msa.planning.plan import make_plan
 

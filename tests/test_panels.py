@@ -2,7 +2,7 @@
 
 from summaries import cell, summary
 
-from omni_msa import reported
+from omni_msa.evidence import published
 from omni_msa.grids.panels import detail_grid, elsewhere_grid, selection_grid
 
 
@@ -55,10 +55,10 @@ def test_best_of_n_stands_beside_the_mean_and_is_called_so():
 
 
 def test_numbers_from_elsewhere_are_labelled_and_sourced():
-    grid = elsewhere_grid(reported.elsewhere("mosi"), "standard")
+    grid = elsewhere_grid(published.elsewhere("mosi"), "standard")
     assert column(grid, "MAE")[0] == "0.947" and column(grid, "Acc-7 (%)")[0] == "34.5"
     assert column(grid, "source")[0] == "Zadeh et al., EMNLP 2017, arXiv 1707.07250"
     assert "0.570 ± 0.014" in column(grid, "MAE") and "–" in column(grid, "Corr")  # noqa: RUF001
     assert set(grid.kinds) == {"reported"} and grid.align == "lrrrrrl"
     assert "no threshold" in grid.notes[0] and sum("MMSA framework" in note for note in grid.notes) == 1
-    assert column(elsewhere_grid(reported.elsewhere("mosi"), "mmsa"), "MAE (x100)")[0] == "94.70"
+    assert column(elsewhere_grid(published.elsewhere("mosi"), "mmsa"), "MAE (x100)")[0] == "94.70"

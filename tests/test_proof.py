@@ -3,9 +3,9 @@
 import pytest
 from made_cells import cells_of, finish, made_plan, noisy
 
-from omni_msa.comparisons.comparison import pairs_of
-from omni_msa.comparisons.proof import HASHES, prove
-from omni_msa.evidence import prove_pair
+from omni_msa.evidence.comparisons.compare import pairs_of
+from omni_msa.evidence.comparisons.controls import HASHES, prove
+from omni_msa.evidence.gather import prove_pair
 
 SEEDS = (1, 2)
 PROVENANCE = {"commit": "a" * 40, "dirty": False, "packages": {"torch": "2.1+cpu"}, "platform": "Linux", "gpu": ""}

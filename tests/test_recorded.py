@@ -5,7 +5,7 @@ import zipfile
 import pytest
 import recorded
 
-from omni_msa.records import read_records
+from omni_msa.evidence.records import read_records
 
 NUM_TRIALS = 12
 

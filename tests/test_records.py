@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from made_cells import CLIPS, LABELS, NUM_CLIPS, finish, made_plan, noisy
 
+from omni_msa.evidence.records import read_predictions, read_records, read_texts
 from omni_msa.ledger.ledger import TrialFolder
-from omni_msa.records import read_predictions, read_records, read_texts
 
 KEYS = {"seeds": "[1, 2]"}
 

@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from omni_msa import reported
+from omni_msa.evidence import published
 
 
 def found(axes, dataset="mosi"):
-    return reported.lookup(dataset, axes)
+    return published.lookup(dataset, axes)
 
 
 def test_rows_go_by_axes():
@@ -51,19 +51,19 @@ def test_the_main_result_is_the_one_printed(pytestconfig):
 
 
 def test_every_number_from_elsewhere_has_a_source_that_can_be_found():
-    for row in reported.ELSEWHERE:
+    for row in published.ELSEWHERE:
         assert re.search(r"arXiv \d{4}\.\d{5}$|doi 10\.\d+/\S+$", row.source), row.method
         assert row.metrics and all(0 < mean < 1.6 for mean, _ in row.metrics.values()), row.method
-    sources = {row.source for row in reported.ELSEWHERE}
+    sources = {row.source for row in published.ELSEWHERE}
     assert len({source.rpartition(" ")[2] for source in sources}) == len(sources)  # no id stands for two papers
 
 
 def test_elsewhere_is_by_corpus():
-    assert [row.method for row in reported.elsewhere("mosi")][:3] == ["TFN", "LMF", "MulT"]
-    assert len(reported.elsewhere("mosei")) == 2
-    assert reported.elsewhere("vader_av") == reported.elsewhere("") == []
+    assert [row.method for row in published.elsewhere("mosi")][:3] == ["TFN", "LMF", "MulT"]
+    assert len(published.elsewhere("mosei")) == 2
+    assert published.elsewhere("vader_av") == published.elsewhere("") == []
 
 
 def test_the_best_seed_of_the_paper_is_called_so():
-    best = next(row for row in reported.elsewhere("mosi") if row.metrics["mae"][0] == 0.551)
+    best = next(row for row in published.elsewhere("mosi") if row.metrics["mae"][0] == 0.551)
     assert "best of four" in best.method and best.note

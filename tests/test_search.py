@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from surface import height, search_of, told
 
+from omni_msa.search import optuna_sampler as service
 from omni_msa.search.optuna_sampler import NUM_STARTUP, importances, suggest
-from omni_msa.search.optuna_sampler import optuna_sampler as service
 from omni_msa.search.rules import Score, Told
 from omni_msa.sweep.search_space import is_in, text
 

@@ -6,8 +6,8 @@ import pytest
 from searched import Searched, train
 
 from omni_msa.errors import NotFinite
-from omni_msa.search_report import describe
-from omni_msa.search_verdict import DEFAULT_FAILED
+from omni_msa.evidence.search_findings import describe
+from omni_msa.evidence.search_verdict import DEFAULT_FAILED
 
 GRID = {"adapter.rank": {"choice": [4, 8, 16]}}
 

@@ -8,7 +8,7 @@ import optuna
 import pytest
 from surface import search_of, told
 
-from omni_msa.search.optuna_sampler import optuna_sampler as service
+from omni_msa.search import optuna_sampler as service
 from omni_msa.search.optuna_sampler import publish
 from omni_msa.search.rules import Score, Told
 

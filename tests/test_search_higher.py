@@ -8,10 +8,10 @@ import pytest
 from searched import NUM_EPOCHS, Searched, parameters_of
 from surface import curve, measured, shown
 
+from omni_msa.evidence.search_findings import describe
+from omni_msa.evidence.search_verdict import REAL
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
-from omni_msa.search_report import describe
-from omni_msa.search_verdict import REAL
 
 FRESH = list(range(11, 19))
 

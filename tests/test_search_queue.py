@@ -8,7 +8,7 @@ from searched import NUM_EPOCHS, Searched, train
 from surface import height
 
 from omni_msa.errors import NotFinite
-from omni_msa.evidence import gather
+from omni_msa.evidence.gather import gather
 from omni_msa.ledger.trials import planned
 from omni_msa.planning.plan import opened
 from omni_msa.search import optuna_sampler

@@ -3,7 +3,7 @@
 from made_cells import made_plan
 from searched import Searched
 
-from omni_msa.comparisons.selection import selection_of
+from omni_msa.evidence.comparisons.selection import selection_of
 from omni_msa.planning.plan import opened
 
 

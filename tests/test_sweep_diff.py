@@ -6,8 +6,8 @@ import pytest
 from made_cells import finish, made_plan, noisy
 from scipy import stats
 
-from omni_msa.comparisons.sweep_diff import diff
 from omni_msa.errors import InputError
+from omni_msa.evidence.comparisons.sweep_diff import diff
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep

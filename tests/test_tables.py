@@ -10,7 +10,7 @@ import pytest
 from summaries import SEEDS, cell, pair, summary
 from test_formats import balanced, tabulars
 
-from omni_msa.aggregate import TrialRow
+from omni_msa.evidence.summary import TrialRow
 from omni_msa.tables import write_tables
 
 BASE = {"table.md", "table.csv", "table.tex", "table.html", "aggregate.json", "trials.csv"}

@@ -5,7 +5,7 @@ import pytest
 from made_cells import CLIPS, LABELS, NUM_CLIPS, cells_of, finish, made_plan, noisy, shifted
 from scipy import stats
 
-from omni_msa.comparisons.tested import ClipScores, Resampler, common_seeds, correctness
+from omni_msa.evidence.comparisons.clip_scores import ClipScores, Resampler, common_seeds, correctness
 from omni_msa.stats.intervals import MIN_CLIPS
 from omni_msa.stats.metrics import compute
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from made_pairs import BASE, FULL, pair, said
 
-from omni_msa.comparisons.comparison import Comparison
-from omni_msa.comparisons.findings import Progress, num_seeds_more, sort
-from omni_msa.comparisons.verdict import leading
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.decisions import Progress, num_seeds_more, sort
+from omni_msa.evidence.comparisons.verdict import leading
 from omni_msa.stats.power import num_seeds_needed
 
 

@@ -1,4 +1,4 @@
-"""The process that outlives a killed driver by seconds, to end what that driver started: `python -m omni_msa.execution.reaper`.
+"""The process that outlives a killed driver by seconds, to end what it started: `python -m omni_msa.execution.reaper`.
 
 Ray's own processes notice the death of their driver late, some after more than a minute. Everything a driver starts
 inherits an environment variable with the name of its scratch folder; by that it is found, and nothing else is touched.

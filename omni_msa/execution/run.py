@@ -14,12 +14,12 @@ from omni_msa.execution.job_queue import JobQueue, Source, run_local
 from omni_msa.execution.monitor import Watch
 from omni_msa.execution.progress import Progress
 from omni_msa.execution.reaper import reaper
-from omni_msa.finish_search import PUBLISH_EVERY_S, publish
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import disk
 from omni_msa.planning.plan import Plan
 from omni_msa.planning.plan_json import open_end
+from omni_msa.search.dashboard import PUBLISH_EVERY_S, publish
 from omni_msa.search.forecast import lookout
 from omni_msa.system.cache_folder import cache_folder
 

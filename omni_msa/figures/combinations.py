@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 
 from omni_msa.config.sections import MODALITIES
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Cell, Spread, axis_values, explain, heading, spread, unit

@@ -9,11 +9,11 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import TrialRecord
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import best, by_fit, heading, span, unit
-from omni_msa.records import TrialRecord
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 6

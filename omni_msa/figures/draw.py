@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.figures import bars, combinations, curves, forest, ordered, predictions, probe, search, states, tradeoff
 from omni_msa.figures.canvas import Figure
 from omni_msa.system.files import csv_text, write_text

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Interval, span, unit

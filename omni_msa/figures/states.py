@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from numpy.typing import NDArray
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import TrialRecord
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.embedding import NUM_COMPONENTS, perplexity, principal_components, tsne
 from omni_msa.figures.neighbours import Neighbours, neighbour_difference
 from omni_msa.figures.shown import best, by_fit
-from omni_msa.records import TrialRecord
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 4

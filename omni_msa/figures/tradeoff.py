@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.figures import canvas
 from omni_msa.figures.canvas import Figure
 from omni_msa.figures.shown import Cell, Spread, best, heading, spread

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
+from omni_msa.evidence.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
 from omni_msa.grids.formats import STYLE, html_table, markdown_section
 from omni_msa.grids.grid import DASH, Entry, Grid
 from omni_msa.grids.pair_grids import once_each

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from omni_msa import reported
+from omni_msa.evidence import published
 from omni_msa.grids.mmsa_style import mmsa_text
 from omni_msa.stats.metrics import METRICS, headline
 from omni_msa.sweep.labels import axis_text
@@ -214,7 +214,7 @@ def _with_reported(
     grid: Grid, cells: Sequence[Mapping[str, Any]], dataset: str, names: Sequence[str], style: str
 ) -> Grid:
     """Add the paper's numbers on the right, where it has any for these cells."""
-    rows = [reported.lookup(dataset, cell["axes"]) for cell in cells]
+    rows = [published.lookup(dataset, cell["axes"]) for cell in cells]
     found = [row for row in rows if row]
     shown = [name for name in names if any(name in row.metrics for row in found)]
     if not shown:
@@ -222,7 +222,7 @@ def _with_reported(
     extra = [[reported_entry(row.metrics if row else {}, name, style) for name in shown] for row in rows]
     extra += [[Entry("")] * len(shown)] * (len(grid.rows) - len(rows))
     settings = " and ".join(dict.fromkeys(row.setting for row in found))
-    note = f"(paper): as reported in {reported.CITATION} ({settings}); other code and machines: context, no threshold."
+    note = f"(paper): as reported in {published.CITATION} ({settings}); other code and machines: context, no threshold."
     return replace(
         grid,
         headings=[*grid.headings, *(f"{heading(name, style).rstrip(' ↓↑')} (paper)" for name in shown)],
@@ -232,7 +232,7 @@ def _with_reported(
     )
 
 
-def reported_entry(metrics: Mapping[str, reported.Value], name: str, style: str = STANDARD) -> Entry:
+def reported_entry(metrics: Mapping[str, published.Value], name: str, style: str = STANDARD) -> Entry:
     """Return a number somebody reported, with its ± if one was printed."""
     mean, std = metrics.get(name, (None, None))
     return Entry(_one(name, mean, style) + (f" ± {_one(name, std, style)}" if std is not None else ""), value=mean)

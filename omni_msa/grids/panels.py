@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from omni_msa.evidence.published import Elsewhere
 from omni_msa.grids.columns import Column, Row, count, ends, lay_out, number, percent, word
 from omni_msa.grids.grid import DASH, Entry, Grid, axes_of, heading, primary_metric, reported_entry, seeds_entry
-from omni_msa.reported import Elsewhere
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.labels import axis_text
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from omni_msa.comparisons.wording import signed
+from omni_msa.evidence.comparisons.wording import signed
 from omni_msa.grids.columns import Column, Row, count, lay_out, number, percent, word
 from omni_msa.grids.grid import Entry, Grid
 from omni_msa.search.study_folder import DEFAULT

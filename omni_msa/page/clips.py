@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from omni_msa.config.lookups import uses
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import classes_of
-from omni_msa.evidence import Evidence
-from omni_msa.records import Predictions, TrialRecord, read_texts
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import Predictions, TrialRecord, read_texts
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.sweep import find_cell
 

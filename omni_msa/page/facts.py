@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import TrialRecord
 from omni_msa.planning.plan_json import last_line
-from omni_msa.records import TrialRecord
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.labels import axis_text
 from omni_msa.text import flatten

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from omni_msa.config.lookups import num_clips, num_train_clips
 from omni_msa.config.sections import SPLITS
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 
 SEVERAL = "several"
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from omni_msa.comparisons.proof import HASHES
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import classes_of
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.comparisons.controls import HASHES
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.published import elsewhere
 from omni_msa.grids import pair_grids, panels
 from omni_msa.grids.formats import html_table
 from omni_msa.grids.grid import Grid, build_grid
@@ -24,7 +25,6 @@ from omni_msa.page import clips, facts
 from omni_msa.page.measured import measured_on
 from omni_msa.page.players import Player, Players, clips_of
 from omni_msa.page.searched import STATES, searches_of
-from omni_msa.reported import elsewhere
 from omni_msa.sweep.labels import axis_text
 from omni_msa.system.files import write_text
 from omni_msa.text import count

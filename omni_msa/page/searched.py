@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omni_msa.evidence import Evidence
+from omni_msa.evidence.gather import Evidence
 from omni_msa.grids.grid import Grid
 from omni_msa.grids.search_grids import confirmed_grid, importance_grid
 from omni_msa.search.study_folder import DEFAULT

@@ -41,3 +41,6 @@ def combined_p(p_values: Sequence[float]) -> float | None:
         return None
     middle = (len(ordered) + 1) // 2
     return min(1.0, float(len(ordered) / middle * ordered[middle - 1]))
+
+
+LEVEL = 0.05

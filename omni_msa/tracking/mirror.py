@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.finish_search import locked_cells
+from omni_msa.evidence.search_findings import locked_cells
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan
 

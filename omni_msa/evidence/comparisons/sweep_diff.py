@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from omni_msa.comparisons.notes import OTHER_CLIPS, not_testable
-from omni_msa.comparisons.proof import NOT_USED, prove
-from omni_msa.comparisons.tested import tested_of
-from omni_msa.comparisons.twins import on_other_clips
 from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig, conventions_of
 from omni_msa.errors import InputError, Problem
+from omni_msa.evidence.comparisons.clip_scores import tested_of
+from omni_msa.evidence.comparisons.controls import NOT_USED, prove
+from omni_msa.evidence.comparisons.pair_note import OTHER_CLIPS, not_testable
+from omni_msa.evidence.comparisons.paired_cells import on_other_clips
+from omni_msa.evidence.records import TrialRecord, read_records
 from omni_msa.planning.plan import Plan
-from omni_msa.records import TrialRecord, read_records
 from omni_msa.stats.intervals import moments
 from omni_msa.stats.metrics import METRICS, headline
 from omni_msa.stats.paired import p_floor, sign_flip_p

@@ -7,7 +7,7 @@ from omni_msa.stats.metrics import METRICS
 from omni_msa.text import count
 
 if TYPE_CHECKING:
-    from omni_msa.comparisons.comparison import Comparison
+    from omni_msa.evidence.comparisons.comparison import Comparison
 
 _NUM_NAMED_MAX = 5
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from omni_msa.comparisons import wording
-from omni_msa.comparisons.clauses import clauses, is_wholly_failed
-from omni_msa.comparisons.comparison import Comparison
-from omni_msa.comparisons.findings import Findings, Kind, Progress, sort
-from omni_msa.comparisons.notes import LEVEL
-from omni_msa.comparisons.proof import Control
+from omni_msa.evidence.comparisons import wording
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.controls import Control
+from omni_msa.evidence.comparisons.decisions import Findings, Kind, Progress, sort
+from omni_msa.evidence.comparisons.verdict_clauses import clauses, is_wholly_failed
 from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.multiplicity import LEVEL
 from omni_msa.stats.power import num_seeds_least
 from omni_msa.text import are, count
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from omni_msa.evidence.records import TrialRecord
 from omni_msa.planning.hardware import ran_on_gpu
-from omni_msa.records import TrialRecord
 
 Pair = tuple[TrialRecord, TrialRecord]
 _PLACES = ("commit", "platform", "python", "cpu", "gpu", "denoiser")

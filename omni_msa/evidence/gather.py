@@ -5,18 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from omni_msa.aggregate import CellTrials, cell_summary, cell_trials, floor_of, gap_shares
-from omni_msa.comparisons.comparison import Comparison, compare, pairs_of
-from omni_msa.comparisons.findings import Progress
-from omni_msa.comparisons.proof import Control, prove
-from omni_msa.comparisons.selection import selection_of
-from omni_msa.comparisons.tested import Resampler, common_seeds
-from omni_msa.comparisons.verdict import Verdict, decide, leading
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.errors import InputError
+from omni_msa.evidence.cell_trials import CellTrials, cell_trials
+from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
+from omni_msa.evidence.comparisons.compare import compare, pairs_of
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.controls import Control, prove
+from omni_msa.evidence.comparisons.decisions import Progress
+from omni_msa.evidence.comparisons.selection import selection_of
+from omni_msa.evidence.comparisons.verdict import Verdict, decide, leading
+from omni_msa.evidence.records import TrialRecord, read_records
+from omni_msa.evidence.summary import cell_summary, floor_of, gap_shares
 from omni_msa.planning.plan import Plan
-from omni_msa.records import TrialRecord, read_records
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import headline
 from omni_msa.system.files import finite

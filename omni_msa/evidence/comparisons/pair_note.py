@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from omni_msa.stats.multiplicity import LEVEL
 from omni_msa.stats.power import num_seeds_least
 
 if TYPE_CHECKING:
-    from omni_msa.comparisons.comparison import Comparison
+    from omni_msa.evidence.comparisons.comparison import Comparison
 
-LEVEL = 0.05
 OTHER_CLIPS = "tested on other clips, so the difference is also one of clips"
 
 

@@ -7,8 +7,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.aggregate import CellTrials, Seed
-from omni_msa.comparisons.tested import ClipScores, common_seeds, correctness
+from omni_msa.evidence.cell_trials import CellTrials, Seed
+from omni_msa.evidence.comparisons.clip_scores import ClipScores, common_seeds, correctness
 from omni_msa.stats.correlated import mcnemar_p, williams_p
 from omni_msa.stats.multiplicity import combined_p
 from omni_msa.stats.paired import improvement

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from omni_msa.comparisons import wording
-from omni_msa.comparisons.comparison import Comparison
-from omni_msa.comparisons.findings import NUM_SEEDS_MORE_MAX, Findings, Kind, Progress
-from omni_msa.comparisons.notes import OTHER_CLIPS
-from omni_msa.comparisons.proof import Control
+from omni_msa.evidence.comparisons import wording
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.controls import Control
+from omni_msa.evidence.comparisons.decisions import NUM_SEEDS_MORE_MAX, Findings, Kind, Progress
+from omni_msa.evidence.comparisons.pair_note import OTHER_CLIPS
 from omni_msa.stats.metrics import METRICS
 
 Ones = Sequence[Comparison]

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from omni_msa.comparisons.notes import LEVEL
 from omni_msa.config.trial import TrialConfig
 from omni_msa.search.proposing import PROPOSAL, STAGE
 from omni_msa.search.rules import Score
@@ -12,6 +11,7 @@ from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.stats.intervals import t_interval
 from omni_msa.stats.metrics import METRICS
+from omni_msa.stats.multiplicity import LEVEL
 from omni_msa.stats.paired import sign_flip_floor, sign_flip_p
 from omni_msa.stats.power import num_seeds_least
 from omni_msa.text import are, count

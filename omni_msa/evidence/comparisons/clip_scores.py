@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.records import Predictions, TrialRecord
+from omni_msa.evidence.records import Predictions, TrialRecord
 from omni_msa.stats.intervals import MIN_CLIPS, bca_interval, clip_interval
 from omni_msa.stats.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
 

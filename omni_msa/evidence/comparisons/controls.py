@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from omni_msa.comparisons.origins import origin_differences, origin_flags
 from omni_msa.config import plugins
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
-from omni_msa.records import TrialRecord
+from omni_msa.evidence.comparisons.provenance_diff import origin_differences, origin_flags
+from omni_msa.evidence.records import TrialRecord
 from omni_msa.sweep.sweep import Cell
 
 Pair = tuple[TrialRecord, TrialRecord]

@@ -1,110 +1,25 @@
-"""Pairs of cells: differences by seed and by clip, and what can be said about them."""
+"""Comparing pairs of cells: differences by seed and by clip, and their tests."""
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.aggregate import CellTrials, Seed
-from omni_msa.comparisons.notes import note_of
-from omni_msa.comparisons.tested import Resampler, common_seeds
-from omni_msa.comparisons.twins import Twins, on_other_clips, twins_of
+from omni_msa.evidence.cell_trials import CellTrials, Seed
+from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
+from omni_msa.evidence.comparisons.comparison import Comparison, Interval, Pairing
+from omni_msa.evidence.comparisons.pair_note import note_of
+from omni_msa.evidence.comparisons.paired_cells import Twins, on_other_clips, twins_of
 from omni_msa.stats.intervals import moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.multiplicity import holm
 from omni_msa.stats.paired import clip_differences, effect_size, improvement, p_floor, paired_clip_p, sign_flip_p
 from omni_msa.stats.power import num_seeds_needed, std_upper_limit
 
-Pairing = Literal["seeds", "clips", "same trials", "other clips", "none"]
 Array = NDArray[np.float64]
-Interval = tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One cell minus another on one metric, paired by seed and by clip. What n does not allow is None.
-
-    Args:
-        label: the cell; `against`: the label of the cell subtracted ("" if the sweep has none).
-        metric: what is compared.
-        seeds: of the pairs used; `values`: their differences; `n`: their number.
-        num_collapsed: pairs left out because a value is undefined.
-        num_collapsed_label, num_collapsed_against: of them, those in which that side's value is.
-        pairing: what is tested: seeds; clips alone, where neither cell is random; or nothing, where the trials are
-            the same ones, were tested on other clips, or there is no cell to compare with.
-        family: tests that are corrected together; pairs of the same two sets of trials are one test.
-        mean, std: of the differences (ddof 1).
-        interval: 95 % Student-t interval of the mean over seeds.
-        interval_two_level: 95 % interval over seeds and clips.
-        interval_clips: 95 % interval over clips, where each side is one trial.
-        p: two-sided exact sign-flip p-value over seeds; None where `pairing` is another.
-        p_floor: the smallest p that so many pairs can give.
-        p_holm: p (or p_clips, where neither cell is random) corrected for all comparisons of its family.
-        p_clips: two-sided sign-flip p-value over clips, the seeds as they are.
-        improvement_seeds: share of the pairs in which `label` is better; a tie counts half.
-        improvement_clips: share of (seed, clip) in which the error of `label` is smaller; a tie counts half.
-        effect_size: mean over standard deviation of the differences, Hedges-corrected.
-        mcnemar: metric to p-value, combined over seed pairs.
-        williams_p: for the correlations, combined over seed pairs; None unless all of them have one.
-        num_seeds_needed: for 80 % power at the observed difference and spread, after correction.
-        num_seeds_needed_pessimistic: the same, with the spread at its upper 80 % limit.
-        num_seeds_needed_stated: the same, for the difference that the sweep says would matter.
-        stated_difference: that difference.
-        better: which is better by the mean.
-        controlled: whether nothing but the sweep's axes differs, as far as is known.
-        note: what the reader must know, "" if nothing.
-    """
-
-    label: str
-    against: str
-    metric: str
-    seeds: list[Seed] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    n: int = 0
-    num_collapsed: int = 0
-    num_collapsed_label: int = 0
-    num_collapsed_against: int = 0
-    pairing: Pairing = "seeds"
-    family: int = 1
-    mean: float | None = None
-    std: float | None = None
-    interval: Interval | None = None
-    interval_two_level: Interval | None = None
-    interval_clips: Interval | None = None
-    p: float | None = None
-    p_floor: float | None = None
-    p_holm: float | None = None
-    p_clips: float | None = None
-    improvement_seeds: float | None = None
-    improvement_clips: float | None = None
-    effect_size: float | None = None
-    mcnemar: dict[str, float | None] = field(default_factory=dict)
-    williams_p: float | None = None
-    num_seeds_needed: int | None = None
-    num_seeds_needed_pessimistic: int | None = None
-    num_seeds_needed_stated: int | None = None
-    stated_difference: float | None = None
-    better: Literal["label", "against", "none"] = "none"
-    controlled: bool | None = None
-    note: str = ""
-
-    @property
-    def is_over_clips(self) -> bool:
-        """Whether neither cell is random, so that only clips can be resampled."""
-        return self.n > 0 and self.pairing == "clips"
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The labels of the better cell and of the worse one, by the mean."""
-        return (self.label, self.against) if self.better == "label" else (self.against, self.label)
-
-    @property
-    def widest(self) -> Interval | None:
-        """The interval that covers most: over seeds and clips, else over clips, else over seeds."""
-        return self.interval_two_level or self.interval_clips or self.interval
 
 
 def pairs_of(cells: Sequence[CellTrials], against: Mapping[str, Any]) -> list[tuple[CellTrials, CellTrials | None]]:

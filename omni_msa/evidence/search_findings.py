@@ -3,14 +3,17 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from omni_msa.evidence.search_verdict import compare, gains, has_seeds, sign, verdict
+from omni_msa.planning.plan import Plan
 from omni_msa.search.rules import Score, pareto_front
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT, Proposal
-from omni_msa.search_verdict import compare, gains, has_seeds, sign, verdict
 from omni_msa.sweep.search_space import label
-from omni_msa.system.files import finite
+from omni_msa.sweep.sweep import Cell
+from omni_msa.system.files import finite, is_number
 
 
 def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
@@ -171,3 +174,61 @@ def best_sweep(study: Study) -> dict[str, Any]:
     keys = {"question": question, "profile": file.profile, "axes": axes, "seeds": naming["seeds"]}
     select = {"select": {"metric": file.select.metric, "split": "valid"}, "on_bad_clip": file.on_bad_clip}
     return {**keys, **select, **sections, "runtime": config["runtime"]}
+
+
+def find(plan: Plan) -> tuple[dict[str, Any], ...]:
+    """Return what each of a plan's searches has found, as plain values; nothing without a search.
+
+    Args:
+        plan: with the states as they are now.
+    """
+    return tuple(
+        {**describe(study, _importances(study)), "best": _best_name(plan, number)}
+        for number, study in enumerate(plan.studies, 1)
+    )
+
+
+def _best_name(plan: Plan, number: int) -> str:
+    """Return the file that a study's winner is written to, "" if none was ever named."""
+    if plan.studies[number - 1].named().get("winner") is None:
+        return ""
+    return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
+
+
+def _importances(study: Study) -> dict[str, float]:
+    """Return what each parameter explains; it says nothing about what was found, so an error leaves it out."""
+    from omni_msa.search import optuna_sampler
+
+    with suppress(Exception):
+        return optuna_sampler.importances(study.search, study.told())
+    return {}
+
+
+def locked_cells(plan: Plan) -> list[dict[str, Any]]:
+    """Return for each cell whose test split is locked its means over the seeds on valid, as MLflow's cells show them.
+
+    Args:
+        plan: with the states as they are now.
+    """
+    return [_locked(study, cell) for study in plan.studies for cell in study.cells() if not cell.config.opens_test]
+
+
+def _locked(study: Study, cell: Cell) -> dict[str, Any]:
+    found = {seed: study.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds}
+    results = [result for result in found.values() if result is not None]
+    values: dict[str, list[float]] = {}
+    for name, value in (item for result in results for item in {**result["valid"], **result["cost"]}.items()):
+        values.setdefault(name, []).extend([value] if is_number(value) else [])
+    return {
+        "label": cell.label,
+        "seeds": list(cell.seeds),
+        "missing": [seed for seed, result in found.items() if result is None],
+        "deterministic": cell.deterministic,
+        "split": "valid",
+        "metrics": {name: _statistics(each) for name, each in values.items() if each},
+    }
+
+
+def _statistics(values: Sequence[float]) -> dict[str, float | None]:
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": statistics.fmean(values), "std": std, "n": len(values)}

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from omni_msa.comparisons.comparison import Comparison
-from omni_msa.comparisons.notes import LEVEL
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.stats.multiplicity import LEVEL
 from omni_msa.stats.power import num_seeds_least
 
 NUM_SEEDS_MORE_MAX = 200

@@ -1,0 +1,76 @@
+"""Cells and what their trials left."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from omni_msa.config.trial import conventions_of
+from omni_msa.evidence.comparisons.clip_scores import ClipScores, tested_of
+from omni_msa.evidence.records import TrialRecord
+from omni_msa.planning.plan import Plan
+from omni_msa.sweep.sweep import Cell
+
+Seed = int | None
+
+
+@dataclass(frozen=True)
+class CellTrials:
+    """One cell and what its trials left.
+
+    Args:
+        cell: of the sweep.
+        records: its complete trials by seed, in the order of the seeds; a deterministic cell has one, with seed None.
+        failed: seeds of its trials that failed.
+        tested: the test predictions of those trials that have them, None without any.
+        notes: what is wrong with predictions that are left out.
+        trial_ids: of all its trials, finished or not; cells with equal ones share them.
+    """
+
+    cell: Cell
+    records: Mapping[Seed, TrialRecord]
+    failed: tuple[Seed, ...] = ()
+    tested: ClipScores | None = None
+    notes: tuple[str, ...] = ()
+    trial_ids: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The cell's name."""
+        return self.cell.label
+
+    @property
+    def seeds(self) -> list[Seed]:
+        """The seeds of its complete trials, in order."""
+        return list(self.records)
+
+    def at(self, seed: Seed, metric: str) -> float | None:
+        """Return a metric of the trial with a seed (of the only trial, if the cell is deterministic).
+
+        Returns:
+            None if there is no such trial, or its metric is undefined.
+        """
+        record = self.records.get(None if self.cell.deterministic else seed)
+        value = record.metrics.get(metric) if record else None
+        return value if value is not None and math.isfinite(value) else None
+
+
+def cell_trials(plan: Plan, records: Sequence[TrialRecord]) -> list[CellTrials]:
+    """Sort the trials of a plan by cell and seed, and read their test predictions.
+
+    Args:
+        plan: with the states as they are now.
+        records: of all its trials.
+    """
+    by_cell: dict[str, dict[Seed, TrialRecord]] = {cell.label: {} for cell in plan.sweep.cells}
+    for record in records:
+        for label in record.trial.cells:
+            by_cell[label][record.seed] = record
+    return [_cell_trials(cell, by_cell[cell.label]) for cell in plan.sweep.cells]
+
+
+def _cell_trials(cell: Cell, found: Mapping[Seed, TrialRecord]) -> CellTrials:
+    done = {seed: found[seed] for seed in cell.seeds if seed in found and found[seed].is_complete}
+    failed = tuple(seed for seed in cell.seeds if seed in found and found[seed].trial.status.state == "failed")
+    tested, notes = tested_of(done, conventions_of(cell.config.dataset))
+    trial_ids = tuple(found[seed].trial_id for seed in cell.seeds if seed in found)
+    return CellTrials(cell, done, failed, tested, tuple(notes), trial_ids)

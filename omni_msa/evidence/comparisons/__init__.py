@@ -1,0 +1,1 @@
+"""Pairs of cells and whole sweeps compared: differences, control, decisions, verdicts."""
