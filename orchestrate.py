@@ -28,7 +28,7 @@ from omni_msa.system.process import read_process
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from omni_msa.finish import Report
+    from omni_msa.report.write import Report
     from omni_msa.tracking.mirror import Record
 
 COMPLETE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 75
@@ -205,7 +205,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     if refusals:
         raise InputError(*dict.fromkeys(refusals))
     from omni_msa.evidence.comparisons.sweep_diff import diff
-    from omni_msa.grids.diff_tables import TerminalDiff, write_diff
+    from omni_msa.report.tables.diff_tables import TerminalDiff, write_diff
 
     found = diff(*plans)
     paths = write_diff(found, _report_folder(plans[0]))
@@ -219,7 +219,7 @@ def _diff(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 
 def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are."""
-    from omni_msa.finish import write_report
+    from omni_msa.report.write import write_report
     from omni_msa.search.dashboard import publish
 
     command = ["python", "orchestrate.py", str(_short(options.sweep.absolute())), *options.settings]
@@ -248,8 +248,8 @@ def _report_folder(plan: Plan) -> Path:
 
 
 def _print_report(report: "Report", plan: Plan) -> None:
-    from omni_msa.finish_search import lines
-    from omni_msa.tables import terminal_table
+    from omni_msa.report.search_files import lines
+    from omni_msa.report.tables.files import terminal_table
 
     evidence = report.evidence
     table = terminal_table(evidence.summary, evidence.human)

@@ -90,7 +90,7 @@ def main() -> None:
 REPORT_ALONE = """
 import sys
 from pathlib import Path
-from omni_msa.finish import write_report
+from omni_msa.report.write import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
 from omni_msa.sweep.sweep import load_sweep

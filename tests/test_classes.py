@@ -15,14 +15,14 @@ from omni_msa.config.trial import AdapterConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.splits import Splits
-from omni_msa.figures.probe import draw_trial
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prompt import build_prompt
 from omni_msa.readouts._answers import class_tree, parse_class
 from omni_msa.readouts._base import NO_CLASS
+from omni_msa.report.figures.probe import draw_trial
+from omni_msa.report.tables.files import build_grid, terminal_table
 from omni_msa.stats.metrics import compute
-from omni_msa.tables import build_grid, terminal_table
 
 CLASSES = ("negative", "neutral", "positive")
 LABELS = torch.tensor([2.0, 0.0, 1.0, 0.0, 2.0, 0.0])

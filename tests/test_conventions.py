@@ -14,15 +14,15 @@ from omni_msa.config import plugins
 from omni_msa.config.identity import trial_id
 from omni_msa.config.trial import conventions_of, parse_trial
 from omni_msa.errors import InputError
-from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.planning.plan import make_plan
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import plan_text
+from omni_msa.report.tables.files import build_grid, terminal_table
+from omni_msa.report.write import write_report
 from omni_msa.stats.metrics import HEADLINES, METRICS, compute, headline, metrics_of
 from omni_msa.sweep.sweep import load_sweep
-from omni_msa.tables import build_grid, terminal_table
 from omni_msa.training.train import train
 
 ROWS = [

@@ -9,7 +9,7 @@ from rich.console import Console
 from test_formats import Reader
 
 from omni_msa.evidence.comparisons.sweep_diff import MetricDifference, SharedCell, SweepDiff
-from omni_msa.grids.diff_tables import TerminalDiff, summary_lines, write_diff
+from omni_msa.report.tables.diff_tables import TerminalDiff, summary_lines, write_diff
 
 COUNTS = {"trials": 6, "complete": 5, "failed": 1, "running": 0}
 MAE = MetricDifference("mae", 0.5, 0.75, [1, 2, 3], [-0.2, -0.3, -0.25], -0.25, 0.05, (-0.374, -0.126), 0.25, 0.25)

@@ -5,7 +5,7 @@ import itertools
 import pytest
 from matplotlib.transforms import Bbox
 
-from omni_msa.figures import canvas
+from omni_msa.report.figures import canvas
 
 LONG = "generative(decimals=2, constrained=True), text+audio+video, rank 16, layers last_8, num_train_clips 1284"
 

@@ -2,7 +2,7 @@
 
 import math
 
-from omni_msa.figures.curves import curve, mean_curve
+from omni_msa.report.figures.curves import curve, mean_curve
 
 
 def test_a_curve_is_in_the_order_of_steps_without_holes():

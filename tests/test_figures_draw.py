@@ -9,12 +9,12 @@ import pytest
 from recorded import recorded_plan
 
 from omni_msa.evidence.gather import Evidence, gather
-from omni_msa.figures.draw import draw_all
-from omni_msa.figures.probe import draw as draw_probe
-from omni_msa.figures.probe import probe_rows
 from omni_msa.ledger.hidden_states import States
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
+from omni_msa.report.figures.draw import draw_all
+from omni_msa.report.figures.probe import draw as draw_probe
+from omni_msa.report.figures.probe import probe_rows
 from omni_msa.sweep.sweep import load_sweep
 
 COMMON = ["bars", "differences", "metrics"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omni_msa.figures.embedding import perplexity, principal_components, tsne
+from omni_msa.report.figures.embedding import perplexity, principal_components, tsne
 
 
 def test_principal_components_are_those_of_the_covariance():

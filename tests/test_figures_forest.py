@@ -7,7 +7,7 @@ import pytest
 from summaries import cell, pair, summary
 
 from omni_msa.evidence.gather import Evidence
-from omni_msa.figures.forest import _range, draw
+from omni_msa.report.figures.forest import _range, draw
 
 CELLS = [
     cell("a", {1: {"mae": 0.5}}),

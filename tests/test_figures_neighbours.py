@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from omni_msa.figures.neighbours import nearest, neighbour_difference
+from omni_msa.report.figures.neighbours import nearest, neighbour_difference
 
 
 def test_a_worked_example():

@@ -1,6 +1,6 @@
 """Figures along an axis of numbers."""
 
-from omni_msa.figures.ordered import spaced
+from omni_msa.report.figures.ordered import spaced
 
 
 def test_ticks_leave_room_for_their_texts():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from omni_msa.figures.predictions import bin_edges, errors_by_label
+from omni_msa.report.figures.predictions import bin_edges, errors_by_label
 from omni_msa.stats.intervals import t_interval
 
 

@@ -10,10 +10,10 @@ from surface import SPACE
 
 from omni_msa.evidence.gather import Evidence, gather
 from omni_msa.evidence.search_findings import find
-from omni_msa.figures import search as figures
-from omni_msa.figures.canvas import new_drawing, styled
-from omni_msa.figures.search_space import choices_of, draw_slices, kind_of, log_ticks, place_of
 from omni_msa.planning.plan import opened
+from omni_msa.report.figures import search as figures
+from omni_msa.report.figures.canvas import new_drawing, styled
+from omni_msa.report.figures.search_space import choices_of, draw_slices, kind_of, log_ticks, place_of
 
 ALL = ["history", "confirmed", "importance", "slices", "parallel"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from omni_msa.figures import shown
-from omni_msa.figures.combinations import by_other_axes
+from omni_msa.report.figures import shown
+from omni_msa.report.figures.combinations import by_other_axes
 
 
 def cell(label="a", axes=None, **metrics):

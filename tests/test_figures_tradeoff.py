@@ -7,9 +7,9 @@ import pytest
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
-from omni_msa.figures import canvas
-from omni_msa.figures.shown import Spread
-from omni_msa.figures.tradeoff import Point, draw_panel, pareto, place_labels
+from omni_msa.report.figures import canvas
+from omni_msa.report.figures.shown import Spread
+from omni_msa.report.figures.tradeoff import Point, draw_panel, pareto, place_labels
 
 
 def test_a_front_by_hand():

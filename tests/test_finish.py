@@ -5,9 +5,9 @@ import csv
 import pytest
 from stand_ins import complete
 
-from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
+from omni_msa.report.write import write_report
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
 from omni_msa.tracking.mirror import Record
@@ -82,7 +82,7 @@ def test_other_peoples_files_stay_in_the_folder_and_old_ones_of_ours_go(plan_of)
 
 
 def test_a_figure_that_fails_costs_no_numbers(plan_of, monkeypatch):
-    from omni_msa.figures import draw
+    from omni_msa.report.figures import draw
 
     def fail(evidence, folder):
         raise RuntimeError("no ink")

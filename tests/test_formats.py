@@ -3,8 +3,8 @@
 import re
 from html.parser import HTMLParser
 
-from omni_msa.grids.formats import html_table, latex, markdown_section, pipe_table, tex
-from omni_msa.grids.grid import Entry, Grid
+from omni_msa.report.tables.formats import html_table, latex, markdown_section, pipe_table, tex
+from omni_msa.report.tables.grid import Entry, Grid
 
 ODD = r'a_b&c% x\y~^{}<i>"$#|'
 GRID = Grid(

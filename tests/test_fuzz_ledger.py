@@ -12,13 +12,13 @@ from fuzzing import FUZZ, MESSAGE_LENGTH_MAX, mutate_tree, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omni_msa.finish import write_report
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import plan_text, status_text
 from omni_msa.planning.timing import hardware_name, warm_up_file
+from omni_msa.report.write import write_report
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import write_json
 

@@ -7,7 +7,7 @@ import pytest
 from summaries import SEEDS, cell, summary
 
 from omni_msa.evidence import published
-from omni_msa.grids.grid import build_grid, default_columns, primary_metric
+from omni_msa.report.tables.grid import build_grid, default_columns, primary_metric
 from omni_msa.stats.metrics import METRICS
 
 THREE = dict.fromkeys(SEEDS, 0.5)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from omni_msa.grids.mmsa_style import mmsa_summary, mmsa_text
+from omni_msa.report.tables.mmsa_style import mmsa_summary, mmsa_text
 
 
 def test_by_hand():

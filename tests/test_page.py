@@ -13,13 +13,13 @@ from page_trials import finish, finished_plan
 from recorded import recorded_plan
 
 from omni_msa.evidence.gather import gather
-from omni_msa.figures.canvas import Figure
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.page import page
-from omni_msa.page.measured import measured_on
-from omni_msa.page.page import write_page
-from omni_msa.page.players import clips_of
 from omni_msa.planning.plan import make_plan
+from omni_msa.report.figures.canvas import Figure
+from omni_msa.report.page import page
+from omni_msa.report.page.measured import measured_on
+from omni_msa.report.page.page import write_page
+from omni_msa.report.page.players import clips_of
 from omni_msa.sweep.sweep import load_sweep
 
 COMMAND = "python orchestrate.py sweeps/sweep.yaml"

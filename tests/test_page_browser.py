@@ -8,8 +8,8 @@ from page_trials import finished_plan
 from recorded import recorded_plan
 
 from omni_msa.evidence.gather import gather
-from omni_msa.figures.draw import draw_all
-from omni_msa.page.page import write_page
+from omni_msa.report.figures.draw import draw_all
+from omni_msa.report.page.page import write_page
 
 pytestmark = pytest.mark.browser
 COMMAND = "python orchestrate.py sweeps/sweep.yaml"

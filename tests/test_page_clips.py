@@ -7,7 +7,7 @@ from page_trials import finished_plan
 from recorded import recorded_plan
 
 from omni_msa.evidence.gather import gather
-from omni_msa.page import clips
+from omni_msa.report.page import clips
 
 AXES = "{readout: [discriminative, generative, constant]}"
 COMPARE = "{against: {readout: discriminative}}"

@@ -5,8 +5,8 @@ from page_trials import finish, finished_plan
 from recorded import recorded_plan
 
 from omni_msa.evidence.gather import gather
-from omni_msa.page import facts
 from omni_msa.planning.plan import make_plan
+from omni_msa.report.page import facts
 
 SAID = {"discriminative": {1: [0.0, 0.1, 0.2, 0.3], 2: [0.0, 0.1, 0.2, 0.3]}, "constant": {None: [0.0, 0.0, 0.0, 0.0]}}
 

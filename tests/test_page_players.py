@@ -7,8 +7,8 @@ from tiny_trials import CONFIG, config
 
 from omni_msa.config import plugins
 from omni_msa.data.clip import Clip
-from omni_msa.page import players
-from omni_msa.page.players import Player, Players, clips_of
+from omni_msa.report.page import players
+from omni_msa.report.page.players import Player, Players, clips_of
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from test_page import parse
 from omni_msa.evidence.gather import gather
 from omni_msa.evidence.search_findings import find
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, REAL, UNFINISHED, headline
-from omni_msa.figures import search as figures
-from omni_msa.finish_search import write_searches
-from omni_msa.grids.search_grids import confirmed_grid, importance_grid
-from omni_msa.page.page import write_page
-from omni_msa.page.searched import STATES, facts_of, searches_of
 from omni_msa.planning.plan import opened
+from omni_msa.report.figures import search as figures
+from omni_msa.report.page.page import write_page
+from omni_msa.report.page.searched import STATES, facts_of, searches_of
+from omni_msa.report.search_files import write_searches
+from omni_msa.report.tables.search_grids import confirmed_grid, importance_grid
 
 
 @pytest.fixture(autouse=True)

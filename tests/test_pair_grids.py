@@ -3,7 +3,13 @@
 import pytest
 from summaries import SEEDS, cell, pair
 
-from omni_msa.grids.pair_grids import controls_grid, differences_grid, exploratory_grid, once_each, strength_grid
+from omni_msa.report.tables.pair_grids import (
+    controls_grid,
+    differences_grid,
+    exploratory_grid,
+    once_each,
+    strength_grid,
+)
 from omni_msa.stats.paired import NUM_EXACT_MAX
 
 

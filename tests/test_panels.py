@@ -3,7 +3,7 @@
 from summaries import cell, summary
 
 from omni_msa.evidence import published
-from omni_msa.grids.panels import detail_grid, elsewhere_grid, selection_grid
+from omni_msa.report.tables.panels import detail_grid, elsewhere_grid, selection_grid
 
 
 def column(grid, heading):

@@ -3,7 +3,7 @@
 import pytest
 from summaries import cell, summary
 
-from omni_msa.grids.pivot import pivot_axes, pivot_grid, pivot_rows
+from omni_msa.report.tables.pivot import pivot_axes, pivot_grid, pivot_rows
 
 
 def made(readout, modalities, mae, **axes):

@@ -9,8 +9,8 @@ from omni_msa.errors import NotFinite
 from omni_msa.evidence.gather import gather
 from omni_msa.evidence.search_findings import describe, find
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, UNFINISHED
-from omni_msa.finish import write_report
 from omni_msa.planning.plan import make_plan, opened
+from omni_msa.report.write import write_report
 from omni_msa.search import optuna_sampler
 from omni_msa.search.rules import Suggestion
 from omni_msa.search.study_folder import DEFAULT

@@ -10,9 +10,9 @@ from surface import SPACE
 
 from omni_msa.evidence.search_findings import best_sweep, describe, find, history_rows, locked_cells
 from omni_msa.evidence.search_verdict import NOT_DECIDED, NOTHING, REAL, UNFINISHED
-from omni_msa.finish import write_report
-from omni_msa.finish_search import lines, write_searches
 from omni_msa.planning.plan import make_plan, opened
+from omni_msa.report.search_files import lines, write_searches
+from omni_msa.report.write import write_report
 from omni_msa.search import optuna_sampler
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.sweep import Cell, load_sweep

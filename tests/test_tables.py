@@ -10,8 +10,8 @@ import pytest
 from summaries import SEEDS, cell, pair, summary
 from test_formats import balanced, tabulars
 
-from omni_msa.evidence.summary import TrialRow
-from omni_msa.tables import write_tables
+from omni_msa.report.tables.files import write_tables
+from omni_msa.report.tables.rows import TrialRow
 
 BASE = {"table.md", "table.csv", "table.tex", "table.html", "aggregate.json", "trials.csv"}
 
@@ -143,6 +143,6 @@ def test_a_sweep_of_which_nothing_is_done_has_tables_too(tmp_path):
 
 def test_nothing_heavy_is_imported():
     heavy = "torch transformers ray mlflow optuna pandas scipy rich"
-    code = f"import sys, omni_msa.tables; print(set('{heavy}'.split()) & set(sys.modules))"
+    code = f"import sys, omni_msa.report.tables.files; print(set('{heavy}'.split()) & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from summaries import cell, summary
 
-from omni_msa.tables import terminal_table
+from omni_msa.report.tables.files import terminal_table
 
 NAMES = ("mae", "corr", "acc7", "acc2_non0", "f1_non0", "unparsable_rate", "zero_rate", "train_s", "latency_s")
 

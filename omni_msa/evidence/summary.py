@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ from omni_msa.evidence.cell_trials import CellTrials, Seed
 from omni_msa.evidence.comparisons.clip_scores import Resampler
 from omni_msa.stats.intervals import moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
-from omni_msa.sweep.labels import axis_text
 
 
 def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
@@ -138,44 +136,6 @@ def gap_shares(
         if high < low if METRICS[name].better == "lower" else high > low:
             shares[name] = (mean - low) / (high - low) + 0.0  # not -0.0
     return shares
-
-
-@dataclass(frozen=True)
-class TrialRow:
-    """One trial as `trials.csv` lists it; `metrics` is empty until it is complete."""
-
-    axes: Mapping[str, Any]
-    seed: Seed
-    trial_id: str
-    state: str
-    metrics: Mapping[str, float | None]
-
-
-def cell_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Flatten the content of `aggregate.json`: one row a cell, each number in a column of its own."""
-    rows = []
-    for cell in summary["cells"]:
-        row: dict[str, Any] = {axis: axis_text(value) for axis, value in cell["axes"].items()}
-        row |= {"label": cell["label"], "deterministic": cell["deterministic"], "num_seeds": len(cell["seeds"])}
-        row |= {"missing_seeds": " ".join(map(str, cell["missing"]))}
-        for name, numbers in cell["metrics"].items():
-            low, high = numbers["interval_95"] or (None, None)
-            row |= {f"{name}_{part}": numbers[part] for part in ("mean", "std", "n", "num_collapsed")}
-            row |= {f"{name}_low": low, f"{name}_high": high}
-        rows.append(row)
-    return rows
-
-
-def trial_rows(trials: Sequence[TrialRow]) -> list[dict[str, Any]]:
-    """Flatten trials: one row each; an undefined metric reads NaN."""
-    rows = []
-    for trial in trials:
-        row: dict[str, Any] = {axis: axis_text(value) for axis, value in trial.axes.items()}
-        row |= {"seed": trial.seed, "trial_id": trial.trial_id, "state": trial.state}
-        for name, value in trial.metrics.items():
-            row[name] = "NaN" if value is None or math.isnan(value) else value
-        rows.append(row)
-    return rows
 
 
 def _plain(value: Any) -> Any:

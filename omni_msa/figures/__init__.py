@@ -1,1 +1,0 @@
-"""Figures of a sweep, one file a figure; only here are matplotlib and scikit-learn."""

@@ -1,1 +1,0 @@
-"""What stands in tables, and the forms that a table takes."""

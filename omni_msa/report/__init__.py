@@ -1,0 +1,1 @@
+"""What people read: tables, figures and one page a sweep."""

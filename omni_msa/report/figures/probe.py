@@ -1,0 +1,106 @@
+"""How well the score can be read from each layer of the frozen backbone."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from omni_msa.evidence.gather import Evidence
+from omni_msa.report.figures import canvas
+from omni_msa.report.figures.canvas import Figure
+
+_TRIALS_MAX = 6
+_PANELS = (
+    ("valid_mae", "MAE on valid\nlower is better"),
+    ("valid_corr", "Corr on valid\nhigher is better"),
+    ("valid_accuracy", "Accuracy on valid\nhigher is better"),
+    ("valid_f1_weighted", "F1 weighted on valid\nhigher is better"),
+)
+
+Row = Mapping[str, Any]
+
+
+def probe_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return the rows of the `probe.csv` of every trial that has a readable one, with its cell and id."""
+    rows: list[dict[str, Any]] = []
+    for record in evidence.records:
+        found = record.folder.table("probe") if record.is_complete else []
+        if found and _is_whole(found):
+            rows += [{"cell": record.trial.cells[0], "trial_id": record.trial_id, **row} for row in found]
+    return rows
+
+
+def _is_whole(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Return whether these are rows as the probe writes them: somebody may have changed the file."""
+    try:
+        return all(
+            row["pooling"] and row["chosen"] in ("True", "False") and int(row["layer"]) >= 0 and _numbers(row)
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError):
+        return False
+
+
+def _numbers(row: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(row[name]) if row[name] else math.nan for name, _ in _PANELS if name in row}
+
+
+def draw(evidence: Evidence, folder: Path) -> list[Figure]:
+    """Draw a figure for each trial that probed layers, at most six, a line a pooling."""
+    trials: dict[str, list[Row]] = {}
+    for row in probe_rows(evidence):
+        trials.setdefault(row["trial_id"], []).append(row)
+    return [draw_trial(rows, folder, len(trials)) for rows in list(trials.values())[:_TRIALS_MAX]]
+
+
+@canvas.styled()
+def draw_trial(rows: Sequence[Row], folder: Path, num_trials: int = 1) -> Figure:
+    """Draw how well the score is readable in each layer, one line a pooling.
+
+    Args:
+        rows: of one trial, as `probe_rows` returns them.
+        folder: of the figure.
+        num_trials: how many trials were probed, for the caption.
+    """
+    shown = [panel for panel in _PANELS if any(row.get(panel[0]) for row in rows)]
+    drawing = canvas.new_drawing(2.3 * len(shown) + 1)
+    panels = drawing.subplots(len(shown), 1, squeeze=False, sharex=True)[:, 0]
+    for axes, (column, name) in zip(panels, shown, strict=True):
+        _draw_panel(axes, rows, column)
+        axes.set_ylabel(name)
+        axes.grid(True)
+    panels[-1].set_xlabel("layer (0: what enters the first)")
+    canvas.add_legend(drawing, panels[0])
+    cell, chosen = rows[0]["cell"], next(row for row in rows if row["chosen"] == "True")
+    limited = f" The first {_TRIALS_MAX} of {num_trials} such trials are shown." if num_trials > _TRIALS_MAX else ""
+    where = f"layer {chosen['layer']}, pooling {chosen['pooling']}"
+    caption = (
+        f"{cell}: a ridge regression on the frozen states of each layer, a line a pooling of the tokens, on valid. "
+        f"The ring: {where}, which was chosen on valid and alone was tested.{limited}"
+    )
+    alt = f"Probe of {cell} by layer; the best on valid is {where}: " + ", ".join(
+        f"{name.splitlines()[0]} {float(chosen[column]):.3f}" for column, name in shown if chosen.get(column)
+    )
+    return canvas.save(
+        drawing, folder, f"probe_{rows[0]['trial_id']}", f"Probe of each layer: {cell}", caption, f"{alt}."
+    )
+
+
+def _draw_panel(axes: Axes, rows: Sequence[Row], column: str) -> None:
+    for place, pooling in enumerate(dict.fromkeys(row["pooling"] for row in rows)):
+        style = canvas.look(place)
+        points = sorted((int(row["layer"]), _numbers(row)[column]) for row in rows if row["pooling"] == pooling)
+        axes.plot(
+            *zip(*points, strict=True),
+            color=style.color,
+            linestyle=style.line,
+            marker=style.marker,
+            markersize=4,
+            linewidth=1.4,
+            label=f"pooling: {pooling}",
+        )
+    for row in rows:
+        if row["chosen"] == "True":
+            axes.plot(int(row["layer"]), _numbers(row)[column], "o", color=canvas.INK, fillstyle="none", markersize=11)

@@ -1,0 +1,225 @@
+"""The space of last-token hidden states: PCA, t-SNE, and label differences between near neighbours."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection
+from numpy.typing import NDArray
+
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import TrialRecord
+from omni_msa.report.figures import canvas
+from omni_msa.report.figures.canvas import Figure
+from omni_msa.report.figures.embedding import NUM_COMPONENTS, perplexity, principal_components, tsne
+from omni_msa.report.figures.neighbours import Neighbours, neighbour_difference
+from omni_msa.report.figures.shown import best, by_fit
+from omni_msa.stats.metrics import METRICS
+
+_CELLS_MAX = 4
+_CLIPS_MAX = 1000  # of t-SNE, which takes seconds for so many
+_CLIPS_MIN = 10
+_KS = (5, 10, 20)
+_NUM_PERMUTATIONS = 1000
+_SEED = 0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Space:
+    """The states of one trial that stands for its cell.
+
+    Args:
+        label: of the cell, or of the cells that share the fit.
+        record: the trial.
+        states: (N, D); `labels`: (N,).
+        are_classes: labels are numbers of classes.
+        neighbours: for each k.
+    """
+
+    label: str
+    record: TrialRecord
+    states: Array
+    labels: Array
+    are_classes: bool
+    neighbours: list[Neighbours]
+
+
+def spaces(evidence: Evidence) -> tuple[list[Space], str]:
+    """Return the states of one trial for each of at most four cells, and the sentence that says which cells these are.
+
+    A cell is represented by the trial whose value of the sweep's metric is the (lower) median.
+
+    Args:
+        evidence: of the sweep.
+    """
+    metric = evidence.summary["metric"]
+    there = _by_states(evidence, by_fit(evidence, evidence.summary["cells"]), metric)
+    names = {cell["label"]: name for cell, name in there}
+    kept, limited = best([cell for cell, _ in there], metric, _CELLS_MAX, what="cells with hidden states")
+    found = [_space(evidence, cell, names[cell["label"]], metric) for cell in kept]
+    return [one for one in found if one is not None], limited
+
+
+def _by_states(
+    evidence: Evidence, cells: Sequence[tuple[Mapping[str, Any], str]], metric: str
+) -> list[tuple[Mapping[str, Any], str]]:
+    """Return the cells with states, those with equal ones (of a backbone that nothing trained) as one of both names."""
+    found: dict[bytes, tuple[Mapping[str, Any], list[str]]] = {}
+    for cell, name in cells:
+        record = _median_trial(evidence, cell["label"], metric)
+        states = record.folder.states() if record is not None else None
+        if states is not None:
+            content = states.clip_ids.tobytes() + states.labels.tobytes() + states.states.tobytes()
+            found.setdefault(hashlib.sha256(content).digest(), (cell, []))[1].append(name)
+    return [(cell, " and ".join(names)) for cell, names in found.values()]
+
+
+def _median_trial(evidence: Evidence, label: str, metric: str) -> TrialRecord | None:
+    name = "states.test.npz"
+    found = [record for record in evidence.of_cell(label) if record.folder.shows(name)]
+    records = [record for record in found if (record.folder.path / name).is_file()]
+    valued = [record for record in records if record.metrics.get(metric) is not None] or records
+    valued.sort(key=lambda record: (record.metrics.get(metric) or 0.0, record.trial_id))
+    return valued[(len(valued) - 1) // 2] if valued else None
+
+
+def _space(evidence: Evidence, cell: Mapping[str, Any], name: str, metric: str) -> Space | None:
+    record = _median_trial(evidence, cell["label"], metric)
+    found = record.folder.states() if record is not None else None
+    if record is None or found is None or len(found.labels) < _CLIPS_MIN:
+        return None
+    generator = np.random.default_rng(_SEED)
+    states, labels = found.states.astype(np.float64), found.labels.astype(np.float64)
+    if len(labels) > _CLIPS_MAX:
+        kept = np.sort(generator.choice(len(labels), _CLIPS_MAX, replace=False))
+        states, labels = states[kept], labels[kept]
+    are_classes = "mae" not in cell["metrics"]
+    near = neighbour_difference(states, labels, _KS, _NUM_PERMUTATIONS, generator, are_classes)
+    return Space(name, record, states, labels, are_classes, near)
+
+
+def neighbour_rows(found: Sequence[Space]) -> list[dict[str, Any]]:
+    """Return the rows of `neighbours.csv`, one for each cell and k."""
+    return [
+        {
+            "cell": space.label,
+            "trial_id": space.record.trial_id,
+            "seed": space.record.seed,
+            "num_clips": len(space.labels),
+            "k": one.k,
+            "difference": one.difference,
+            "permuted_mean": one.permuted_mean,
+            "permuted_low": one.permuted_range[0],
+            "permuted_high": one.permuted_range[1],
+            "ratio": one.ratio,
+            "p": one.p,
+        }
+        for space in found
+        for one in space.neighbours
+    ]
+
+
+@canvas.styled()
+def draw(found: Sequence[Space], limited: str, metric: str, folder: Path) -> list[Figure]:
+    """Draw the spaces, one cell a row, and how much the labels of near neighbours differ.
+
+    Args:
+        found: what `spaces` returned; nothing is drawn of none.
+        limited: the sentence beside it.
+        metric: the one by which a trial stands for its cell.
+        folder: of the figures.
+    """
+    if not found:
+        return []
+    return [_draw_spaces(found, limited, metric, folder), _draw_neighbours(found, limited, folder)]
+
+
+def _draw_spaces(found: Sequence[Space], limited: str, metric: str, folder: Path) -> Figure:
+    drawing = canvas.new_drawing(2.75 * len(found) + 0.7)
+    panels = drawing.subplots(len(found), 2, squeeze=False)
+    low, high = (float(end(np.concatenate([space.labels for space in found]))) for end in (np.min, np.max))
+    for (left, right), space in zip(panels, found, strict=True):
+        scores, shares = principal_components(space.states, space.labels, NUM_COMPONENTS)
+        points = _draw_points(left, scores[:, :2], space, (low, high))
+        _draw_points(right, tsne(scores), space, (low, high))
+        left.set_title(canvas.wrap(space.label, 28, 3), loc="left")
+        right.set_title(f"seed {space.record.seed}" if space.record.seed is not None else "no seed", loc="left")
+        left.set(xlabel=f"PC 1 ({shares[0] * 100:.0f} % of variance)", ylabel=f"PC 2 ({shares[1:2].sum() * 100:.0f} %)")
+        right.set(xlabel="t-SNE 1", ylabel="t-SNE 2")
+    bar = drawing.colorbar(points, ax=panels, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40)
+    bar.set_label("label of the clip")
+    sizes = sorted({len(space.labels) for space in found})
+    caption = (
+        f"Last-token hidden states of {' or '.join(map(str, sizes))} test clips, coloured by label: PCA left, t-SNE "
+        f"right (perplexity {perplexity(sizes[-1]):.3g}, of {NUM_COMPONENTS} components). One trial a cell, that "
+        f"with the median {METRICS[metric].title}. {limited}"
+    )
+    names = "; ".join(space.label for space in found)
+    alt = f"Clouds of test clips in two dimensions by PCA and t-SNE, coloured by label, for {names}."
+    return canvas.save(drawing, folder, "states", "Hidden states by label", caption.strip(), alt)
+
+
+def _draw_points(axes: Axes, points: Array, space: Space, limits: tuple[float, float]) -> PathCollection:
+    signs = np.sign(space.labels) if not space.are_classes else np.zeros(len(points))
+    drawn = None
+    for sign, marker in ((-1, "v"), (0, "o"), (1, "^")):  # the label's sign is seen in grey as well
+        mask = signs == sign
+        drawn = axes.scatter(
+            points[mask, 0],
+            points[mask, 1],
+            c=space.labels[mask],
+            s=15,
+            marker=marker,
+            vmin=limits[0],
+            vmax=limits[1],
+            edgecolor=canvas.GREY,
+            linewidth=0.25,
+            rasterized=len(points) > 300,
+        )
+    axes.set_xticks([])
+    axes.set_yticks([])
+    assert drawn is not None
+    return drawn
+
+
+def _draw_neighbours(found: Sequence[Space], limited: str, folder: Path) -> Figure:
+    drawing = canvas.new_drawing(3.3 + 0.2 * len(found))
+    axes = drawing.subplots()
+    for place, space in enumerate(found):
+        _draw_line(axes, space, place, is_last=place == len(found) - 1)
+    axes.set_xticks(range(len(_KS)), [str(k) for k in _KS])
+    axes.set_ylim(bottom=0)
+    what = "share of another class" if found[0].are_classes else "mean difference of labels"
+    axes.set(xlabel="k nearest neighbours", ylabel=f"{what}\nlower: like labels lie together")
+    axes.grid(axis="y")
+    canvas.add_legend(drawing, axes)
+    caption = (
+        f"How much labels differ between each test clip and its k nearest neighbours (Euclidean) among the hidden "
+        f"states of one trial a cell, on average, against {_NUM_PERMUTATIONS:,} random orders of the labels. {limited}"
+    )
+    alt = "Label difference of nearest neighbours: " + "; ".join(map(_describe, found))
+    return canvas.save(drawing, folder, "neighbours", "Labels of near neighbours", caption.strip(), f"{alt}.")
+
+
+def _draw_line(axes: Axes, space: Space, place: int, is_last: bool) -> None:
+    style, near = canvas.look(place), space.neighbours
+    ks, (low, high) = [_KS.index(one.k) for one in near], zip(*(one.permuted_range for one in near), strict=True)
+    looks: dict[str, Any] = {"color": style.color, "marker": style.marker, "linestyle": style.line, "markersize": 7}
+    axes.plot(ks, [one.difference for one in near], label=space.label, zorder=3, **looks)
+    label = "labels permuted: mean and middle 95 %" if is_last else None
+    axes.plot(ks, [one.permuted_mean for one in near], color=canvas.GREY, linewidth=1, label=label)
+    axes.fill_between(ks, low, high, color=canvas.GREY, alpha=0.3, linewidth=0)
+
+
+def _describe(space: Space) -> str:
+    texts = (
+        f"{one.difference:.3f} at k = {one.k} (permuted {one.permuted_mean:.3f}, p = {one.p:.2g})"
+        for one in space.neighbours
+    )
+    return f"{space.label}, {', '.join(texts)}"

@@ -1,0 +1,239 @@
+"""Writes report.html: one file with everything in it, which opens from disk and asks nothing of the network."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from omni_msa.config.lookups import root_of
+from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.trial import classes_of
+from omni_msa.evidence.comparisons.controls import HASHES
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.published import elsewhere
+from omni_msa.report.page import clips, facts
+from omni_msa.report.page.measured import measured_on
+from omni_msa.report.page.players import Player, Players, clips_of
+from omni_msa.report.page.searched import STATES, searches_of
+from omni_msa.report.tables import pair_grids, panels
+from omni_msa.report.tables.formats import html_table
+from omni_msa.report.tables.grid import Grid, build_grid
+from omni_msa.report.tables.pivot import pivot_axes, pivot_grid
+from omni_msa.sweep.labels import axis_text
+from omni_msa.system.files import write_text
+from omni_msa.text import count
+
+if TYPE_CHECKING:
+    from omni_msa.data.clip import Clip
+    from omni_msa.report.figures.canvas import Figure
+
+NAME = "report.html"
+SVG_BYTES_MAX = 300_000
+"""A figure with more points than this takes is embedded as PNG."""
+BESIDE = {
+    "table.md": "headline table, Markdown",
+    "table.csv": "cells, full precision",
+    "table.tex": "headline table, LaTeX",
+    "pivot.csv": "the primary metric by two axes",
+    "trials.csv": "trials, full precision",
+    "aggregate.json": "all statistics",
+    "dropped_clips.csv": "clips that every trial leaves out",
+    "probe.csv": "probes of every layer",
+    "neighbours.csv": "label differences to the nearest neighbours",
+}
+"""Files of the report's folder that the page links to, where they are there."""
+_HERE = Path(__file__).parent
+_HASH_STATES = {
+    "identical": "recorded as identical",
+    "explained": "differs, as the axis implies",
+    "differs": "differs, and should not",
+    "not recorded": "not recorded",
+    "not used": "used by neither",
+}
+_STATES = {
+    "supported": "Supported",
+    "not decided": "Not decided",
+    "no comparison": "No comparison",
+    "incomplete": "Incomplete",
+    **STATES,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page shows it: `address` is a data URI."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A clip as the page shows it; `clip` is None where the data is not on this machine."""
+
+    example: clips.Example
+    clip: "Clip | None"
+    players: list[Player]
+
+
+def write_page(evidence: Evidence, figures: "Sequence[Figure]", folder: Path, command: str) -> Path:
+    """Write `report.html`.
+
+    Args:
+        evidence: of the sweep.
+        figures: drawn from it; `bars` stands below the headline table, `differences` below the differences, all
+            others in a section of their own.
+        folder: the report's; tables written there before are linked to.
+        command: what to type to make all of it again.
+
+    Returns:
+        the file; the same evidence gives the same bytes.
+    """
+    text = _template().render(
+        command=command,
+        files={name: what for name, what in BESIDE.items() if (folder / name).is_file()},
+        pictures=_pictures(figures),
+        searches=_searches(evidence, figures),
+        **_files(),
+        **_contents(evidence),
+    )
+    write_text(folder / NAME, text)
+    return folder / NAME
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"setting": _setting, "breakable": _breakable, "number": count}
+    return environment.get_template("report.html.jinja")
+
+
+def _files() -> dict[str, str]:
+    """Return what stands in the page as it is; the browser runs only the script with this digest."""
+    script = (_HERE / "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    style = (_HERE / "report.css").read_text(encoding="utf-8")
+    return {"script": Markup(script), "script_hash": digest, "style": Markup(style)}
+
+
+def _contents(evidence: Evidence) -> dict[str, Any]:
+    state = evidence.summary["verdict"]["state"]
+    is_classes = any(classes_of(cell.config.dataset) for cell in evidence.plan.sweep.cells)
+    return {
+        "plan": evidence.plan,
+        "measured_on": measured_on(evidence),
+        "answer": _without_state(evidence.summary["verdict"]["text"], _STATES.get(state, state)),
+        "state": _STATES.get(state, state),
+        "counts": evidence.plan.counts(),
+        "summary": evidence.summary,
+        "hash_titles": {name: one.title for name, one in HASHES.items()},
+        "hash_states": _HASH_STATES,
+        "tables": _tables(evidence),
+        "trials": facts.trial_table(evidence),
+        "failures": facts.failures(evidence),
+        "environment": facts.environment(evidence.records),
+        "configuration": facts.configuration(evidence),
+        "pair": clips.compared_pair(evidence),
+        "clips": _clips(evidence),
+        "error_is": "share of seeds that were wrong" if is_classes else "mean absolute error over seeds",
+    }
+
+
+def _tables(evidence: Evidence) -> dict[str, Markup]:
+    """Return the tables of numbers by name; those there is nothing for are left out."""
+    summary, cells = evidence.summary, evidence.summary["cells"]
+    pairs, others = summary["differences"], summary["exploratory"]
+    axes, reports = pivot_axes(cells, evidence.plan.sweep.file.pivot), elsewhere(evidence.dataset)
+    grids: Mapping[str, Grid | None] = {
+        "headline": build_grid(summary, evidence.human, evidence.dataset),
+        "pivot": pivot_grid(summary, *axes) if axes else None,
+        "detail": panels.detail_grid(summary) if any(cell["metrics"] for cell in cells) else None,
+        "elsewhere": panels.elsewhere_grid(reports, summary["style"]) if reports else None,
+        "differences": pair_grids.differences_grid(pairs, cells) if pairs else None,
+        "strength": pair_grids.strength_grid(pairs, others) if pairs else None,
+        "exploratory": pair_grids.exploratory_grid(others, cells) if others else None,
+        "selection": panels.selection_grid(summary),
+    }
+    return {name: _boxed(grid, name) for name, grid in grids.items() if grid is not None}
+
+
+def _boxed(grid: Grid, name: str) -> Markup:
+    """Return a table that scrolls within its box, which the keyboard reaches; its title and notes stay outside."""
+    table, end, notes = html_table(replace(grid, title=""), name).partition("</table>\n")
+    title = Markup('<p class="caption">{}</p>\n').format(grid.title) if grid.title else ""
+    label = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">').format(grid.title or name)
+    return Markup(f"{title}{label}{table}{end}</div>\n{notes}")
+
+
+def _pictures(figures: "Sequence[Figure]") -> dict[str, list[Picture]]:
+    """Return the figures by the section they stand in."""
+    found: dict[str, list[Picture]] = {"bars": [], "differences": [], "others": []}
+    for each in figures:
+        section = each.name if each.name in found else "others"
+        if not each.name.startswith("search_"):
+            found[section].append(_picture(each))
+    return found
+
+
+def _picture(figure: "Figure") -> Picture:
+    return Picture(figure.name, figure.title, figure.caption, figure.alt, _image(figure))
+
+
+def _searches(evidence: Evidence, figures: "Sequence[Figure]") -> list[dict[str, Any]]:
+    """Return what the section on searches shows of each."""
+    return [
+        {
+            **vars(one),
+            "tables": {name: _boxed(grid, f"search-{name}-{one.number}") for name, grid in one.grids.items()},
+            "pictures": [_picture(figure) for figure in figures if one.has(figure.name)],
+        }
+        for one in searches_of(evidence)
+    ]
+
+
+def _image(figure: "Figure") -> str:
+    """Return a figure as a data URI: sharp at any size where that is not too large."""
+    is_vector = figure.svg.stat().st_size <= SVG_BYTES_MAX
+    path, kind = (figure.svg, "svg+xml") if is_vector else (figure.png, "png")
+    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _clips(evidence: Evidence) -> list[Shown]:
+    players = Players(evidence.plan.sweep.file.embed_media)
+    known: dict[DatasetOptions, Mapping[str, Clip]] = {}
+    shown = []
+    for example in clips.choose(evidence):
+        if example.dataset not in known:
+            known[example.dataset] = clips_of(example.dataset)
+        clip = known[example.dataset].get(example.clip_id)
+        media = players.of(clip, root_of(example.dataset)) if clip else []
+        shown.append(Shown(example, clip, media))
+    return shown
+
+
+def _without_state(text: str, state: str) -> str:
+    """Return the answer without the words that stand above it."""
+    rest = text.removeprefix(f"{state}: ")
+    return text if rest == text else rest[:1].upper() + rest[1:]
+
+
+def _setting(value: Any) -> str:
+    """Return a setting as people read it."""
+    if isinstance(value, list | tuple) and not all(isinstance(item, str) for item in value):
+        return json.dumps(value)
+    return (axis_text(value) if value is not None else "") or "none"
+
+
+def _breakable(name: str) -> Markup:
+    """Return a dotted path that may go on in a new line after each dot."""
+    return Markup(".<wbr>").join(name.split("."))

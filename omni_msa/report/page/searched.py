@@ -1,0 +1,118 @@
+"""What the page says of each search of a sweep."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omni_msa.evidence.gather import Evidence
+from omni_msa.report.tables.grid import Grid
+from omni_msa.report.tables.search_grids import confirmed_grid, importance_grid
+from omni_msa.search.study_folder import DEFAULT
+from omni_msa.text import count
+
+STATES = {
+    "real": "Real gain",
+    "not decided": "Not decided",
+    "nothing found": "Nothing found",
+    "default failed": "Default failed",
+    "unfinished": "Unfinished",
+}
+"""How the states of a search's verdict are read."""
+_FAILED_MAX = 5
+
+
+@dataclass(frozen=True)
+class Searched:
+    """One search, as the page shows it.
+
+    Args:
+        number: from 1; figures of it end in it, from 2 on.
+        title: its name where there are several, else "".
+        state: of its verdict, in words.
+        text: the sentences of its verdict, "" where they stand in the page's head already.
+        facts: what was tried, sentences.
+        grids: name to table.
+        best: the file with the winning configuration, "" while there is none.
+        command: that runs it.
+    """
+
+    number: int
+    title: str
+    state: str
+    text: str
+    facts: list[str]
+    grids: dict[str, Grid]
+    best: str
+    command: str
+
+    def has(self, figure: str) -> bool:
+        """Return whether a figure, by its name, is of this search."""
+        last = figure.rpartition("_")[2]
+        return figure.startswith("search_") and (int(last) if last.isdecimal() else 1) == self.number
+
+
+def searches_of(evidence: Evidence) -> list[Searched]:
+    """Return what is said of each search of a sweep."""
+    num = len(evidence.searches)
+    return [_searched(evidence, found, number, num) for number, found in enumerate(evidence.searches, 1)]
+
+
+def _searched(evidence: Evidence, found: Mapping[str, Any], number: int, num: int) -> Searched:
+    grids = {"confirmed": confirmed_grid(found), "importance": importance_grid(found)}
+    best, verdict = found["best"], found["verdict"]
+    folder = evidence.plan.ledger.report_folder(evidence.plan.sweep.name)
+    is_said = num == 1 and verdict["text"] in evidence.summary["verdict"]["text"]
+    return Searched(
+        number=number,
+        title=found["study"] if num > 1 else "",
+        state=STATES[verdict["state"]],
+        text="" if is_said else verdict["text"],
+        facts=facts_of(found),
+        grids={name: grid for name, grid in grids.items() if grid is not None},
+        best=best,
+        command=f"python orchestrate.py {_short(folder / best)}" if best else "",
+    )
+
+
+def facts_of(found: Mapping[str, Any]) -> list[str]:
+    """Return as sentences what was tried, what it took, what was chosen and how often the test split was opened.
+
+    Args:
+        found: one search, as `search.json` has it.
+    """
+    states = [row["state"] for row in found["history"]]
+    each = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    hours = found["spent"]["work_s"] / 3600
+    seeds = f"{count(len(found['seeds']), 'seed')} a whole proposal" if found["is_fresh"] else "no seeds"
+    text = [
+        f"{count(len(states), 'proposal')} by {found['sampler']} (seed {found['seed']})"
+        f"{f': {each}' if each else ''}; {count(len(found['space']), 'parameter')}, {seeds}, "
+        f"{hours:.1f} hours of trials.",
+        f"Proposals were chosen on valid alone. The test split was opened {_times(found['times_test_was_opened'])}.",
+        *_failed(found["history"]),
+    ]
+    if found["num_known"]:
+        text.append(f"Told at the start: {count(found['num_known'], 'cell')} that the ledger knew before.")
+    if found["winner"] is not None:
+        is_default = found["winner"] == DEFAULT
+        text.append(f"Winner: {'the default configuration' if is_default else 'proposal ' + str(found['winner'])}.")
+    return text
+
+
+def _failed(history: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return why proposals failed, a sentence each, of many only the first ones."""
+    failed = [row for row in history if row["state"] == "failed"]
+    text = [f"Proposal {row['proposal']} failed: {row['why'].rstrip('.')}." for row in failed[:_FAILED_MAX]]
+    rest = count(len(failed) - _FAILED_MAX, "further proposal")
+    return [*text, f"And {rest} failed; the reasons are in search.json."] if len(failed) > _FAILED_MAX else text
+
+
+def _times(number: int) -> str:
+    if number < 2:
+        return "once, after a winner was named" if number else "not at all"
+    return f"{'twice' if number == 2 else f'{number} times'}, each time after a winner was named"
+
+
+def _short(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

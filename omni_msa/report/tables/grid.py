@@ -1,0 +1,238 @@
+"""What stands in a table: the headline table of a sweep, before it takes a format."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from omni_msa.evidence import published
+from omni_msa.report.tables.mmsa_style import mmsa_text
+from omni_msa.stats.metrics import METRICS, headline
+from omni_msa.sweep.labels import axis_text
+
+RATES = ("unparsable_rate", "zero_rate")
+COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")
+"""Of the costs those that stand in the headline table; `table.csv` has all."""
+DASH = "\N{EN DASH}"
+STANDARD, MMSA = "standard", "mmsa"
+_ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of a table.
+
+    Args:
+        text: what is read there.
+        bold: whether it is the best of its column.
+        value: the unrounded number in its stored unit, for sorting; None for words.
+    """
+
+    text: str
+    bold: bool = False
+    value: float | None = None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table before it takes a format.
+
+    Args:
+        headings: one a column.
+        rows: each with one entry a column.
+        notes: what the reader must know, plain text.
+        align: one letter a column, "l" for words and "r" for numbers.
+        title: what the table is of, "" for the headline table.
+        kinds: what each row is ("cell", "human", "reported"), or empty where all are alike.
+    """
+
+    headings: list[str]
+    rows: list[list[Entry]]
+    notes: list[str]
+    align: str
+    title: str = ""
+    kinds: list[str] = field(default_factory=list)
+
+    @property
+    def num_axes(self) -> int:
+        """The number of columns on the left that are words."""
+        return len(self.align) - len(self.align.lstrip("l"))
+
+
+def build_grid(
+    summary: Mapping[str, Any],
+    human: Mapping[str, float] | None = None,
+    dataset: str = "",
+    columns: Sequence[str] | None = None,
+) -> Grid:
+    """Lay out the headline table: mean and standard deviation of each cell, and the human row.
+
+    Args:
+        summary: the content of `aggregate.json`; by its `style` numbers are shown as they are, or as MMSA prints them.
+        human: metrics of a human rater on test, or None.
+        dataset: the plug-in's name where it is no axis; for mosi and mosei the paper's numbers stand beside.
+        columns: metrics to show; by default those of `default_columns`.
+    """
+    cells, style = summary["cells"], summary.get("style", STANDARD)
+    names = columns if columns is not None else default_columns(cells)
+    axes = axes_of(cells)
+    rows = [
+        [*(Entry(axis_text(cell["axes"].get(axis, DASH))) for axis in axes), seeds_entry(cell)]
+        + [mean_entry(cell, name, style) for name in names]
+        for cell in cells
+    ]
+    for place, name in enumerate(names, start=len(axes) + 1):
+        for row in best_rows(cells, name):
+            rows[row][place] = replace(rows[row][place], bold=True)
+    if human is not None:
+        rows.append([Entry("human rater"), *[Entry("")] * (len(axes) - 1), Entry(DASH)])
+        rows[-1] += [Entry(_one(name, human.get(name), style), value=human.get(name)) for name in names]
+    grid = Grid(
+        [*axes, "seeds", *(heading(name, style) for name in names)],
+        rows,
+        [*_notes(cells, names, human is not None, style), *summary.get("notes", [])],
+        "l" * len(axes) + "r" * (1 + len(names)),
+        kinds=["cell"] * len(cells) + ["human"] * (human is not None),
+    )
+    return _with_reported(grid, cells, dataset, [name for name in names if METRICS[name].kind == "quality"], style)
+
+
+def primary_metric(summary: Mapping[str, Any]) -> str:
+    """Return the metric that the sweep is decided by."""
+    first = next(iter(headline(_names_of(summary["cells"]))))
+    return str(summary.get("metric") or next((one["metric"] for one in summary.get("differences", ())), first))
+
+
+def default_columns(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the metrics of the headline table: quality, and rates and the main costs that any cell has."""
+    there = _names_of(cells)
+    return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
+
+
+def _names_of(cells: Sequence[Mapping[str, Any]]) -> set[str]:
+    return {name for cell in cells for name in cell["metrics"]}
+
+
+def axes_of(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the names of all axes, in the order of the sweep; "cell" where there is none."""
+    return list(dict.fromkeys(axis for cell in cells for axis in cell["axes"])) or ["cell"]
+
+
+def heading(name: str, style: str = STANDARD) -> str:
+    """Return a metric's column heading: title, unit, and an arrow to the better side."""
+    metric = METRICS[name]
+    return (f"{metric.title} (x100)" if _is_scaled(name, style) else metric.heading) + _ARROWS[metric.better]
+
+
+def _is_scaled(name: str, style: str) -> bool:
+    return style == MMSA and METRICS[name].kind == "quality"
+
+
+def _one(name: str, value: float | None, style: str) -> str:
+    """A number that is no mean over seeds, in the unit of its column."""
+    return METRICS[name].show(value) if value is None or not _is_scaled(name, style) else f"{value * 100:z.2f}"
+
+
+def seeds_entry(cell: Mapping[str, Any]) -> Entry:
+    """Return how many seeds of a cell there are, as `3`, `2/3`, or `1 (det.)`."""
+    num, num_missing = len(cell["seeds"]), len(cell["missing"])
+    count = f"{num - num_missing}/{num}" if num_missing else str(num)
+    return Entry(f"{count} (det.)" if cell["deterministic"] else count, value=num - num_missing)
+
+
+def mean_entry(cell: Mapping[str, Any], name: str, style: str = STANDARD) -> Entry:
+    """Return a mean, its ±, and how many seeds counted where some collapsed.
+
+    Args:
+        cell: of the summary.
+        name: of a metric.
+        style: "standard", or "mmsa" for that framework's convention.
+    """
+    summary = cell["metrics"].get(name)
+    if summary is None:
+        return Entry(DASH)
+    counted = f" ({summary['n']}/{summary['n'] + summary['num_collapsed']})" if summary["num_collapsed"] else ""
+    if summary["mean"] is None:
+        return Entry("NaN" + counted)
+    if _is_scaled(name, style):
+        return Entry(mmsa_text(summary["values"]) + counted, value=summary["mean"])
+    metric = METRICS[name]
+    spread = "" if summary["std"] is None or metric.count else f" ± {metric.show(summary['std'])}"
+    return Entry(metric.show(summary["mean"]) + spread + counted, value=summary["mean"])
+
+
+def best_rows(cells: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+    """Return the cells with the best mean; only those where every seed counted compete, and some must be worse."""
+    better = METRICS[name].better
+    means = {
+        row: cell["metrics"][name]["mean"]
+        for row, cell in enumerate(cells)
+        if name in cell["metrics"] and cell["metrics"][name]["n"] == len(cell["seeds"]) > 0
+    }
+    if better == "none" or len(means) < 2:
+        return []
+    best = min(means.values()) if better == "lower" else max(means.values())
+    rows = [row for row, mean in means.items() if abs(mean - best) <= 1e-12 * max(1.0, abs(best))]
+    return rows if len(rows) < len(means) else []
+
+
+def _notes(cells: Sequence[Mapping[str, Any]], names: Sequence[str], human: bool, style: str) -> list[str]:
+    summaries = [summary for cell in cells for name, summary in cell["metrics"].items() if name in names]
+    collapsed = any(summary["num_collapsed"] for summary in summaries)
+    notes = {
+        "Test split. ±: sample standard deviation (ddof 1) over seeds, of unrounded values; one seed has none.": style
+        != MMSA,
+        "Test split, in the convention of the MMSA framework, to be read beside old tables only: metrics of quality "
+        "times 100, each seed's value rounded before averaging, ± with ddof 0 (smaller than ddof 1, and 0 for one "
+        "seed). Other tables, intervals and tests keep to unrounded values and ddof 1; what papers reported is times "
+        "100 too.": style == MMSA,
+        "Bold: best mean of a column, among cells with every seed.": True,
+        "(det.): the cell has no randomness and is run once.": any(cell["deterministic"] for cell in cells),
+        "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
+        "(1/2) after a number: of two finished seeds one counts, the other is undefined (NaN); a constant has no "
+        "correlation.": collapsed,
+        _zeros_note(names): "zero_rate" in names,
+        _latency_note(names): "latency_s" in names,
+        "Human rater: how well people's own ratings agree; it does not compete for bold.": human,
+    }
+    return [note for note, applies in notes.items() if applies]
+
+
+def _zeros_note(names: Sequence[str]) -> str:
+    sides = {"non0": "negative", "has0": "positive"}
+    there = [ending for ending in sides if any(name.endswith(f"_{ending}") for name in names)]
+    said = [f"; {ending} metrics count them as {sides[ending]}" for ending in there]
+    return f"Exact zeros: scores that are 0{''.join(said)}."
+
+
+def _latency_note(names: Sequence[str]) -> str:
+    model = "; model: from prompt to score" if "latency_model_s" in names else ""
+    p95 = " p95: 95th percentile." if {"latency_p95_s", "latency_model_p95_s"} & set(names) else ""
+    return f"Latency: one clip alone, from files to score{model}.{p95}"
+
+
+def _with_reported(
+    grid: Grid, cells: Sequence[Mapping[str, Any]], dataset: str, names: Sequence[str], style: str
+) -> Grid:
+    """Add the paper's numbers on the right, where it has any for these cells."""
+    rows = [published.lookup(dataset, cell["axes"]) for cell in cells]
+    found = [row for row in rows if row]
+    shown = [name for name in names if any(name in row.metrics for row in found)]
+    if not shown:
+        return grid
+    extra = [[reported_entry(row.metrics if row else {}, name, style) for name in shown] for row in rows]
+    extra += [[Entry("")] * len(shown)] * (len(grid.rows) - len(rows))
+    settings = " and ".join(dict.fromkeys(row.setting for row in found))
+    note = f"(paper): as reported in {published.CITATION} ({settings}); other code and machines: context, no threshold."
+    return replace(
+        grid,
+        headings=[*grid.headings, *(f"{heading(name, style).rstrip(' ↓↑')} (paper)" for name in shown)],
+        rows=[[*left, *right] for left, right in zip(grid.rows, extra, strict=True)],
+        notes=[*grid.notes, note],
+        align=grid.align + "r" * len(shown),
+    )
+
+
+def reported_entry(metrics: Mapping[str, published.Value], name: str, style: str = STANDARD) -> Entry:
+    """Return a number somebody reported, with its ± if one was printed."""
+    mean, std = metrics.get(name, (None, None))
+    return Entry(_one(name, mean, style) + (f" ± {_one(name, std, style)}" if std is not None else ""), value=mean)

@@ -1,0 +1,114 @@
+"""The headline table as a terminal shows it: as many metrics beside each other as its width has room for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from omni_msa.report.tables.grid import Grid, build_grid, default_columns, heading
+from omni_msa.stats.metrics import METRICS
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
+
+_WORDS_WIDTH_MAX = 28  # longer words go on in the next line
+_WORDS_WIDTH_MIN = 10
+_GAP = 2  # blanks between two columns
+
+
+@dataclass(frozen=True)
+class TerminalTable:
+    """The answer, the headline table and its notes, for `rich` to print.
+
+    Metrics of quality are always shown, in several tables below each other if they do not fit beside each other;
+    rates and costs as far as there is room in the last one. A number is never cut.
+
+    Args:
+        summary: the content of `aggregate.json`.
+        human: metrics of a human rater, or None.
+    """
+
+    summary: Mapping[str, Any]
+    human: Mapping[str, float] | None = None
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Yield what `rich` prints within a width."""
+        from rich.text import Text
+
+        names = default_columns(self.summary["cells"])
+        whole = _short(build_grid(self.summary, self.human, columns=names), self.summary, names)
+        num_left = whole.num_axes + 1
+        parts = _parts(whole, num_left, options.max_width, [METRICS[name].kind == "quality" for name in names])
+        for place, part in enumerate(parts):
+            yield _table(_pick(whole, part), "" if place else str(self.summary["sweep"]))
+        shown = [names[place - num_left] for part in parts for place in part[num_left:]]
+        yield Text("\n".join(build_grid(self.summary, self.human, columns=shown).notes), "italic dim")
+        if answer := (self.summary.get("verdict") or {}).get("text"):
+            yield Text(f"\n{answer}", "bold")
+
+
+def parts_that_fit(grid: Grid, num_left: int, title: str, width: int) -> "list[Table]":
+    """Return a table as one or more that each fit a width, with the first `num_left` columns in all of them."""
+    parts = _parts(grid, num_left, width, [True] * (len(grid.headings) - num_left))
+    return [_table(_pick(grid, part), "" if place else title) for place, part in enumerate(parts)]
+
+
+def _short(grid: Grid, summary: Mapping[str, Any], names: Sequence[str]) -> Grid:
+    """Return the table with what takes no room: no unit in a heading (shares are in percent), no blank around a ±."""
+    titles = [
+        heading(name, summary.get("style", "standard")) if METRICS[name].kind == "cost" else METRICS[name].title
+        for name in names
+    ]
+    rows = [[replace(entry, text=entry.text.replace(" ± ", "±")) for entry in row] for row in grid.rows]
+    return replace(grid, headings=[*grid.headings[: grid.num_axes + 1], *titles], rows=rows)
+
+
+def _parts(grid: Grid, num_left: int, width: int, must: Sequence[bool]) -> list[list[int]]:
+    """Return the columns of each part of a table, so that it fits a width; those on the left stand in all.
+
+    Args:
+        num_left: columns on the left.
+        must: for each other column whether it has to be shown; the first that has not and does not fit ends it.
+    """
+    lengths = [
+        max(len(text) for text in (title, *texts)) for title, texts in zip(grid.headings, _columns(grid), strict=True)
+    ]
+    widths = [
+        (min(length, _WORDS_WIDTH_MAX) if letter == "l" else length) + _GAP
+        for length, letter in zip(lengths, grid.align, strict=True)
+    ]
+    room = width - 2 - sum(widths[:num_left])
+    parts: list[list[int]] = [[]]
+    for place, has_to in enumerate(must, start=num_left):
+        if sum(widths[other] for other in parts[-1]) + widths[place] > room and parts[-1]:
+            if not has_to:
+                break
+            parts.append([])
+        parts[-1].append(place)
+    return [[*range(num_left), *part] for part in parts]
+
+
+def _columns(grid: Grid) -> list[list[str]]:
+    return [[row[place].text for row in grid.rows] for place in range(len(grid.headings))]
+
+
+def _pick(grid: Grid, places: Sequence[int]) -> Grid:
+    rows = [[row[place] for place in places] for row in grid.rows]
+    align = "".join(grid.align[place] for place in places)
+    return Grid([grid.headings[place] for place in places], rows, [], align)
+
+
+def _table(grid: Grid, title: str) -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name, letter in zip(grid.headings, grid.align, strict=True):
+        if letter == "l":
+            table.add_column(name, overflow="fold", min_width=_WORDS_WIDTH_MIN, max_width=_WORDS_WIDTH_MAX)
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*(Text(entry.text, "bold" if entry.bold else "") for entry in row))
+    return table

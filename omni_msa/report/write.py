@@ -1,0 +1,86 @@
+"""From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omni_msa.evidence.gather import Evidence, gather
+from omni_msa.evidence.search_findings import find
+from omni_msa.evidence.search_verdict import choice_notes, headline
+from omni_msa.planning.plan import Plan, opened
+from omni_msa.report.search_files import is_best, write_searches
+from omni_msa.report.tables.files import write_tables
+from omni_msa.report.tables.rows import TrialRow
+from omni_msa.system.files import new_folder
+
+if TYPE_CHECKING:
+    pass
+
+_OURS = (
+    *("table.*", "pivot.*", "trials.csv", "aggregate.json", "dropped_clips.csv", "probe.csv", "neighbours.csv"),
+    *("report.html", "figures", ".*", "search.json", "search_*.csv"),
+)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What has been written.
+
+    Args:
+        evidence: that it was made from.
+        folder: where it lies.
+        problem: why there are no figures and no page, "" if there are.
+    """
+
+    evidence: Evidence
+    folder: Path
+    problem: str = ""
+
+
+def write_report(plan: Plan, command: str = "") -> Report:
+    """Write tables, figures and `report.html` of a sweep; its old report stays until the new one is whole.
+
+    Args:
+        plan: with the states as they are now; of a search only cells whose test split is open are in the tables.
+        command: that ran the sweep, for the page.
+    """
+    evidence = _with_searches(gather(opened(plan)), find(plan))
+    folder = plan.ledger.report_folder(plan.sweep.name)
+    with new_folder(folder, lambda name: is_best(name, plan) or any(fnmatch(name, each) for each in _OURS)) as draft:
+        write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
+        write_searches(plan, evidence.searches, draft)
+        problem = _illustrate(evidence, draft, command)
+    return Report(evidence, folder, problem)
+
+
+def _with_searches(evidence: Evidence, found: Sequence[dict[str, Any]]) -> Evidence:
+    """Of a sweep with a search the answer is what that found, on fresh seeds and on valid: it is the one verdict."""
+    if not found:
+        return evidence
+    notes = [*evidence.summary["notes"], *choice_notes(found)]
+    summary = {**evidence.summary, "notes": notes, "verdict": headline(found, evidence.summary["cells"])}
+    return replace(evidence, searches=found, summary=summary)
+
+
+def _illustrate(evidence: Evidence, folder: Path, command: str) -> str:
+    """Draw the figures and write the page; return what went wrong: numbers must not be lost for want of a picture."""
+    try:
+        from omni_msa.report.figures.draw import draw_all
+        from omni_msa.report.page.page import write_page
+
+        write_page(evidence, draw_all(evidence, folder), folder, command)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def trial_rows(evidence: Evidence) -> list[TrialRow]:
+    """Return one row for each trial of each cell."""
+    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
+    return [
+        TrialRow(axes[label], record.seed, record.trial_id, record.trial.status.state, record.metrics)
+        for record in evidence.records
+        for label in record.trial.cells
+    ]
