@@ -229,7 +229,7 @@ def _finish(plan: Plan, record: "Record | None", options: argparse.Namespace) ->
     if not options.json:
         _print_report(report, plan)
     if record is not None:
-        if problem := publish(plan):
+        if problem := publish(plan.studies):
             print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
         record.close(plan, report.evidence.summary)
     if options.json:

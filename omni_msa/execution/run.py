@@ -79,7 +79,7 @@ def execute(
         stack.enter_context(repeatedly(hazards.end_frozen, FROZEN_EVERY_S))
         source = _source(plan, trials) if plan.studies else None
         if plan.studies:
-            stack.enter_context(repeatedly(partial(publish, plan), PUBLISH_EVERY_S))
+            stack.enter_context(repeatedly(partial(publish, plan.studies), PUBLISH_EVERY_S))
         jobs = [] if source else [_job(trial, ledger) for trial in missing]
         queue = JobQueue(jobs, stop.is_requested, stop.request, source)
         if is_local:

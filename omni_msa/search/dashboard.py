@@ -1,18 +1,19 @@
 """Searches as `optuna-dashboard` shows them."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
-from omni_msa.planning.plan import Plan
+from omni_msa.search.study import Study
 
 PUBLISH_EVERY_S = 30.0
 """A driver shows a search so often while it goes on."""
 
 
-def publish(plan: Plan) -> str:
+def publish(studies: Iterable[Study]) -> str:
     """Show what searches have found in Optuna's database, where `optuna-dashboard` finds it; only the driver writes it.
 
     Args:
-        plan: of the searches; how far they are is read from the ledger.
+        studies: the searches; how far they are is read from the ledger.
 
     Returns:
         What went wrong, "" if nothing did: it is a view, which every run writes again.
@@ -20,7 +21,7 @@ def publish(plan: Plan) -> str:
     from omni_msa.search import optuna_sampler
 
     try:
-        for study in (replace(each, proposals=[]) for each in plan.studies):
+        for study in (replace(each, proposals=[]) for each in studies):
             path = study.ledger.root / "optuna.db"
             optuna_sampler.publish(path, study.title, study.search, study.dated(), study.is_searched())
     except Exception as error:
