@@ -1,18 +1,17 @@
 """What the fuzz tests share: how they mutate plain values, and how they ask the command line."""
 
 import contextlib
-import importlib.util
 import io
 import os
 import pickle
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from omni_msa.cli.main import main
 from omni_msa.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -107,22 +106,12 @@ def mutate_tree(tree: Any, draw: Callable[..., Any]) -> None:
         inside.append(inside[key])
 
 
-@cache
-def command_line() -> Callable[..., int]:
-    """Return `main` of the command line, which lies outside the package."""
-    spec = importlib.util.spec_from_file_location("orchestrate", ROOT / "orchestrate.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
-
-
 def outcome(*arguments: str) -> tuple[int, str, str]:
     """Run the command line in this process; return its exit code and what it printed to both streams."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = command_line()(list(arguments))
+            code = main(list(arguments))
         except SystemExit as end:  # of argparse
             code = end.code
         out.flush()

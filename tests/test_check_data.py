@@ -9,7 +9,7 @@ import pytest
 import tiny_trials
 from bad_clips import BAD, damage
 
-import orchestrate
+from omni_msa.cli.main import main
 from omni_msa.execution.check_data import Checked, check_data
 from omni_msa.sweep.sweep import load_sweep
 
@@ -125,13 +125,13 @@ def test_transcripts_and_labels(own_cache, check):
 def test_the_command_line(films, write_sweep, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMNI_MSA_LEDGER", str(tmp_path / "mlruns"))
     command = [str(write_sweep(axes=ALL)), *SETTINGS, "--check-data"]
-    assert orchestrate.main(command) == 0
+    assert main(command) == 0
     (films / "clip_1.mp4").write_bytes(b"no film")
-    assert orchestrate.main(command) == 1
+    assert main(command) == 1
     output = capsys.readouterr().out
     assert "2 broken" not in output and "1 broken (audio), 1 broken (video)" in output
     assert (tmp_path / "mlruns" / "reports" / "sweep" / "data_check.csv").is_file()
-    assert orchestrate.main([*command, "dataset.num_train=-1"]) == 2
+    assert main([*command, "dataset.num_train=-1"]) == 2
     with pytest.raises(SystemExit) as refused:
-        orchestrate.main([*command, "--plan"])
+        main([*command, "--plan"])
     assert refused.value.code == 2

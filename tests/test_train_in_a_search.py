@@ -7,7 +7,7 @@ import tiny_trials
 import torch
 from searched import Searched
 
-import orchestrate
+from omni_msa.cli.run import orphans
 from omni_msa.config import plugins
 from omni_msa.errors import Pruned
 from omni_msa.execution.attempt import Job, run_attempt
@@ -119,4 +119,4 @@ def test_an_attempt_that_opens_test_is_waited_for_also_when_a_larger_budget_has_
     place.set(budget={"proposals": 9})
     plan = place.plan()
     assert not any(each.config.opens_test for each in plan.trials)
-    assert orchestrate._orphans(plan) == [os.getpid()]
+    assert orphans(plan) == [os.getpid()]

@@ -8,6 +8,7 @@ from typing import Any
 
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError
+from omni_msa.system import own_code
 from omni_msa.system.lease import LeaseLost
 
 BUG, NOT_FINITE, BAD_INPUT, BAD_CLIP = "bug", "not finite", "bad input", "bad clip"
@@ -18,7 +19,6 @@ NUM_EQUAL_BUGS_MAX = 3
 History = Sequence[dict[str, Any]]
 
 _PUT_OFF = {DISK_FULL: "put off until the disk has room", CARD_BUSY: "put off until a card is free"}
-_OWN = os.path.dirname(__file__)
 
 
 def kind_of(error: BaseException) -> str:
@@ -51,7 +51,7 @@ def facts_of(error: BaseException) -> dict[str, str]:
     """
     facts = {str(key): str(value) for key, value in getattr(error, "facts", {}).items()}
     frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame for frame in frames if frame.filename.startswith(_OWN) or frame is frames[-1]]
+    lines = [frame for frame in frames if own_code.is_own(frame.filename) or frame is frames[-1]]
     names = [f"{os.path.basename(frame.filename)}:{frame.lineno}" for frame in reversed(lines)]
     return {**facts, "place": f"{type(error).__name__} in {' < '.join(names)}"}
 

@@ -1,6 +1,5 @@
 """Ray itself: started on this machine alone, or joined where it runs over several; each node is checked first."""
 
-import hashlib
 import importlib.metadata
 import logging
 import math
@@ -17,6 +16,7 @@ from typing import Any
 
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.system import own_code
 from omni_msa.system.process_pool import THREAD_VARIABLES
 
 # Ray reads these when it is imported or started.
@@ -243,8 +243,5 @@ def look(token: str) -> dict[str, Any]:
 
 def _versions() -> str:
     """Return what must be the same on all nodes: Python, this package's files, and torch."""
-    code = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*.py")):
-        code.update(file.read_bytes())
     torch = importlib.metadata.version("torch").partition("+")[0]
-    return f"Python {platform.python_version()}, torch {torch}, omni_msa {code.hexdigest()[:12]}"
+    return f"Python {platform.python_version()}, torch {torch}, omni_msa {own_code.digest()}"

@@ -29,7 +29,7 @@ def reaper(scratch: Path) -> Iterator[None]:
         scratch: the driver's folder, named in the environment as `SCRATCH_VARIABLE`.
     """
     environment = {name: value for name, value in os.environ.items() if name != SCRATCH_VARIABLE}
-    command = [sys.executable, "-m", "omni_msa.execution.reaper", str(scratch)]
+    command = [sys.executable, "-m", __name__, str(scratch)]
     # A session of its own: Ctrl-C and a killed process group are not meant for it.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment, start_new_session=True)
     try:

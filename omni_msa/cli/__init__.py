@@ -1,0 +1,1 @@
+"""The command line: arguments, one file a group of commands, what is printed, exit codes."""

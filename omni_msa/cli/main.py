@@ -1,0 +1,76 @@
+"""Command line: a sweep file in, a table that answers its question out."""
+
+import errno
+import io
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from omni_msa.cli.arguments import parse
+from omni_msa.cli.describe import check_clips, describe, plan_of
+from omni_msa.cli.exit_codes import BAD_INPUT, COMPLETE, INTERRUPTED
+from omni_msa.cli.report import diff_sweeps, report
+from omni_msa.cli.run import run
+from omni_msa.errors import InputError, Problem
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.sweep.sweep import load_sweep
+from omni_msa.system.files import is_about
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: as in `sys.argv[1:]`, the default.
+
+    Returns:
+        the exit code: 0 all trials complete, 1 some failed, 2 bad input, 75 interrupted.
+    """
+    options = parse(arguments)
+    ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
+    try:
+        sweep = load_sweep(options.sweep, options.settings)
+        if options.check_data:
+            return check_clips(sweep, ledger)
+        if options.diff:
+            return diff_sweeps(sweep, ledger, options)
+        if options.plan or options.status:
+            return describe(plan_of(sweep, ledger, options), options)
+        return report(sweep, ledger, options) if options.report else run(sweep, ledger, options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except OSError as error:
+        return _tell_unusable(error, ledger.root)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _tell_unusable(error: OSError, folder: Path) -> int:
+    """Say that the ledger's folder cannot be used, or its disk is full; any other error is raised again."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        print(f"the disk is full ({error}); make room, and the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+    if not is_about(error, folder):
+        raise error
+    step = "mend or remove what is there, or set OMNI_MSA_LEDGER to another folder"
+    print(InputError(Problem("the ledger cannot be used", str(folder), str(error), next_step=step)), file=sys.stderr)
+    return BAD_INPUT
+
+
+def run_as_program() -> NoReturn:
+    """Run the command line as a program of its own: with signals, streams and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its number
+        sys.stdout.reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        code = main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `--status | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = COMPLETE
+    sys.exit(code)

@@ -1,0 +1,62 @@
+"""The command that runs what is missing."""
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from omni_msa.cli.exit_codes import INTERRUPTED
+from omni_msa.cli.report import finish
+from omni_msa.errors import InputError
+from omni_msa.execution.driver import Seat, sole_driver, wait_for_orphans
+from omni_msa.execution.run import Outcome, execute, progress_of
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.sweep.sweep import Sweep
+from omni_msa.system.process import read_process
+
+if TYPE_CHECKING:
+    from omni_msa.tracking.mirror import Record
+
+
+def run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
+    """Run what is missing, then report; return the exit code."""
+    with sole_driver(ledger) as seat:
+        plan = make_plan(sweep, ledger, options.retry, bool(options.address))
+        if plan.refusals:
+            raise InputError(*plan.refusals)
+        wait_for_orphans(lambda: orphans(plan))
+        from omni_msa.tracking.mirror import Record
+
+        record = Record(plan)
+        outcome = _train(plan, options, record, seat) if plan.missing() else Outcome()
+        code = finish(make_plan(sweep, ledger), record, options)
+    return _tell(outcome, code)
+
+
+def orphans(plan: Plan) -> list[int]:
+    """Return the processes on this machine that still run trials of the plan, as a driver that is gone left them."""
+    statuses = (plan.ledger.trial(trial.trial_id).status() for trial in plan.trials)
+    return [status.pid for status in statuses if status.state == "running" and read_process(vars(status)).is_here]
+
+
+def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
+    from omni_msa.execution.staging import make_ready
+
+    with progress_of(plan) as progress:
+        if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids
+            plan = make_plan(plan.asked or plan.sweep, plan.ledger, options.retry, bool(options.address))
+        if not plan.missing():
+            return Outcome()
+        return execute(plan, seat, progress, record.trial, options.local, options.address)
+
+
+def _tell(outcome: Outcome, code: int) -> int:
+    """Say what was out of the ordinary; return the exit code."""
+    for note in outcome.notes:
+        print(note, file=sys.stderr)
+    if outcome.given_up:
+        step = "mend the cause and run again with --retry"
+        print(f"the sweep was stopped: {outcome.given_up}; {step}", file=sys.stderr)
+    if outcome.stopped:
+        print(f"{outcome.stopped}; the same command goes on from here", file=sys.stderr)
+    return INTERRUPTED if outcome.stopped else code
