@@ -22,7 +22,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from place import PROFILE, Place  # noqa: E402  (the small sweeps of the tests)
+from helpers.place import PROFILE, Place  # noqa: E402  (the small sweeps of the tests)
 
 NUM_TINY = 50
 SIZES = (200, 2000)
@@ -109,8 +109,7 @@ def stand_in():  # type: ignore[no-untyped-def]
 
 def run_stand_ins(root: Path, num_slots: int) -> None:
     """Run trials that do nothing through Ray."""
-    from stand_ins import make_job
-
+    from helpers.stand_ins import make_job
     from omni_msa.execution import ray_runner
     from omni_msa.execution.driver import sole_driver
     from omni_msa.execution.job_queue import JobQueue

@@ -7,28 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_nvml import FakeCard, FakeNvml
 from hypothesis import HealthCheck, settings
 
-PROFILE = """
-dataset: {name: vader_av, num_train: 16, num_valid: 8, num_test: 8}
-backbone: {name: tiny}
-adapter: {rank: 4, alpha: 4.0, towers: [text], text_layers: last_2}
-readout: {name: discriminative}
-training: {epochs: 2, batch_size: 4}
-"""
-KEYS = {
-    "question": "Does it work?",
-    "profile": "small",
-    "axes": "{readout: [discriminative, constant]}",
-    "seeds": "[1, 2]",
-}
-WriteSweep = Callable[..., Path]
+from helpers.fake_nvml import FakeCard, FakeNvml
+from helpers.sweep_files import KEYS, PROFILE, WriteSweep
+
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job ignores it, and so would its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same")  # the same examples in each run, however busy the machine
-pytest.register_assert_rewrite("kill_harness", "kill_checks")  # so that its assertions say what differs
+pytest.register_assert_rewrite("helpers.kill_harness", "helpers.kill_checks")  # so that its assertions say what differs
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -66,7 +54,7 @@ def write_sweep(tmp_path_factory: pytest.TempPathFactory) -> WriteSweep:
 @pytest.fixture(scope="session")
 def rendered_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder with a small dataset of rendered clips, made without the network, shared by all tests."""
-    import tiny_trials  # imports torch, which most tests do without
+    from helpers import tiny_trials  # imports torch, which most tests do without
 
     folder = tmp_path_factory.mktemp("rendered")
     tiny_trials.make_clips(folder, with_media=True)
@@ -83,7 +71,7 @@ def rendered_clips(rendered_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def text_clips(own_cache: Path) -> Path:
     """A cache folder of one's own with the same small dataset, of which only the text is real."""
-    import tiny_trials
+    from helpers import tiny_trials
 
     tiny_trials.make_clips(own_cache, with_media=False)
     return own_cache

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 PACKAGE = ROOT / "omni_msa"
 
 # The layers, the highest first. A file may import files of its own layer and of the layers below it.

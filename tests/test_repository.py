@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.paths import ROOT
 from omni_msa.sweep.sweep import load_sweep
 
-ROOT = Path(__file__).parents[1]
 SWEEPS = sorted((ROOT / "sweeps").glob("*.yaml"))
 PAPER = sorted((ROOT / "sweeps" / "paper").glob("*.yaml"))
 PROFILES = sorted(file.stem for file in (ROOT / "sweeps" / "profiles").glob("*.yaml"))
