@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from helpers.paths import SWEEPS
 from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
@@ -32,7 +31,7 @@ from omni_msa.training.evaluate import peak_memory
 
 SHORT_S, LONG_S = 4.0, 30.0
 NUM_LATENCIES = 20
-SWEEP = SWEEPS / "readout_comparison.yaml"
+SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"
 _TINY = ("backbone={name: tiny, quantization: nf4, dtype: bfloat16}", "media.frame_pixels_max=3136", "adapter.rank=4")
 
 

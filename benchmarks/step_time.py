@@ -8,16 +8,16 @@ Both ways run in one process, one after the other, on the same batches; one torc
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from statistics import median
 
 import torch
 
-from helpers.paths import SWEEPS
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.training.build import Assembly, assemble
 
-SWEEP = SWEEPS / "readout_comparison.yaml"
+SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"
 NUM_STEPS = 6
 NUM_WARM_UP = 1
 

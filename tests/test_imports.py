@@ -1,8 +1,9 @@
-"""The arrows between files point downwards only, and heavy libraries stay in their place."""
+"""What import-linter cannot say: heavy libraries stay in their place, no circle of files, light plug-ins and plans."""
 
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,58 +13,48 @@ from helpers.paths import ROOT
 
 PACKAGE = ROOT / "omni_msa"
 
-# The layers, the highest first. A file may import files of its own layer and of the layers below it.
-LAYERS = {
-    "command line": "orchestrate execute driver reaper hazards watch ready check_data finish finish_search measure "
-    "plantext",
-    "services": "runner search tracking progress",
-    "report": "figures/* page/*",
-    "jobs": "dispatch search_queue attempt reactions cluster",
-    "training": "train evaluate assembly fits",
-    "model": "readouts/* readout generation answers layers forward decoding padding prefix probe prompt adapter "
-    "resident backbones/* savings thinker hub checkpoint qwen_omni pocket/*",
-    "data": "datasets/* corpus clip_row csv_table label_csv cmu_layout mosi_folds clips_csv splits demo/* "
-    "loader shelf examine examine_all prepare prepared media decode container mel patches",
-    "plain": "plan schema quarantine preflight slots memory estimate timing hardware guard gpus provenance sweep "
-    "settings states system_metrics identity config denoiser explain plugins options ledger flatten "
-    "axes search_space search_points search_checks search_rules proposals proposing study search_ahead "
-    "transfer search_verdict search_report planjson runs attach database_file model_card lease process "
-    "watchdog files folders records evidence metrics statistics/* comparisons/* grids/* aggregate "
-    "tables reported sizes seeding pool fetch yamlfile cache clip errors",
-}
-SEPARATE = ("services",)  # the files of these layers never import each other; the command line joins them
-
-# Libraries that a layer may import at a file's top level, and further ones inside functions.
-_SMALL = "numpy pydantic pydantic_core yaml"
+# Libraries that the files of a package may import at their top level, and further ones inside functions.
+_SMALL = "numpy pydantic pydantic_core"
 _NETWORK = f"{_SMALL} torch transformers peft safetensors tokenizers filelock"
 LIBRARIES = {
-    "command line": (f"{_SMALL} psutil", "rich"),
-    "services": (f"{_SMALL} rich ray mlflow optuna", "pandas scipy psutil filelock"),
-    "report": (f"{_SMALL} matplotlib jinja2 markupsafe", "sklearn threadpoolctl"),
-    "jobs": (_SMALL, "ray"),
+    "": ("", ""),
+    "cli": ("", "rich"),
+    "report": ("numpy matplotlib jinja2 markupsafe", "rich sklearn threadpoolctl"),
+    "tracking": ("", "mlflow"),
+    "evidence": ("numpy", "pyarrow"),
+    "execution": ("psutil rich", "ray filelock"),
+    "planning": ("", "psutil"),
     "training": (f"{_NETWORK} pandas psutil", ""),
+    "search": ("", "optuna"),
+    "readouts": (_NETWORK, ""),
+    "backbones": (_NETWORK, "huggingface_hub"),
+    "datasets": (_SMALL, "filelock"),
     "model": (_NETWORK, "huggingface_hub bitsandbytes accelerate"),
-    "data": (f"{_SMALL} filelock", "av decord librosa soundfile safetensors espeakng_loader pandas"),
-    "plain": (f"{_SMALL} pebble", "pandas pyarrow scipy rich psutil filelock pynvml"),
+    "data": (_SMALL, "av decord librosa soundfile safetensors espeakng_loader"),
+    "ledger": ("numpy", ""),
+    "sweep": (_SMALL, ""),
+    "config": (_SMALL, ""),
+    "stats": ("numpy", "scipy"),
+    "system": ("pebble yaml", "filelock pynvml"),
 }
 # Libraries that one file alone, or one folder, imports.
 OWNERS = {
-    "ray": "runner cluster",
-    "mlflow": "tracking",
-    "optuna": "search",
-    "matplotlib": "figures/*",
-    "sklearn": "figures/embedding",
-    "threadpoolctl": "figures/embedding",
-    "jinja2": "page/page",
-    "markupsafe": "page/page",
-    "peft": "adapter",
-    "pynvml": "gpus",
-    "decord": "decode",
-    "librosa": "decode",
-    "soundfile": "decode",
-    "espeakng_loader": "demo/speech",
-    "yaml": "yamlfile",
-    "pebble": "pool",
+    "ray": "execution/ray_runner execution/ray_cluster",
+    "mlflow": "tracking/mlflow",
+    "optuna": "search/optuna_sampler",
+    "matplotlib": "report/figures/*",
+    "sklearn": "report/figures/embedding",
+    "threadpoolctl": "report/figures/embedding",
+    "jinja2": "report/page/page",
+    "markupsafe": "report/page/page",
+    "peft": "model/adapter",
+    "pynvml": "system/nvml",
+    "decord": "data/media/decode",
+    "librosa": "data/media/decode",
+    "soundfile": "data/media/decode",
+    "espeakng_loader": "data/synthetic/speech",
+    "yaml": "system/yaml_file",
+    "pebble": "system/process_pool",
 }
 PLUGIN_FOLDERS = ("datasets", "backbones", "readouts")
 PLUGIN_TOP = {"numpy", "pydantic"}
@@ -74,40 +65,42 @@ HEAVY = (
 
 
 class Import(NamedTuple):
-    """A name as it is imported, and whether that happens inside a function."""
+    """A name as it is imported: inside a function, or for type checkers alone."""
 
     name: str
     inside: bool
+    typing: bool = False
 
 
 def imports_of(source: str) -> list[Import]:
-    """Return every import of a module but those for type checkers alone; relative ones raise."""
+    """Return every import of a module; relative ones raise."""
     found = []
 
-    def walk(node: ast.AST, inside: bool) -> None:
+    def walk(node: ast.AST, inside: bool, typing: bool) -> None:
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            for child in node.orelse:
-                walk(child, inside)
+            for children, is_typing in ((node.body, True), (node.orelse, typing)):
+                for child in children:
+                    walk(child, inside, is_typing)
             return
         if isinstance(node, ast.Import):
-            found.extend(Import(alias.name, inside) for alias in node.names)
+            found.extend(Import(alias.name, inside, typing) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             if node.level:
                 raise AssertionError(f"line {node.lineno}: write the whole name instead of a relative import")
-            found.extend(Import(f"{node.module}.{alias.name}", inside) for alias in node.names)
+            found.extend(Import(f"{node.module}.{alias.name}", inside, typing) for alias in node.names)
         inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for child in ast.iter_child_nodes(node):
-            walk(child, inside)
+            walk(child, inside, typing)
 
-    walk(ast.parse(source), False)
+    walk(ast.parse(source), False, False)
     return found
 
 
 def own_file(name: str) -> str | None:
-    """Return the key of the file of ours that a dotted name lies in (`demo/speech`), or None if it is not ours."""
+    """Return the key of the file of ours that a dotted name lies in (`data/clip`), or None if it is not ours."""
     first, *parts = name.split(".")
     if first != "omni_msa":
-        return "orchestrate" if first == "orchestrate" else None
+        return None
     for length in range(len(parts), 0, -1):
         path = PACKAGE.joinpath(*parts[:length])
         if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
@@ -121,27 +114,22 @@ def files() -> dict[str, Path]:
     for path in sorted(PACKAGE.rglob("*.py")):
         key = path.relative_to(PACKAGE).with_suffix("").as_posix()
         found["" if key == "__init__" else key.removesuffix("/__init__")] = path
-    main = ROOT / "orchestrate.py"
-    return {**found, "orchestrate": main} if main.exists() else found
+    return found
 
 
 FILES = files()
 CODE = [key for key, path in FILES.items() if path.name != "__init__.py"]
 IMPORTS = {key: imports_of(path.read_text(encoding="utf-8")) for key, path in FILES.items()}
+PLUGINS = [key for key in CODE if key.startswith(PLUGIN_FOLDERS) and "/_" not in key]
 
 
-def folder_of(key: str) -> str:
-    return f"{key.partition('/')[0]}/*"
-
-
-def layer_of(key: str) -> str | None:
-    named = [layer for layer, text in LAYERS.items() if {key, folder_of(key)} & set(text.split())]
-    return named[0] if len(named) == 1 else None
+def package_of(key: str) -> str:
+    return key.partition("/")[0] if "/" in key else ""
 
 
 def libraries_of(key: str, inside: bool) -> set[str]:
-    firsts = {name.split(".")[0] for name, is_inside in IMPORTS[key] if is_inside is inside}
-    return firsts - sys.stdlib_module_names - {"omni_msa", "orchestrate"}
+    firsts = {name.split(".")[0] for name, is_inside, typing in IMPORTS[key] if is_inside is inside and not typing}
+    return firsts - sys.stdlib_module_names - {"omni_msa"}
 
 
 def test_the_walker_sees_what_it_should() -> None:
@@ -163,67 +151,56 @@ class C:
             from j import k
 """
     assert imports_of(source) == [
-        *(Import(name, False) for name in ("a.b", "d", "typing.TYPE_CHECKING", "seen", "e.f.g", "e.f.h")),
+        *(Import(name, False) for name in ("a.b", "d", "typing.TYPE_CHECKING")),
+        Import("hidden", False, True),
+        *(Import(name, False) for name in ("seen", "e.f.g", "e.f.h")),
         *(Import(name, True) for name in ("i", "j.k")),
     ]
     with pytest.raises(AssertionError, match="relative"):
         imports_of("from . import a")
-    assert (
-        own_file("omni_msa.data.synthetic.speech.speak") == own_file("omni_msa.data.synthetic.speech") == "demo/speech"
-    )
-    assert own_file("omni_msa.demo.nothing") == "demo"
+    assert own_file("omni_msa.data.clip.Clip") == own_file("omni_msa.data.clip") == "data/clip"
+    assert own_file("omni_msa.data.nothing") == "data"
     assert own_file("omni_msa.__version__") == ""
     assert own_file("torch.nn") is None
 
 
 @pytest.mark.parametrize("key", CODE)
-def test_every_file_has_one_layer(key: str) -> None:
-    assert layer_of(key), f"name the layer of omni_msa/{key}.py in LAYERS (once)"
-
-
-@pytest.mark.parametrize("key", CODE)
-def test_arrows_point_downwards(key: str) -> None:
-    order = list(LAYERS)
-    for name, _ in IMPORTS[key]:
-        other = own_file(name)
-        if other and FILES[other].name != "__init__.py":
-            layer, below = layer_of(key), layer_of(other)
-            assert layer and below
-            assert order.index(below) >= order.index(layer), f"{key} ({layer}) imports {other} ({below})"
-            assert layer != below or layer not in SEPARATE, f"{key} imports {other}; both are {layer}"
-
-
-@pytest.mark.parametrize("key", CODE)
-def test_libraries_stay_in_their_layers(key: str) -> None:
-    layer = layer_of(key)
-    assert layer
-    top, inside = (set(text.split()) for text in LIBRARIES[layer])
-    assert libraries_of(key, inside=False) <= top, f"top level of {key} ({layer})"
-    assert libraries_of(key, inside=True) <= top | inside, f"functions of {key} ({layer})"
+def test_libraries_stay_in_their_packages(key: str) -> None:
+    top, inside = (set(text.split()) for text in LIBRARIES[package_of(key)])
+    assert libraries_of(key, inside=False) <= top, f"top level of {key}"
+    assert libraries_of(key, inside=True) <= top | inside, f"functions of {key}"
 
 
 @pytest.mark.parametrize("library", OWNERS)
 def test_a_library_with_an_owner_is_imported_nowhere_else(library: str) -> None:
     users = {key for key in FILES if library in libraries_of(key, True) | libraries_of(key, False)}
     owners = set(OWNERS[library].split())
-    assert {key for key in users if not {key, folder_of(key)} & owners} == set()
+    assert {key for key in users if not {key, f"{key.rpartition('/')[0]}/*"} & owners} == set()
 
 
-@pytest.mark.parametrize("key", [key for key in CODE if key.startswith(PLUGIN_FOLDERS)])
+@pytest.mark.parametrize("key", PLUGINS)
 def test_plug_ins_are_light_at_their_top_level(key: str) -> None:
     assert libraries_of(key, inside=False) <= PLUGIN_TOP
 
 
-def test_folders_that_hold_code_run_none_of_their_own() -> None:
+def test_folders_say_what_they_are_for_and_run_no_code_of_their_own() -> None:
     for key, path in FILES.items():
         if path.name == "__init__.py":
-            body = ast.parse(path.read_text(encoding="utf-8")).body
-            code = [node for node in body if not isinstance(node, ast.Expr)]
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            code = [node for node in tree.body if not isinstance(node, ast.Expr)]
             assert all(isinstance(node, ast.Assign) for node in code), key
+            assert len((ast.get_docstring(tree) or "").splitlines()) == 1, key
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+    assert sorted(str(folder) for folder in folders if not (folder / "__init__.py").is_file()) == []
+
+
+def test_the_root_of_the_package_stays_small() -> None:
+    root = {path.name for path in PACKAGE.iterdir() if path.is_file()}
+    assert root == {"__init__.py", "__main__.py", "errors.py", "py.typed", "seeding.py", "text.py"}
 
 
 def test_no_file_imports_itself_by_a_detour() -> None:
-    arrows = {key: {own_file(name) for name, _ in found} - {None, "", key} for key, found in IMPORTS.items()}
+    arrows = {key: {own_file(name) for name, *_ in found} - {None, "", key} for key, found in IMPORTS.items()}
     left = dict(arrows)
     while free := [key for key, others in left.items() if not others & left.keys()]:
         for key in free:
@@ -233,14 +210,29 @@ def test_no_file_imports_itself_by_a_detour() -> None:
 
 def test_names_are_looked_up_while_running_only_for_plug_ins() -> None:
     users = {key for key, path in FILES.items() if "import_module(" in path.read_text(encoding="utf-8")}
-    assert users == {"plugins"}
+    assert users == {"config/plugins"}
 
 
-LIGHT = [key for key in CODE if layer_of(key) in ("plain", "command line") or key.startswith(PLUGIN_FOLDERS)]
+# Whole packages that looking at sweeps, plans and tables brings, and what else must be as light.
+LIGHT_PACKAGES = [
+    "cli",
+    "config",
+    "data",
+    "evidence",
+    "execution",
+    "ledger",
+    "planning",
+    "search",
+    "stats",
+    "sweep",
+    "system",
+    "tracking",
+]
+LIGHT = [*PLUGINS, "model/dimensions", *(key for key in CODE if package_of(key) in LIGHT_PACKAGES)]
 
 
 def test_plug_ins_plans_and_tables_need_nothing_heavy() -> None:
-    names = [key if key == "orchestrate" else "omni_msa." + key.replace("/", ".") for key in LIGHT]
+    names = ["omni_msa." + key.replace("/", ".") for key in LIGHT]
     code = f"""
 import importlib, sys
 for name in {names!r}:
@@ -250,3 +242,11 @@ for name in {names!r}:
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_everything_that_is_not_python_is_in_the_wheel() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    packed = {file for pattern in settings["package-data"]["omni_msa"] for file in PACKAGE.glob(pattern)}
+    other = {file for file in PACKAGE.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
+    assert sorted(other - packed) == []
+    assert any(file.name == "report.html.jinja" for file in other)

@@ -8,7 +8,8 @@ from torch import Tensor
 from omni_msa.model.kv_cache import Opened
 
 if TYPE_CHECKING:
-    from omni_msa.model.forward import Answers, Forward
+    from omni_msa.model.forward import Forward
+    from omni_msa.model.prefix_cache import Answers
 
 Followers = list[dict[int, int]]
 """What may come next in each place of a tree of answers; see `AnswerTree.followers`."""

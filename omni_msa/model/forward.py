@@ -5,7 +5,7 @@ states below the first adapted layer can come from disk (`prefix.py`), and nothi
 batches (`generate` leaves its rope offsets there).
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,15 +15,12 @@ from transformers import DynamicCache
 
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.inputs.loader import Loader
-from omni_msa.model.decoding import greedy
 from omni_msa.model.kv_cache import Opened, tree_shape
 from omni_msa.model.memory_saving import output_layer, recomputing
 from omni_msa.model.padding import align, causal
-from omni_msa.model.prefix_cache import Kept, PrefixStore
+from omni_msa.model.prefix_cache import Answers, Batch, Kept, PrefixStore
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
-
-Answers = list[tuple[int, ...]]
 
 
 class Forward:
@@ -99,29 +96,23 @@ class Forward:
         return torch.cat([opened.last_state[:, None], states], dim=1)
 
     @torch.no_grad()
-    def tree_states(self, prompts: list[Prompt] | Opened, tokens: list[int], parents: list[int]) -> Tensor:
+    def tree_states(self, opened: Opened, tokens: list[int], parents: list[int]) -> Tensor:
         """Return final states of a tree of continuations, the same tree after every prompt.
 
         Args:
-            prompts: B prompts.
+            opened: B prompts that have been read; they are as before afterwards.
             tokens: S token ids, parents before children.
             parents: for each token the index of the one before it, -1 for the prompt's last token.
 
         Returns:
             (B, 1 + S, D): the prompt's last token, then the tree's.
         """
-        opened = prompts if isinstance(prompts, Opened) else self.open(prompts)
         if not tokens:
             return opened.last_state[:, None]
         ids = torch.tensor(tokens).expand(len(opened.visible), -1)
         states = self.extend(opened, ids, *tree_shape(parents))
         opened.rewind()
         return torch.cat([opened.last_state[:, None], states], dim=1)
-
-    @torch.no_grad()
-    def decode(self, prompts: list[Prompt], num_tokens_max: int, stop: int) -> Answers:
-        """Return greedily decoded token ids after each prompt; see `decoding.greedy`."""
-        return greedy(self, self.open(prompts), num_tokens_max, stop)
 
     @torch.no_grad()
     def each_layer(self, prompts: list[Prompt]) -> Iterator[Tensor]:
@@ -162,7 +153,7 @@ class Forward:
             keys_values: whether the prompts will be continued (decoded, or scored by `tree_states`).
         """
         if self.store is not None and self.first_layer > 0:
-            self.store.keep(self, prompts, answers or [()] * len(prompts), keys_values)
+            self.store.keep(self._lower_states, prompts, answers or [()] * len(prompts), keys_values)
 
     def extend(self, opened: Opened, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
         """Let tokens follow opened prompts and return their final states; `opened` keeps them until it is rewound.
@@ -182,6 +173,12 @@ class Forward:
         mask = torch.cat([prompt, sees.to(self.device).expand(num, length, -1)], dim=-1)[:, None]  # (B, 1, S, P + ...)
         hidden = self._run(self.text.embed_tokens(ids.to(self.device)), positions, mask, 0, None, opened.cache)
         return self.text.norm(hidden)
+
+    def _lower_states(self, batches: Sequence[Batch], keys_values: bool) -> Iterator[list[Kept]]:
+        """Yield what a store keeps of each batch, read ahead; see `PrefixStore.keep`."""
+        self.expect((prompts for prompts, _ in batches), past_store=True)
+        for prompts, answers in batches:
+            yield self.lower_states(prompts, answers, keys_values)
 
     def lower_states(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[Kept]:
         """Compute what a store keeps of prompts with their answers (see `Kept`), on the CPU."""

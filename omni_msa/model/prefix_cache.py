@@ -7,11 +7,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,9 +23,9 @@ from omni_msa.model.prompt import Prompt
 from omni_msa.system.files import read_json, write_json
 from omni_msa.system.watchdog import alive
 
-if TYPE_CHECKING:
-    from omni_msa.model.forward import Forward
-
+Answers = list[tuple[int, ...]]
+"""Token ids that follow each prompt."""
+Batch = tuple[list[Prompt], Answers]
 _VERSION = 1
 _BATCH = 8
 _BITS = {torch.float32: torch.float32, torch.bfloat16: torch.int16, torch.float16: torch.float16}
@@ -46,6 +46,10 @@ class Kept:
     keys_values: torch.Tensor | None
 
 
+Compute = Callable[[Sequence[Batch], bool], Iterator[list[Kept]]]
+"""Computes what is kept of batches, in their order; True: with keys and values."""
+
+
 class PrefixStore:
     """Lower states of prompts, by content.
 
@@ -61,7 +65,7 @@ class PrefixStore:
         self._base = f"{_VERSION}/{weights}/{first_layer}/{settings}"
         self._entries: dict[str, Kept] = {}
 
-    def find(self, prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool) -> list[Kept] | None:
+    def find(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[Kept] | None:
         """Return what is kept of each prompt with its answer, or None unless all of them are."""
         found = [self._entries.get(_entry(*pair)) for pair in zip(prompts, answers, strict=True)]
         whole = all(kept is not None and (kept.keys_values is not None or not keys_values) for kept in found)
@@ -79,13 +83,11 @@ class PrefixStore:
         for layer in range(num_layers):
             cache.update(padded[layer, 0].contiguous(), padded[layer, 1].contiguous(), layer)
 
-    def keep(
-        self, forward: "Forward", prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool
-    ) -> None:
+    def keep(self, compute: Compute, prompts: list[Prompt], answers: Answers, keys_values: bool) -> None:
         """Make the lower states of these prompts available, computing them unless an earlier trial did.
 
         Args:
-            forward: computes what is missing.
+            compute: computes what is missing.
             prompts: whole set, such as a split; it is one unit on disk.
             answers: token ids after each prompt.
             keys_values: also keep the lower layers' keys and values, for decoding.
@@ -100,7 +102,7 @@ class PrefixStore:
             entries = _open(path, names)
             if entries is None:
                 shutil.rmtree(path, ignore_errors=True)
-                _build(path, forward, prompts, answers, keys_values)
+                _build(path, compute, prompts, answers, keys_values)
                 entries = _open(path, names)
         assert entries is not None
         self._entries.update(entries)
@@ -129,21 +131,16 @@ def _entry(prompt: Prompt, answer: tuple[int, ...]) -> str:
     return hashlib.sha256(repr((prompt.token_ids, answer, prompt.address)).encode()).hexdigest()
 
 
-def _build(
-    path: Path, forward: "Forward", prompts: list[Prompt], answers: list[tuple[int, ...]], keys_values: bool
-) -> None:
+def _build(path: Path, compute: Compute, prompts: list[Prompt], answers: Answers, keys_values: bool) -> None:
     lengths = [len(prompt.token_ids) + len(answer) for prompt, answer in zip(prompts, answers, strict=True)]
     starts = np.concatenate([[0], np.cumsum(lengths)])
     path.mkdir(parents=True)
     files: dict[str, np.memmap] = {}
     order = sorted(range(len(prompts)), key=lambda place: lengths[place])
-    batches = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
-    forward.expect(([prompts[place] for place in places] for places in batches), past_store=True)
+    runs = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
+    batches = [([prompts[place] for place in places], [answers[place] for place in places]) for places in runs]
     dtype = ""
-    for places in batches:
-        batch = forward.lower_states(
-            [prompts[place] for place in places], [answers[place] for place in places], keys_values
-        )
+    for places, batch in zip(runs, compute(batches, keys_values), strict=True):
         alive()
         for place, kept in zip(places, batch, strict=True):
             dtype = str(kept.states.dtype).removeprefix("torch.")

@@ -5,7 +5,7 @@ import json
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
@@ -93,20 +93,6 @@ class Expected:
             "unknown": self.num_unknown,
         }
         return ", ".join(f"{number} {what}" for what, number in parts.items() if number)
-
-
-def expect(
-    missing: Iterable[Timed], ledger: Ledger, num_slots: int, known: Mapping[str, Known] | None = None
-) -> Expected:
-    """Expect the time of the trials that are missing; a fit that several share counts once.
-
-    Args:
-        missing: the trials that are to run.
-        ledger: holds the trials done before.
-        num_slots: trials at once.
-        known: what `measured` returns, if it has been asked already.
-    """
-    return total(costs(list(missing), ledger, known), num_slots)
 
 
 def total(each: Sequence[Cost], num_slots: int) -> Expected:

@@ -5,8 +5,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from omni_msa.model.decoding import greedy
-from omni_msa.model.forward import Answers, Forward
+from omni_msa.model.forward import Forward
 from omni_msa.model.kv_cache import Opened
+from omni_msa.model.prefix_cache import Answers
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts._answers import (
     Sign,

@@ -18,6 +18,7 @@ from omni_msa.data.media.mel import num_audio_tokens
 from omni_msa.data.synthetic import generate
 from omni_msa.ledger.ledger import Ledger, TrialFolder
 from omni_msa.model.backbone_cache import Resident
+from omni_msa.model.decoding import greedy
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.readouts._base import Task
 from omni_msa.training.train import train
@@ -211,3 +212,8 @@ def model_inputs(prompts, answers=None):
         inputs["video_grid_thw"] = torch.stack([torch.from_numpy(p.media.grid_thw) for p in prompts])
         inputs["video_second_per_grid"] = torch.ones(len(prompts))
     return inputs
+
+
+def decode(forward, prompts, num_tokens_max: int, stop: int):
+    """Return greedily decoded token ids after each prompt."""
+    return greedy(forward, forward.open(prompts), num_tokens_max, stop)

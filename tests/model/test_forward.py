@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from helpers import tiny_trials
-from helpers.tiny_trials import model_inputs
+from helpers.tiny_trials import decode, model_inputs
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
@@ -93,9 +93,9 @@ def test_an_answer_does_not_change_the_prompts_state(backbone, prompts):
 @pytest.mark.parametrize("modalities", MODALITIES)
 def test_decoding_equals_generate_and_a_naive_loop(backbone, modalities):
     prompts = tiny_trials.make_prompts(backbone, modalities)
-    free = Forward(backbone).decode(prompts, 6, stop=-1)
+    free = decode(Forward(backbone), prompts, 6, stop=-1)
     stop = free[0][2]  # a token that really comes, so that one answer ends before the others
-    decoded = Forward(backbone).decode(prompts, 6, stop)
+    decoded = decode(Forward(backbone), prompts, 6, stop)
     assert decoded == [naive_greedy(backbone.model, prompt, 6, stop) for prompt in prompts]
     assert len(decoded[0]) == free[0].index(stop)
     backbone.model.model.rope_deltas = None
@@ -107,18 +107,18 @@ def test_decoding_equals_generate_and_a_naive_loop(backbone, modalities):
 
 def test_decoding_stops_at_the_limit_and_before_the_first_token(backbone, prompts):
     forward = Forward(backbone)
-    free = forward.decode(prompts, 3, stop=-1)
+    free = decode(forward, prompts, 3, stop=-1)
     assert [len(ids) for ids in free] == [3, 3, 3]
-    assert forward.decode(prompts, 1, stop=-1) == [ids[:1] for ids in free]
-    assert forward.decode(prompts[:1], 5, stop=free[0][0]) == [()]
+    assert decode(forward, prompts, 1, stop=-1) == [ids[:1] for ids in free]
+    assert decode(forward, prompts[:1], 5, stop=free[0][0]) == [()]
 
 
 def test_nothing_is_kept_between_batches(backbone, prompts):
     backbone.model.model.rope_deltas = None
     forward = Forward(backbone)
-    before = forward.decode(prompts[:1], 4, stop=-1)
-    forward.decode(prompts[1:], 4, stop=-1)
-    assert forward.decode(prompts[:1], 4, stop=-1) == before
+    before = decode(forward, prompts[:1], 4, stop=-1)
+    decode(forward, prompts[1:], 4, stop=-1)
+    assert decode(forward, prompts[:1], 4, stop=-1) == before
     assert backbone.model.model.rope_deltas is None
 
 
@@ -127,7 +127,7 @@ def test_tree_states_are_those_of_each_path_as_a_plain_continuation(backbone, mo
     prompts = tiny_trials.make_prompts(backbone, modalities)
     forward = Forward(backbone)
     tokens, parents = [43, 50, 46, 49, 51], [-1, 0, 1, 2, 0]  # two branches: 43 50 46 49 and 43 51
-    states = forward.tree_states(prompts, tokens, parents)
+    states = forward.tree_states(forward.open(prompts), tokens, parents)
     assert states.shape == (3, 6, backbone.hidden_size)
     long = forward.states(prompts, [(43, 50, 46, 49)] * 3)
     short = forward.states(prompts, [(43, 51)] * 3)
@@ -137,13 +137,13 @@ def test_tree_states_are_those_of_each_path_as_a_plain_continuation(backbone, mo
 
 def test_a_tree_without_inner_nodes_is_the_prompts_last_token(backbone, prompts):
     forward = Forward(backbone)
-    close(forward.tree_states(prompts, [], []), forward.states(prompts))
+    close(forward.tree_states(forward.open(prompts), [], []), forward.states(prompts))
 
 
 def test_the_whole_answer_tree_equals_brute_force(backbone, prompts):
     forward = Forward(backbone)
     tree = answer_tree(backbone.tokenizer, (-1.0, 1.0), 1)
-    states = forward.tree_states(prompts, tree.tokens, tree.parents)
+    states = forward.tree_states(forward.open(prompts), tree.tokens, tree.parents)
     for path in tree.paths[::5]:
         answer = tuple(token for _, token in path)
         plain = forward.states(prompts, [answer] * 3)

@@ -8,6 +8,7 @@ import torch
 
 from helpers import tiny_trials
 from helpers.prefix_stores import ANSWERS, cached
+from helpers.tiny_trials import decode
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
@@ -55,16 +56,16 @@ def test_states_decoding_and_trees_are_those_of_the_uncached_path(plain_backbone
         try:
             bare = kept.states(prompts[:4])
             found = kept.states(prompts[:4], answers[:4])
-            decoded = kept.decode(prompts[2:7], 5, stop=-1)
-            scored = kept.tree_states(prompts[:3], tree.tokens, tree.parents)
+            decoded = decode(kept, prompts[2:7], 5, stop=-1)
+            scored = kept.tree_states(kept.open(prompts[:3]), tree.tokens, tree.parents)
         finally:
             hook.remove()
         close(bare, plain.states(prompts[:4]))
         expected = plain.states(prompts[:4], answers[:4])
         for row, other, answer in zip(found, expected, answers[:4], strict=True):
             close(row[: 1 + len(answer)], other[: 1 + len(answer)])
-        assert decoded == plain.decode(prompts[2:7], 5, stop=-1)
-        close(scored, plain.tree_states(prompts[:3], tree.tokens, tree.parents))
+        assert decoded == decode(plain, prompts[2:7], 5, stop=-1)
+        close(scored, plain.tree_states(plain.open(prompts[:3]), tree.tokens, tree.parents))
 
 
 def _refuse_prompts(module, inputs, output):
@@ -212,7 +213,7 @@ def test_what_is_not_kept_is_computed(plain_backbone, tmp_path):
     forward = cached(plain_backbone, tmp_path)
     forward.keep(prompts[:3], None, keys_values=False)
     close(forward.states(prompts[2:]), Forward(plain_backbone).states(prompts[2:]))
-    assert forward.decode(prompts, 3, stop=-1) == Forward(plain_backbone).decode(prompts, 3, stop=-1)
+    assert decode(forward, prompts, 3, stop=-1) == decode(Forward(plain_backbone), prompts, 3, stop=-1)
 
 
 def test_training_leaves_what_is_kept_alone(plain_backbone, tmp_path):
@@ -224,7 +225,7 @@ def test_training_leaves_what_is_kept_alone(plain_backbone, tmp_path):
         bare = forward.states(prompts).detach()
         tiny_trials.move(adapter)
         forward.states(prompts).sum().backward()
-        forward.decode(prompts, 3, stop=-1)
+        decode(forward, prompts, 3, stop=-1)
         assert not torch.equal(forward.states(prompts), bare)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.npy")} == contents
     close(cached(plain_backbone, tmp_path).states(prompts), Forward(plain_backbone).states(prompts))

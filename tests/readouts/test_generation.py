@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from helpers import tiny_trials
+from helpers.tiny_trials import decode
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
@@ -85,7 +86,7 @@ def test_the_expected_value_is_that_of_all_answers_one_by_one(backbone, prompts)
 
 def test_what_is_decoded_is_read_as_a_number_and_kept_as_text(backbone, prompts):
     readout = Generation(tiny_trials.tiny_task(backbone), decimals=1, num_tokens_max=3)
-    decoded = Forward(backbone).decode(prompts, 3, end_of_turn(backbone.tokenizer))
+    decoded = decode(Forward(backbone), prompts, 3, end_of_turn(backbone.tokenizer))
     assert [each.text for each in readout.predict(Forward(backbone), prompts)] == [
         backbone.tokenizer.decode(ids) for ids in decoded
     ]
@@ -113,7 +114,7 @@ def test_answers_learnt_by_heart_are_predicted(name, backbone, prompts):
 def test_the_loss_is_that_of_decoding_token_by_token(backbone, prompts):
     """Training and decoding read the same prompt: what greedy decoding chose, training finds the most probable."""
     generation, forward = Generation(tiny_trials.tiny_task(backbone), 1, num_tokens_max=5), Forward(backbone)
-    decoded = forward.decode(prompts, 5, generation.stop)
+    decoded = decode(forward, prompts, 5, generation.stop)
     logits = forward.logits(forward.states(prompts, decoded))
     sums = []
     for row, (prompt, answer) in enumerate(zip(prompts, decoded, strict=True)):

@@ -90,26 +90,6 @@ def generator(key: str) -> np.random.Generator:
     return np.random.default_rng(_hash(key))
 
 
-def best_reachable(label_std: float, signals: Mapping[str, float]) -> dict[str, float]:
-    """Return correlation and error of the best linear predictor of the label from the cues of some modalities.
-
-    The noises are independent, so precisions add: R^2 / (1 - R^2) = sum over m of rho_m^2 / (1 - rho_m^2), and the
-    error is label_std sqrt(1 - R^2). It is the best from these cues alone; words add to it.
-
-    Args:
-        label_std: standard deviation of the labels.
-        signals: rho of each modality that is seen, in [0, 1].
-
-    Returns:
-        `corr` (R) and `rmse` (of the unit of the label).
-    """
-    if any(rho == 1 for rho in signals.values()):
-        return {"corr": 1.0, "rmse": 0.0}
-    odds = sum(rho**2 / (1 - rho**2) for rho in signals.values())
-    explained = odds / (1 + odds)
-    return {"corr": math.sqrt(explained), "rmse": label_std * math.sqrt(1 - explained)}
-
-
 def _hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big")
 

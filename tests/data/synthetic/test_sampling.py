@@ -3,7 +3,6 @@ import pytest
 
 from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.data.synthetic.sampling import (
-    best_reachable,
     choose_splits,
     cue,
     drive,
@@ -78,17 +77,17 @@ def test_drive_is_clipped() -> None:
     assert [drive(value) for value in (-9.0, -1.25, 0.0, 2.5, 3.0)] == [-1, -0.5, 0, 1, 1]
 
 
-@pytest.mark.parametrize("signals", [{"audio": 0.7}, {"audio": 0.7, "video": 0.7}, {"audio": 0.3, "video": 0.9}, {}])
-def test_best_reachable_is_the_least_squares_fit(signals: dict[str, float]) -> None:
-    random = np.random.default_rng(1)
-    z = random.standard_normal(200_000)
-    seen = [rho * z + np.sqrt(1 - rho**2) * random.standard_normal(len(z)) for rho in signals.values()]
+@pytest.mark.parametrize("signals", [{"audio": 0.7}, {"audio": 0.7, "video": 0.7}, {"audio": 0.3, "video": 0.9}])
+def test_the_best_fit_from_cues_is_as_close_as_independent_noise_allows(signals: dict[str, float]) -> None:
+    """Precisions of independent noises add: R^2 / (1 - R^2) = sum over m of rho_m^2 / (1 - rho_m^2)."""
+    odds = sum(rho**2 / (1 - rho**2) for rho in signals.values())
+    z = np.random.default_rng(1).standard_normal(20_000)
+    seen = [[cue(value, rho, f"{n}/{name}") for n, value in enumerate(z)] for name, rho in signals.items()]
     inputs = np.stack([*seen, np.ones_like(z)], axis=1)
-    fitted = inputs @ np.linalg.lstsq(inputs, 1.5 * z, rcond=None)[0]
-    best = best_reachable(1.5, signals)
-    assert best["rmse"] == pytest.approx(np.sqrt(np.mean((fitted - 1.5 * z) ** 2)), rel=0.01)
-    assert best["corr"] == pytest.approx(np.corrcoef(fitted, z)[0, 1] if signals else 0.0, abs=0.005)
+    fitted = inputs @ np.linalg.lstsq(inputs, z, rcond=None)[0]
+    assert np.corrcoef(fitted, z)[0, 1] == pytest.approx(np.sqrt(odds / (1 + odds)), abs=0.01)
+    assert np.sqrt(np.mean((fitted - z) ** 2)) == pytest.approx(np.sqrt(1 / (1 + odds)), rel=0.02)
 
 
-def test_a_modality_without_noise_reaches_everything() -> None:
-    assert best_reachable(1.5, {"audio": 1.0, "video": 0.2}) == {"corr": 1.0, "rmse": 0.0}
+def test_a_modality_without_noise_tells_the_label() -> None:
+    assert cue(1.25, 1.0, "a") == 1.25
