@@ -22,7 +22,7 @@ import psutil
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.place import PROFILE, Place  # noqa: E402  (the small sweeps of the tests)
+from helpers.place import PROFILE, Place
 
 NUM_TINY = 50
 SIZES = (200, 2000)

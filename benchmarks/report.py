@@ -16,7 +16,7 @@ from orchestration import head, measure, orchestrate, row
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from helpers.place import Place  # noqa: E402  (the small sweeps of the tests)
+from helpers.place import Place
 
 NUM_SEEDS, NUM_STATES, WIDTH = 10, 1000, 576
 SWEEP = (
