@@ -108,4 +108,4 @@ def test_no_file_that_is_read_can_run_code() -> None:
     files = [ROOT / "orchestrate.py", *(ROOT / "omni_msa").rglob("*.py")]
     found = {file.stem: unsafe_reads(file.read_text(encoding="utf-8")) for file in files}
     # The pool asks whether an exception can cross to another process; nothing of a file passes there.
-    assert {name: what for name, what in found.items() if what} == {"pool": ["pickle"]}
+    assert {name: what for name, what in found.items() if what} == {"process_pool": ["pickle"]}

@@ -1,1 +1,1 @@
-"""One file per plug-in; the folder is the list (see omni_msa/config/plugins.py)."""
+"""Backbones, one a file: frozen networks and how to build them. The folder is the list."""

@@ -1,1 +1,1 @@
-"""One file per plug-in; the folder is the list (see omni_msa/config/plugins.py)."""
+"""Corpora, one a file: where their clips are and how they are scored. The folder is the list."""

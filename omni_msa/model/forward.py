@@ -1,7 +1,7 @@
 """Running the Thinker: prompts, answers after them, trees of answers, and the states after every layer.
 
 Our own loop over the text tower's layers gives the states of the model's own forward. It exists for two reasons:
-states below the first adapted layer can come from disk (`prefix.py`), and nothing is kept on the model between
+states below the first adapted layer can come from disk (`prefix_cache.py`), and nothing is kept on the model between
 batches (`generate` leaves its rope offsets there).
 """
 

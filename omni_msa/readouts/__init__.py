@@ -1,1 +1,1 @@
-"""One file per plug-in; the folder is the list (see omni_msa/config/plugins.py)."""
+"""Readouts, one a file: what maps the output of the backbone to a score. The folder is the list."""

@@ -10,6 +10,7 @@ import torch
 from helpers.paths import BENCHMARKS
 
 
+@pytest.mark.slow
 def test_the_whole_script_runs_without_a_card(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--device", "cpu", "--tiny", "--steps", "1"]
     environment = {**os.environ, "OMNI_MSA_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}

@@ -92,6 +92,7 @@ def test_reports_are_rebuilt_from_the_ledger(done):
     assert (place.ledger / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_a_report_beside_a_running_driver_leaves_mlflow_alone(place):
     from omni_msa.execution.driver import sole_driver
     from omni_msa.ledger.ledger import Ledger
@@ -185,6 +186,7 @@ def test_a_plan_lists_what_a_run_would_refuse(place):
     assert ran.returncode == 0 and "a run would refuse" in ran.stdout and "nowhere" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_failure_leaves_the_others_running_and_is_retried_only_when_asked(place):
     too_fast = "training.learning_rate_readout=1e30"
     ran = place.run("--local", too_fast, "axes.readout=[discriminative, constant]")
@@ -200,6 +202,7 @@ def test_a_failure_leaves_the_others_running_and_is_retried_only_when_asked(plac
     assert retried.returncode == 1 and place.trial_files() != before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [(), ("--local",)], ids=["ray", "local"])
 def test_an_interrupted_run_goes_on_where_it_was(place, how):
     longer = ("training.epochs=100", "axes.readout=[discriminative, constant]", "seeds=[1]")
@@ -229,6 +232,7 @@ def _steps(place: Place) -> list[int]:
     return [json.loads(line)["step"] for line in lines]
 
 
+@pytest.mark.slow
 def test_a_driver_that_was_killed_leaves_nothing_that_stops_the_next(place):
     longer = ("training.epochs=100", "axes.readout=[discriminative, constant]", "seeds=[1]")
     with place.start(*longer) as process:

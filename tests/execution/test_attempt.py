@@ -125,7 +125,7 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from helpers.stand_ins import complete, make_job, train_that
-from omni_msa import watchdog
+from omni_msa.system import watchdog
 from omni_msa.execution.attempt import run_attempt
 def hang_here(folder):
     time.sleep(100)

@@ -52,7 +52,7 @@ def test_a_loss_that_is_not_finite_tells_step_clips_and_loss():
         raise NotFinite(FACTS)
     except NotFinite as error:
         facts = facts_of(error)
-        assert FACTS.items() <= facts.items() and facts["place"].startswith("NotFinite in test_reactions.py:")
+        assert FACTS.items() <= facts.items() and facts["place"].startswith("NotFinite in test_failures.py:")
         assert str(error) == "the loss is nan, its gradient's norm 1.0 at step 3; its clips: a, b"
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from helpers.place import ROOT, Place
 
+pytestmark = pytest.mark.slow
+
 # $1 ledger, $2 MB left free, $3 where the ledger is copied to; the rest is the command.
 SCRIPT = """
 set -e

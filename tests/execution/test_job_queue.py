@@ -109,7 +109,7 @@ def test_three_trials_with_the_same_error_stop_the_sweep(queue_of, tmp_path):
     run_local(queue, None, train_that(act))
     states = [make_job(tmp_path, each).folder().status().state for each in "axbcd"]
     assert states == ["failed"] * 4 + ["pending"]
-    assert queue.given_up.startswith("3 trials failed with the same error, ValueError in test_dispatch.py:")
+    assert queue.given_up.startswith("3 trials failed with the same error, ValueError in test_job_queue.py:")
 
 
 def test_errors_in_different_places_stop_nothing(queue_of, tmp_path):

@@ -26,6 +26,8 @@ from helpers.kill_harness import (
 )
 from helpers.paths import TESTS
 
+pytestmark = pytest.mark.slow
+
 PACE_S = 0.1
 
 

@@ -12,6 +12,8 @@ import pytest
 from helpers.kill_harness import KILLED, KillPlace, Moment, rows
 from helpers.place import ROOT
 
+pytestmark = pytest.mark.slow
+
 SEARCH = """
 question: Can it be bettered?
 profile: small

@@ -170,6 +170,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_trial_decodes_nothing_in_its_own_process(bad_clips, tmp_path):
     script = tmp_path / "trial.py"
     script.write_text(ASSEMBLE)

@@ -1,6 +1,6 @@
 """What transformers' own Qwen2_5OmniProcessor makes of made-up clips, recorded once for machines without torchvision.
 
-    pip install torchvision; python tests/golden_media.py
+    pip install torchvision; python tests/helpers/golden_media.py
 
 writes tests/fixtures/golden_media.safetensors. The processor needs torchvision's Python part only: where its compiled
 part does not fit the build of torch, what registers its operators is left out.

@@ -1,6 +1,6 @@
 """Real trials of the pocket sweeps, kept by cell and seed: put into a ledger, they are found by the present ids.
 
-To record them again, after the trials have been run: `python tests/recorded.py LEDGER`.
+To record them again, after the trials have been run: `python tests/helpers/recorded.py LEDGER`.
 """
 
 import io

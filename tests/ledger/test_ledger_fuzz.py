@@ -5,20 +5,22 @@ import json
 import shutil
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers.fuzzing import FUZZ, MESSAGE_LENGTH_MAX, mutate_tree, outcome
+from helpers.fuzzing import FUZZ, MESSAGE_LENGTH_MAX, NUM_EXAMPLES, mutate_tree, outcome
+from omni_msa.evidence.gather import gather
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import plan_text, status_text
 from omni_msa.planning.timing import hardware_name, warm_up_file
-from omni_msa.report.write import write_report
+from omni_msa.report.tables.files import write_tables
+from omni_msa.report.write import trial_rows, write_report
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import write_json
 
@@ -90,14 +92,24 @@ def renew(place: Path) -> Ledger:
     return Ledger(root)
 
 
-def look(place: Path, with_tables: bool = True, rewritten: Collection[str] = ()) -> Plan:
-    """Make everything that is made of a ledger; return its plan. Of the `rewritten` trials no numbers are expected."""
+def look(place: Path, shown: Literal["plan", "tables", "report"], rewritten: Collection[str] = ()) -> Plan:
+    """Make what is made of a ledger; return its plan. Of the `rewritten` trials no numbers are expected.
+
+    Args:
+        place: with the ledger.
+        shown: the plan alone; tables, too; or figures and the page, too, which take thirty times as long.
+        rewritten: ids.
+    """
     plan = make_plan(load_sweep(place / "sweep.yaml"), Ledger(place / "mlruns"), retry=True)
     assert plan_text(plan).encode(errors="backslashreplace")
     assert status_text(plan).encode(errors="backslashreplace")
     json.dumps(as_json(plan), allow_nan=False, indent=1)
-    if with_tables:
-        write_report(plan)
+    if shown == "tables":
+        evidence = gather(plan)
+        write_tables(plan.ledger.report_folder("sweep"), evidence.summary, trial_rows(evidence))
+    if shown == "report":
+        assert write_report(plan).problem == ""
+    if shown != "plan":
         check_tables(plan, rewritten)
     return plan
 
@@ -123,7 +135,7 @@ def check_tables(plan: Plan, rewritten: Collection[str]) -> None:
 
 def test_the_whole_ledger_is_read_as_written(place: Path) -> None:
     renew(place)
-    plan = look(place)
+    plan = look(place, "report")
     assert plan.counts() == {"trials": 5, "complete": 3, "failed": 2, "running": 0}
     assert plan.expected.basis == "2 measured by --measure on 2026-01-01"
 
@@ -132,7 +144,7 @@ def test_the_whole_ledger_is_read_as_written(place: Path) -> None:
     "name", ["result.json", "test.json", "status.json", "config.json", "provenance.json", "fit.json"]
 )
 def test_a_file_cut_at_every_byte(name: str, place: Path) -> None:
-    plan_before = look(place) if renew(place) else None
+    plan_before = look(place, "report") if renew(place) else None
     assert plan_before
     first = plan_before.trials[0]
     ledger = plan_before.ledger
@@ -141,7 +153,8 @@ def test_a_file_cut_at_every_byte(name: str, place: Path) -> None:
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         is_outcome = name in ("result.json", "test.json")
-        plan = look(place, with_tables=is_outcome)
+        shown = "plan" if not is_outcome else "tables" if length % 32 else "report"
+        plan = look(place, shown)
         is_done = not is_outcome or length >= len(whole) - 1  # but for the last line's end
         assert plan.trials[0].status.state == ("complete" if is_done else "pending"), length
         assert (plan.trials[0] in plan.missing()) is not is_done
@@ -208,9 +221,8 @@ DAMAGES: dict[str, Callable[[Path, Callable[..., Any]], Any]] = {
 }
 
 
-@FUZZ
-@given(data=st.data())
-def test_damaged_files(data: st.DataObject, place: Path) -> None:
+def damage(data: st.DataObject, place: Path) -> tuple[set[str], set[str]]:
+    """Damage some files of the whole ledger; return the trials whose outcome was rewritten, and those without one."""
     root, rewritten, touched = renew(place).root, set(), set()
     files = sorted(path for path in root.rglob("*") if path.is_file())
     for path in data.draw(st.lists(st.sampled_from(files), min_size=1, max_size=4, unique=True), "files"):
@@ -218,7 +230,13 @@ def test_damaged_files(data: st.DataObject, place: Path) -> None:
         DAMAGES[how](path, data.draw)
         if path.name in ("result.json", "test.json"):
             (rewritten if how in ("rewritten", "garbage", "cut") else touched).add(path.parent.name)
-    for trial in look(place, rewritten=rewritten).trials:
+    return rewritten, touched
+
+
+def check_damaged(data: st.DataObject, place: Path, shown: Literal["tables", "report"]) -> None:
+    """Damage files, and hold what is made of the ledger against what is left."""
+    rewritten, touched = damage(data, place)
+    for trial in look(place, shown, rewritten=rewritten).trials:
         if trial.trial_id in touched:
             assert trial.status.state == "pending"
         elif trial.trial_id not in rewritten and not is_failed(trial):
@@ -227,7 +245,19 @@ def test_damaged_files(data: st.DataObject, place: Path) -> None:
 
 @FUZZ
 @given(data=st.data())
-def test_damaged_files_on_the_command_line(data: st.DataObject, place: Path) -> None:
+def test_damaged_files(data: st.DataObject, place: Path) -> None:
+    check_damaged(data, place, "tables")
+
+
+@pytest.mark.slow
+@settings(FUZZ, max_examples=NUM_EXAMPLES // 3)
+@given(data=st.data())
+def test_damaged_files_in_a_whole_report(data: st.DataObject, place: Path) -> None:
+    check_damaged(data, place, "report")
+
+
+def ask_of_damaged(data: st.DataObject, place: Path) -> None:
+    """Damage files and folders, and ask the command line about them."""
     root = renew(place).root
     (root / "reports" / "sweep").mkdir(parents=True)
     (root / "reports" / "sweep" / "trials.csv").mkdir()
@@ -244,6 +274,19 @@ def test_damaged_files_on_the_command_line(data: st.DataObject, place: Path) -> 
     assert "Traceback" not in err and len(err) < MESSAGE_LENGTH_MAX
     assert code in ((0, 1, 2) if how == "--report" else (0,)), err
     assert bool(out) is (code != 2) and (err or code == 0)
+
+
+@settings(FUZZ, max_examples=NUM_EXAMPLES // 10)
+@given(data=st.data())
+def test_damaged_files_on_the_command_line(data: st.DataObject, place: Path) -> None:
+    ask_of_damaged(data, place)
+
+
+@pytest.mark.slow
+@FUZZ
+@given(data=st.data())
+def test_more_damaged_files_on_the_command_line(data: st.DataObject, place: Path) -> None:
+    ask_of_damaged(data, place)
 
 
 @pytest.mark.parametrize("how", [(), ("--local",), ("--report",), ("--plan",), ("--status",)], ids=str)
@@ -278,7 +321,7 @@ def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.Monk
             {"step": 2, "a b/!": 1},
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{")
-    plan = look(place)
+    plan = look(place, "report")
     record = Record(plan)
     record.close(plan, write_report(plan).evidence.summary)
     assert record.error is None

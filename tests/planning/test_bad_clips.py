@@ -114,6 +114,7 @@ def prepared_files(place: Place) -> dict[str, int]:
     return {str(file): file.stat().st_mtime_ns for file in (place.folder / "cache" / "prepared").rglob("*.*")}
 
 
+@pytest.mark.slow
 def test_through_the_command_line(place):
     failed = place.run("--local")
     assert failed.returncode == 2 and "Traceback" not in failed.stderr
@@ -148,6 +149,7 @@ def test_through_the_command_line(place):
     assert unlisted["counts"]["complete"] == 0  # with all clips these are other trials
 
 
+@pytest.mark.slow
 def test_a_cache_that_is_lost_is_built_again_for_new_trials(place):
     make = place.run("on_bad_clip=drop", "--local")
     assert make.returncode == 0, make.stderr

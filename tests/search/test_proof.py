@@ -17,6 +17,8 @@ from omni_msa.search.rules import worse_p
 from omni_msa.stats.intervals import t_interval
 from omni_msa.stats.paired import sign_flip_p
 
+pytestmark = pytest.mark.slow
+
 NUM_REPETITIONS, NUM_PROPOSALS = 20, 24
 NUM_WHOLE, NUM_HALVED = 16, 24
 FIRST_SEED = 100  # the numbers of proposals, epochs and the share kept were tried out with others

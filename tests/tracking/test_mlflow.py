@@ -263,7 +263,7 @@ def test_the_environment_variable_wins(place, monkeypatch):
 
 def test_a_new_database_is_made_without_a_word(tmp_path):
     code = (
-        "from pathlib import Path; from omni_msa.tracking.mlflow.mlflow import Tracker;"
+        "from pathlib import Path; from omni_msa.tracking.mlflow import Tracker;"
         f"tracker = Tracker('sqlite:///{tmp_path}/new/mlflow.db', Path('{tmp_path}/artifacts'), 's', 'q');"
         "tracker.start({'a': {}}); tracker.close()"
     )

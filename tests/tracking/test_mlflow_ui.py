@@ -16,6 +16,8 @@ import pytest
 from helpers import tracked
 from helpers.browser import need_browser, open_browser
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 180.0  # the machine may be busy; nothing here takes long by itself
 
 

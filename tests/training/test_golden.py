@@ -1,6 +1,6 @@
 """The golden tiny trials: what they give is recorded, so that no change of any number goes unnoticed.
 
-`python tests/test_golden.py` records it anew once `identity.PROTOCOL_VERSION` has risen; else it only adds readouts.
+`python tests/training/test_golden.py` records it anew once `identity.PROTOCOL_VERSION` has risen; else it only adds readouts.
 """
 
 import json
@@ -21,7 +21,7 @@ FILE = FIXTURES / "golden_trial.json"
 TOLERANCE = 1e-4
 MESSAGE = (
     "the golden trials give other numbers than recorded. If a change of results was meant, raise "
-    "identity.PROTOCOL_VERSION, so that no older trial is reused, and run `python tests/test_golden.py`; "
+    "identity.PROTOCOL_VERSION, so that no older trial is reused, and run `python tests/training/test_golden.py`; "
     "if it was not, this is a bug"
 )
 
@@ -46,7 +46,7 @@ def recorded() -> dict:
 
 
 def test_the_record_belongs_to_this_protocol():
-    assert recorded().get("protocol_version") == PROTOCOL_VERSION, "run `python tests/test_golden.py` to record it anew"
+    assert recorded().get("protocol_version") == PROTOCOL_VERSION, "run `python tests/training/test_golden.py` to record it anew"
 
 
 @pytest.mark.parametrize("name", sorted(set(recorded()) - {"protocol_version", "states"}))
@@ -62,7 +62,7 @@ def test_states_with_sound_and_picture_are_those_recorded():
 
 def test_every_trained_readout_is_recorded():
     trained = {name for name in plugins.names("readouts") if plugins.load("readouts", name).trained}
-    assert trained <= set(recorded()), "run `python tests/test_golden.py`: what is recorded already stays as it is"
+    assert trained <= set(recorded()), "run `python tests/training/test_golden.py`: what is recorded already stays as it is"
 
 
 def record() -> None:

@@ -203,6 +203,7 @@ def test_a_result_that_is_no_sound_makes_a_bad_clip(install, sound):
         clip_inputs.compute(sound, "audio", DENOISED)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not show its processes in /proc")
 def test_a_program_that_hangs_is_ended_with_the_clip(install, sound):
     calls = install("hangs")

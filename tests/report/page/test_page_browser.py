@@ -11,7 +11,7 @@ from omni_msa.evidence.gather import gather
 from omni_msa.report.figures.draw import draw_all
 from omni_msa.report.page.page import write_page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 COMMAND = "python orchestrate.py sweeps/sweep.yaml"
 PHONE_PX, DESKTOP_PX = 390, 1280
 A4_PX, A4_WIDE_PX = 688, 1032  # 210 and 297 mm without margins
