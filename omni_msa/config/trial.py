@@ -250,16 +250,21 @@ def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem
 
 def _plugin_options(kind: str, values: Any, where: str) -> type[Section]:
     """Return the model of the options of the plug-in that a section names."""
-    existing = ", ".join(plugins.names(kind))
+    name = values.get("name") if isinstance(values, dict) else None
+    if not isinstance(name, str):
+        raise InputError(_no_plugin(values, ", ".join(plugins.names(kind)), where))
+    model: type[Section] = plugins.load(kind, name, where=f"{where}.name").Options
+    return model
+
+
+def _no_plugin(values: Any, existing: str, where: str) -> Problem:
+    """Return what is wrong with a section that names no plug-in."""
     if not isinstance(values, dict):
         allowed = f"one of {existing}, or a mapping with such a name and options"
-        raise InputError(Problem("not the name of a plug-in", where, shorten(values), allowed))
+        return Problem("not the name of a plug-in", where, shorten(values), allowed)
     if "name" not in values:
-        raise InputError(Problem("a key is missing", f"{where}.name", "", existing, "add name"))
-    if not isinstance(values["name"], str):
-        raise InputError(Problem("not the name of a plug-in", f"{where}.name", shorten(values["name"]), existing))
-    model: type[Section] = plugins.load(kind, values["name"], where=f"{where}.name").Options
-    return model
+        return Problem("a key is missing", f"{where}.name", "", existing, "add name")
+    return Problem("not the name of a plug-in", f"{where}.name", shorten(values["name"]), existing)
 
 
 @lru_cache(maxsize=256)

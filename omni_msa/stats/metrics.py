@@ -3,6 +3,7 @@
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -169,11 +170,13 @@ def _plain_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dic
 _CLASSES = {"mosi": _mosi_classes, "sims": _sims_classes, "plain": _plain_classes}
 
 
+@cache
 def metrics_of(conventions: str) -> tuple[str, ...]:
     """Return the names of the metrics of quality by some conventions (one of `HEADLINES`)."""
     return tuple(compute([0.0], [0.0], conventions=conventions))
 
 
+@cache
 def rates_of(conventions: str) -> tuple[str, ...]:
     """Return the names of the rates of decoded answers by some conventions (one of `HEADLINES`)."""
     return tuple(name for name in compute([0], [0], [True], [True], conventions) if METRICS[name].kind == "rate")

@@ -67,6 +67,7 @@ def test_the_same_again_runs_nothing_starts_no_ray_and_records_nothing_twice(don
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_new_seed_runs_only_its_own_trials(done):
     place, _ = done
     before = place.trial_files()
@@ -77,6 +78,7 @@ def test_a_new_seed_runs_only_its_own_trials(done):
     assert len({Path(name).parent for name in after.keys() - before.keys()}) == 1
 
 
+@pytest.mark.slow
 def test_reports_are_rebuilt_from_the_ledger(done):
     import shutil
 

@@ -140,17 +140,18 @@ def test_the_whole_ledger_is_read_as_written(place: Path) -> None:
     assert plan.expected.basis == "2 measured by --measure on 2026-01-01"
 
 
-@pytest.mark.parametrize(
-    "name", ["result.json", "test.json", "status.json", "config.json", "provenance.json", "fit.json"]
-)
-def test_a_file_cut_at_every_byte(name: str, place: Path) -> None:
+FILES = ("result.json", "test.json", "status.json", "config.json", "provenance.json", "fit.json")
+
+
+def cut_at(every: int, name: str, place: Path) -> None:
+    """Cut a file of the first trial, or of its fit, and hold what is read against what must be known."""
     plan_before = look(place, "report") if renew(place) else None
     assert plan_before
     first = plan_before.trials[0]
     ledger = plan_before.ledger
     path = (ledger.fit(first.fit_id) if name == "fit.json" else ledger.trial(first.trial_id).path) / name
     whole = path.read_bytes()
-    for length in range(len(whole)):
+    for length in {*range(0, len(whole), every), len(whole) - 2, len(whole) - 1}:
         path.write_bytes(whole[:length])
         is_outcome = name in ("result.json", "test.json")
         shown = "plan" if not is_outcome else "tables" if length % 32 else "report"
@@ -159,6 +160,17 @@ def test_a_file_cut_at_every_byte(name: str, place: Path) -> None:
         assert plan.trials[0].status.state == ("complete" if is_done else "pending"), length
         assert (plan.trials[0] in plan.missing()) is not is_done
         assert [trial.status for trial in plan.trials[1:]] == [trial.status for trial in plan_before.trials[1:]]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_at_some_bytes(name: str, place: Path) -> None:
+    cut_at(16, name, place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_cut_at_every_byte(name: str, place: Path) -> None:
+    cut_at(1, name, place)
 
 
 GARBAGE = [

@@ -210,6 +210,7 @@ def test_a_job_of_workers_that_died_once_is_tried_again(workers, tmp_path):
     assert (tmp_path / "note").exists()
 
 
+@pytest.mark.slow
 @NEEDS_PROC
 def test_idle_workers_that_were_killed_are_replaced(workers, monkeypatch):
     first = workers.call(pid_or_harm, ("",))

@@ -1,6 +1,7 @@
 """The golden tiny trials: what they give is recorded, so that no change of any number goes unnoticed.
 
-`python tests/training/test_golden.py` records it anew once `identity.PROTOCOL_VERSION` has risen; else it only adds readouts.
+`python tests/training/test_golden.py` records it anew once `identity.PROTOCOL_VERSION` has risen; else
+it only adds readouts.
 """
 
 import json
@@ -46,7 +47,9 @@ def recorded() -> dict:
 
 
 def test_the_record_belongs_to_this_protocol():
-    assert recorded().get("protocol_version") == PROTOCOL_VERSION, "run `python tests/training/test_golden.py` to record it anew"
+    assert recorded().get("protocol_version") == PROTOCOL_VERSION, (
+        "record it anew: `python tests/training/test_golden.py`"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(recorded()) - {"protocol_version", "states"}))
@@ -62,7 +65,7 @@ def test_states_with_sound_and_picture_are_those_recorded():
 
 def test_every_trained_readout_is_recorded():
     trained = {name for name in plugins.names("readouts") if plugins.load("readouts", name).trained}
-    assert trained <= set(recorded()), "run `python tests/training/test_golden.py`: what is recorded already stays as it is"
+    assert trained <= set(recorded()), "`python tests/training/test_golden.py` adds what is missing"
 
 
 def record() -> None:
