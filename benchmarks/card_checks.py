@@ -46,7 +46,11 @@ def build(device: str, **options):
 
 
 def states_and_gradients(device: str, checkpointing: bool = False, dropout: float = 0.0, **options):
-    """Return the states, and the adapter's gradients, of three prompts of different lengths in one batch."""
+    """Return the states, and the adapter's gradients, of three prompts of different lengths in one batch.
+
+    The loss is a fixed projection of the states: the sum of their squares is what the final norm makes it, whatever
+    the weights, so that its gradient would be nothing but rounding.
+    """
     backbone = build(device, **options)
     config = tiny_trials.config(adapter=ADAPTER).adapter.model_copy(update={"dropout": dropout})
     with attached(backbone, config, seed=1) as adapter:
@@ -55,7 +59,8 @@ def states_and_gradients(device: str, checkpointing: bool = False, dropout: floa
         torch.manual_seed(3)
         forward = Forward(backbone, checkpointing=checkpointing)
         states = forward.states(tiny_trials.make_prompts(backbone), [(5, 6), (7,), ()])[:, 0]
-        gradients = torch.autograd.grad(states.float().square().sum(), adapter.parameters())
+        weights = torch.randn(states.shape[-1], generator=torch.Generator().manual_seed(4)).to(states.device)
+        gradients = torch.autograd.grad((states.float() @ weights).sum(), adapter.parameters())
         return states.detach().float().cpu(), torch.cat([each.float().flatten().cpu() for each in gradients])
 
 
