@@ -203,7 +203,7 @@ def large_ledgers(folder: Path) -> None:
 
 def at_work(place: Place, least_step: int) -> set[int]:
     """Return the processes whose trials run and have made so many steps in this attempt."""
-    from omni_msa.ledger.ledger import TrialFolder
+    from omni_msa.ledger.trial_folder import TrialFolder
 
     found = [TrialFolder(path).status() for path in place.ledger.glob("trials/*")]
     return {status.pid for status in found if status.state == "running" and status.step >= least_step}

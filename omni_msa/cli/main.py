@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
     try:
         sweep = load_sweep(options.sweep, options.settings)
+        ledger.check_format()
         if options.check_data:
             return check_clips(sweep, ledger)
         if options.diff:

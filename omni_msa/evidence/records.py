@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from omni_msa.ledger.ledger import TrialFolder
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan
-from omni_msa.system.files import read_json
 
 _NUMBERS, _FLAGS = ("label", "score"), ("parsed", "in_range")
 
@@ -85,7 +84,7 @@ class TrialRecord:
     @cached_property
     def config(self) -> Mapping[str, Any]:
         """`config.json`: the configuration of the last attempt, empty if there is none."""
-        return read_json(self.folder.path / "config.json") or {}
+        return self.folder.config() or {}
 
     @cached_property
     def curve(self) -> list[dict[str, Any]]:
@@ -107,7 +106,7 @@ def read_records(plan: Plan) -> list[TrialRecord]:
 def _read(folder: TrialFolder, trial: PlannedTrial) -> TrialRecord:
     result = folder.result() or {}
     test = (folder.test_metrics() or {}) if result and folder.opens_test else {}
-    return TrialRecord(trial, folder, result, test, read_json(folder.path / "provenance.json") or {})
+    return TrialRecord(trial, folder, result, test, folder.provenance())
 
 
 def read_predictions(folder: TrialFolder, split: str) -> Predictions | None:
@@ -134,9 +133,9 @@ def read_texts(folder: TrialFolder, split: str) -> dict[str, str]:
 def _columns(folder: TrialFolder, split: str, columns: list[str]) -> dict[str, list[Any]] | None:
     from pyarrow import ArrowException, parquet
 
-    folder.check_open(split)
+    file = folder.predictions_file(split)
     try:
-        table = parquet.read_table(folder.path / f"predictions.{split}.parquet", columns=columns)
+        table = parquet.read_table(file, columns=columns)
     except (OSError, ArrowException):
         return None
     return {name: table[name].to_pylist() for name in columns} if table.column_names == columns else None

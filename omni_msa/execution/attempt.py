@@ -15,8 +15,8 @@ from omni_msa.errors import Interrupted, Pruned
 from omni_msa.execution import failures
 from omni_msa.execution.gpu_guard import release_memory
 from omni_msa.execution.provenance import provenance
-from omni_msa.ledger.ledger import Ledger, TrialFolder
-from omni_msa.system.files import read_json, write_json
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.system.process import now
 from omni_msa.system.watchdog import watched
 
@@ -50,7 +50,7 @@ class Job:
 
     def parsed(self) -> TrialConfig:
         """Return the trial's configuration."""
-        return parse_trial(self.config, str(self.folder().path / "config.json"))
+        return parse_trial(self.config, str(self.folder().config_file))
 
 
 def run_attempt(
@@ -108,7 +108,7 @@ def _run(
     if prepare is not None:
         prepare(config)
     ledger = Ledger(Path(job.ledger))
-    watch = watched(folder.stacks, config.runtime.hang_s, folder.path / "status.json") if is_watched else nullcontext()
+    watch = watched(folder.stacks, config.runtime.hang_s, folder.pulse) if is_watched else nullcontext()
     with watch:
         (train or _own_train())(config, folder, ledger.fit(job.fit_id), resident, ledger.stop_file.exists)
     if folder.result() is None:
@@ -171,7 +171,4 @@ def _close(job: Job, kind: str, message: str, trace: str, facts: dict[str, str])
 
 def _record_end(folder: TrialFolder, seconds: float) -> None:
     """Add to the provenance when the attempt ended and how long it took: plans expect times from it."""
-    path = folder.path / "provenance.json"
-    known = read_json(path)
-    if known is not None:
-        write_json(path, {**known, "ended": now(), "attempt_s": round(seconds, 3)})
+    folder.add_provenance(ended=now(), attempt_s=round(seconds, 3))

@@ -49,12 +49,12 @@ def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
     try:
         with Lease(ledger.driver, facts={"scratch": str(scratch)}) as lease:
             _remove_scratch(str(lease.before.get("scratch")))
-            for draft in ledger.root.glob("reports/*/.*"):  # of a killed driver; it would go to MLflow with the tables
-                draft.unlink(missing_ok=True)
+            ledger.remove_report_drafts()
+            ledger.write_format()
             try:
                 yield Seat(lease, scratch)
             finally:
-                _tidy(ledger.root)
+                ledger.tidy()
     except Taken as taken:
         raise InputError(_taken(ledger, taken)) from taken
     finally:
@@ -66,16 +66,6 @@ def _remove_scratch(folder: str) -> None:
     path = Path(folder)
     if path.parent == _SCRATCH_PARENT and path.name.startswith(_SCRATCH):
         shutil.rmtree(path, ignore_errors=True)
-
-
-def _tidy(root: Path) -> None:
-    """Remove what killed writers left: temporary files, and training states of fits that are finished."""
-    patterns = [".*.db*", "trials/*/.*", "fits/*/.*", "fits/*/checkpoint/.*", "reports/*/.*", "quarantine/.*"]
-    for pattern in (*patterns, "searches/*/.*", "searches/*/proposals/.*"):
-        for file in root.glob(pattern):
-            file.unlink(missing_ok=True)
-    for file in root.glob("fits/*/fit.json"):
-        (file.parent / "checkpoint" / "state.safetensors").unlink(missing_ok=True)
 
 
 def _taken(ledger: Ledger, taken: Taken) -> Problem:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import Status
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.system.lease import Lease
 from omni_msa.system.process import read_process

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from omni_msa.execution import failures
 from omni_msa.execution.attempt import Job, Train, record_loss, run_attempt
-from omni_msa.ledger.ledger import Status
+from omni_msa.ledger.trial_folder import Status
 from omni_msa.planning import hardware
 
 

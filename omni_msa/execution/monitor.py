@@ -7,7 +7,8 @@ from typing import Any
 
 from omni_msa.config.lookups import num_train_clips, uses
 from omni_msa.execution.progress import RunningTrial, Snapshot
-from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import Status
 from omni_msa.ledger.trials import PlannedTrial, stands
 from omni_msa.search.forecast import Outlook
 

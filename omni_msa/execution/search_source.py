@@ -17,7 +17,7 @@ from omni_msa.search.study_folder import Proposal
 from omni_msa.search.warm_start import look_up_known
 from omni_msa.sweep.search_space import Search, label
 from omni_msa.sweep.sweep import Cell
-from omni_msa.system.files import is_number, read_json
+from omni_msa.system.files import is_number
 
 Suggest = Callable[[Search, Sequence[Told], int], Suggestion | None]
 """`omni_msa.search.optuna_sampler.suggest`, or another rule."""
@@ -52,7 +52,7 @@ class SearchSource:
         study = self._given.pop(trial_id, None)
         if study is None:
             return
-        provenance = read_json(self._plan.ledger.trial(trial_id).path / "provenance.json") or {}
+        provenance = self._plan.ledger.trial(trial_id).provenance()
         work_s = provenance.get("attempt_s")
         now, spent = time.monotonic(), study.folder.spent()
         if trial_id not in self._confirming:

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import TrialConfig
-from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import Status
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def look_up(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) 
         found = checks([cell.config for cell in sweep.cells if cell.config.dataset == dataset])
         if found and sweep.file.on_bad_clip == "drop":
             text = json.dumps([fingerprint, found], sort_keys=True)
-            path = ledger.root / "quarantine" / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+            path = ledger.bad_clips(hashlib.sha256(text.encode()).hexdigest()[:16])
             stores[dataset] = Store(path, read(path))
     return stores
 

@@ -12,7 +12,8 @@ from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.media import denoise
 from omni_msa.errors import InputError, Problem
-from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import Status
 from omni_msa.ledger.trials import PlannedTrial, missing, planned
 from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters, weights_gb
 from omni_msa.planning import bad_clips, preflight, timing
@@ -157,7 +158,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
     """Return one configuration of each training that is to run."""
     fits = {trial.fit_id: trial.config for trial in left if uses(trial.config, "adapter")}
-    return [config for fit, config in fits.items() if not (ledger.fit(fit) / "fit.json").exists()]
+    return [config for fit, config in fits.items() if not ledger.is_fitted(fit)]
 
 
 def _running(trials: Iterable[PlannedTrial]) -> set[int]:

@@ -81,10 +81,6 @@ def last_line(trial: PlannedTrial, ledger: Ledger) -> str:
     """Return the last line of a failed trial's `error.txt`, or what its status says; "" if it has not failed."""
     if trial.status.state != "failed":
         return ""
-    try:
-        text = (ledger.trial(trial.trial_id).path / "error.txt").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        text = ""
-    last = (text.strip().splitlines() or [""])[-1]
+    last = (ledger.trial(trial.trial_id).error_text().strip().splitlines() or [""])[-1]
     is_heading = last.startswith("== attempt ")  # the attempt left no more than that
     return (trial.status.failure or {}).get("message", "") if is_heading or not last else last

@@ -159,4 +159,4 @@ def failures_text(plan: Plan) -> Iterable[str]:
         if trial.status.state == "failed":
             kind = (trial.status.failure or {}).get("kind", "unknown")
             yield f"\nfailed: {trial.label} ({kind})\n    {last_line(trial, plan.ledger)}"
-            yield f"    {plan.ledger.trial(trial.trial_id).path / 'error.txt'}"
+            yield f"    {plan.ledger.trial(trial.trial_id).error_file}"

@@ -120,7 +120,7 @@ def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, Known] |
     on_gpu, fits, found = cache(hardware.uses_gpu), set(), []
     for trial in missing:
         fit_s, read_s, basis, date = _times(trial.config, on_gpu(trial.config.runtime), ledger, known)
-        is_trained = trial.fit_id in fits or (ledger.fit(trial.fit_id) / "fit.json").exists()
+        is_trained = trial.fit_id in fits or ledger.is_fitted(trial.fit_id)
         fits.add(trial.fit_id)
         seconds = None if basis == _UNKNOWN else read_s + (0.0 if is_trained else fit_s * _share(trial.config))
         found.append(Cost(seconds, basis, date))
@@ -154,9 +154,8 @@ def _times(
 def measured(ledger: Ledger) -> dict[str, Known]:
     """Return what each kind of trial took that is done in a ledger, by its `key`."""
     found: dict[str, list[Known]] = defaultdict(list)
-    for path in (ledger.root / "trials").glob("*/result.json"):
-        result, config = read_json(path), read_json(path.with_name("config.json"))
-        attempt = read_json(path.with_name("provenance.json")) or {}
+    for folder in ledger.begun_trials():
+        result, config, attempt = folder.recorded_result(), folder.config(), folder.provenance()
         cost = _mapping((result or {}).get("cost"))
         train_s = _number(cost.get("train_s"))
         if result is None or config is None or train_s is None:
@@ -213,7 +212,7 @@ def warm_up_file(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> Path:
     values["readout"] = {"name": plugins.load("readouts", config.readout.name).fit_as}
     values["training"] = {"batch_size": config.training.batch_size}
     name = hashlib.sha256(_key_of_values(values, on_gpu).encode()).hexdigest()[:16]
-    return ledger.root / "measured" / f"{name}.json"
+    return ledger.warm_up(name)
 
 
 def warm_up(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> dict[str, Any] | None:

@@ -22,7 +22,7 @@ def publish(studies: Iterable[Study]) -> str:
 
     try:
         for study in (replace(each, proposals=[]) for each in studies):
-            path = study.ledger.root / "optuna.db"
+            path = study.ledger.optuna_database
             optuna_sampler.publish(path, study.title, study.search, study.dated(), study.is_searched())
     except Exception as error:
         return f"optuna.db could not be written ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"

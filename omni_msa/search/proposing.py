@@ -7,7 +7,8 @@ from typing import Any
 
 from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
-from omni_msa.ledger.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.search.rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
 from omni_msa.search.study_folder import Known, Proposal, StudyFolder, study_id
 from omni_msa.stats.metrics import METRICS
@@ -74,7 +75,7 @@ class Proposing:
     @cached_property
     def folder(self) -> StudyFolder:
         """Its files."""
-        return StudyFolder(self.ledger.root / "searches" / study_id(self.facts), self.search.space)
+        return StudyFolder(self.ledger.study(study_id(self.facts)), self.search.space)
 
     @property
     def name(self) -> str:

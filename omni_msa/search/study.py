@@ -17,7 +17,6 @@ from omni_msa.search.rules import Rung, Score, Told, best, score
 from omni_msa.search.study_folder import DEFAULT, Confirmation, Proposal
 from omni_msa.sweep.search_space import text
 from omni_msa.sweep.sweep import Cell, Compare, Sweep
-from omni_msa.system.files import read_json
 from omni_msa.text import count
 
 
@@ -152,7 +151,7 @@ class Study(Proposing):
         """Return from when to when a proposal took; no time if its cell had been run before."""
         cell = None if self.refusal(proposal) else self.cell_of(proposal)
         folders = [self.ledger.trial(self.id_of(cell, seed)) for seed in cell.seeds] if cell else []
-        ended = [(read_json(folder.path / "provenance.json") or {}).get("ended") for folder in folders]
+        ended = [folder.provenance().get("ended") for folder in folders]
         with suppress(ValueError, TypeError):  # somebody changed the file
             began, *others = (datetime.fromisoformat(time) for time in (proposal.time, *ended) if time)
             return began, max([began, *others])

@@ -10,7 +10,6 @@ from omni_msa.search.study import Study
 from omni_msa.search.study_folder import Known
 from omni_msa.sweep.search_space import counts, is_in, ordered, text
 from omni_msa.sweep.sweep import proposed
-from omni_msa.system.files import read_json
 
 
 def look_up_known(study: Study) -> list[Known]:
@@ -22,8 +21,8 @@ def look_up_known(study: Study) -> list[Known]:
         study: with its space.
     """
     points: dict[str, dict[str, Any]] = {}
-    for path in sorted((study.ledger.root / "trials").glob("*/config.json")):
-        parameters = _parameters(study, read_json(path) or {})
+    for folder in study.ledger.begun_trials():
+        parameters = _parameters(study, folder.config() or {})
         if parameters is not None:
             points.setdefault(text(parameters), parameters)
     found = [(point, _means(study, point)) for point in points.values()]

@@ -33,13 +33,13 @@ class Record:
     @property
     def uri(self) -> str:
         """Where the runs are, as the `mlflow` command takes it."""
-        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._plan.ledger.root / 'mlflow.db'}"
+        return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{self._plan.ledger.mlflow_database}"
 
     def _open(self) -> "Tracker":
         if self._tracker is None:
             from omni_msa.tracking.mlflow import Tracker
 
-            sweep, artifacts = self._plan.sweep, self._plan.ledger.root / "artifacts"
+            sweep, artifacts = self._plan.sweep, self._plan.ledger.artifacts
             tracker = Tracker(self.uri, artifacts, sweep.name, sweep.file.question)
             tracker.start({cell.label: {**cell.axes, **cell.parameters} for cell in sweep.cells})
             self._tracker = tracker

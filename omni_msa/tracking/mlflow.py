@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.ledger.ledger import TrialFolder
+from omni_msa.ledger import names
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.system.files import digest
 from omni_msa.system.sqlite import put_damaged_aside
 from omni_msa.text import as_text, flatten
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 _STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
-_DIGESTED = ("config.json", "metrics.jsonl", "result.json", "test.json", "error.txt")
-_ATTACHED = ("predictions.*.parquet", "config.json", "error.txt")
+_DIGESTED = (names.CONFIG, names.METRICS, names.RESULT, names.TEST, names.ERROR)
+_ATTACHED = (names.ALL_PREDICTIONS, names.CONFIG, names.ERROR)
 _VERSION = 2  # of what is recorded of a trial: a higher one has it recorded anew
 _PAGE = 200  # runs asked for at once: each comes with all it holds
 _NOTE = "mlflow.note.content"  # what the browser shows as description

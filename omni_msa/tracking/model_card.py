@@ -7,8 +7,9 @@ from typing import Any
 
 from omni_msa.config import plugins
 from omni_msa.errors import InputError
-from omni_msa.ledger.ledger import Ledger, TrialFolder, weights_file
-from omni_msa.system.files import read_json
+from omni_msa.ledger.fits import FitFiles
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.text import flatten
 
 ADAPTER = "adapter.safetensors"
@@ -45,7 +46,7 @@ def weights_of(folder: TrialFolder) -> Path | None:
     fit_id, epoch = result.get("fit_id"), result.get("best_epoch")
     if not isinstance(fit_id, str) or type(epoch) is not int or epoch < 1:
         return None
-    return weights_file(Ledger(folder.path.parents[1]).fit(fit_id), epoch)
+    return FitFiles(Ledger(folder.path.parents[1]).fit(fit_id)).weights(epoch)
 
 
 def model_card(folder: TrialFolder, cell: str, config: Mapping[str, Any], is_attached: bool) -> str:
@@ -57,7 +58,7 @@ def model_card(folder: TrialFolder, cell: str, config: Mapping[str, Any], is_att
         config: its configuration, nested plain values.
         is_attached: whether the weights are beside the card.
     """
-    result, provenance = folder.result() or {}, read_json(folder.path / "provenance.json") or {}
+    result, provenance = folder.result() or {}, folder.provenance()
     seed = config.get("seed")
     title = cell if seed is None else f"{cell}, seed {seed}"
     parts = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from omni_msa.ledger.ledger import TrialFolder
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.stats.metrics import METRICS
 from omni_msa.training.system_metrics import PREFIX
 

@@ -10,7 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from omni_msa.ledger.ledger import weights_file
+from omni_msa.ledger.fits import FitFiles
 from omni_msa.system.files import finite, is_number, read_json, write_atomic, write_json
 
 Tensors = dict[str, torch.Tensor]
@@ -43,7 +43,7 @@ class FitRecord:
 
 
 class FitFolder:
-    """The files of one fit. Each is written in one step; no pickle is written or read.
+    """The contents of one fit. Each file is written in one step; no pickle is written or read.
 
     Args:
         path: `mlruns/fits/<fit_id>`.
@@ -51,28 +51,27 @@ class FitFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._checkpoint = path / "checkpoint"
-        self._state = self._checkpoint / "state.safetensors"
+        self._files = FitFiles(path)
 
     def finished(self) -> FitRecord | None:
         """Return the record of a finished training, or None."""
-        record = _record(read_json(self.path / "fit.json"))
+        record = _record(read_json(self._files.record))
         return record if record is not None and self.best(record.best_epoch) is not None else None
 
     def finish(self, record: FitRecord) -> None:
         """Write the record of a finished training; the state to resume from is no longer needed."""
-        write_json(self.path / "fit.json", finite(asdict(record)))
-        self._state.unlink(missing_ok=True)
+        write_json(self._files.record, finite(asdict(record)))
+        self._files.state.unlink(missing_ok=True)
         self._forget_all_but(record.best_epoch)
 
     def save_state(self, record: FitRecord, tensors: Tensors) -> None:
         """Write the training state."""
-        _save(self._state, tensors, {"record": json.dumps(finite(asdict(record)))})
+        _save(self._files.state, tensors, {"record": json.dumps(finite(asdict(record)))})
         self._forget_all_but(record.best_epoch)
 
     def state(self) -> tuple[FitRecord, Tensors] | None:
         """Return the training state, or None if there is none (or a damaged one): then training starts anew."""
-        loaded = _load(self._state)
+        loaded = _load(self._files.state)
         if loaded is None:
             return None
         try:
@@ -86,19 +85,16 @@ class FitFolder:
 
     def save_best(self, tensors: Tensors, epoch: int) -> None:
         """Write the weights of the best epoch so far; those of the one before stay until the next training state."""
-        _save(self._best(epoch), tensors, {})
+        _save(self._files.weights(epoch), tensors, {})
 
     def best(self, epoch: int) -> Tensors | None:
         """Return the weights kept of an epoch, or None."""
-        loaded = _load(self._best(epoch))
+        loaded = _load(self._files.weights(epoch))
         return None if loaded is None else loaded[1]
 
-    def _best(self, epoch: int) -> Path:
-        return weights_file(self.path, epoch)
-
     def _forget_all_but(self, epoch: int) -> None:
-        for file in self._checkpoint.glob("best.*.safetensors"):
-            if file != self._best(epoch):
+        for file in self._files.all_weights():
+            if file != self._files.weights(epoch):
                 file.unlink(missing_ok=True)
 
 

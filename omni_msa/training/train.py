@@ -13,7 +13,7 @@ import torch
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite, Pruned
-from omni_msa.ledger.ledger import TrialFolder
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import METRICS

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.made_cells import CLIPS, LABELS, NUM_CLIPS, finish, made_plan, noisy
 from omni_msa.evidence.records import read_predictions, read_records, read_texts
-from omni_msa.ledger.ledger import TrialFolder
+from omni_msa.ledger.trial_folder import TrialFolder
 
 KEYS = {"seeds": "[1, 2]"}
 

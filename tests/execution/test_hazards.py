@@ -14,7 +14,8 @@ from helpers.paths import TESTS
 from helpers.stand_ins import config, make_job
 from omni_msa.execution.attempt import record_loss
 from omni_msa.execution.hazards import Hazards
-from omni_msa.ledger.ledger import Ledger, Status
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import Status
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.system.files import write_json
 from omni_msa.system.lease import Lease

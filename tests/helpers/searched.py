@@ -14,7 +14,8 @@ from omni_msa.errors import Pruned
 from omni_msa.execution.attempt import Job, run_attempt
 from omni_msa.execution.job_queue import JobQueue
 from omni_msa.execution.search_source import SearchSource
-from omni_msa.ledger.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.search import optuna_sampler
 from omni_msa.search.study import Study

@@ -6,7 +6,8 @@ from typing import Any
 
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.execution.attempt import Job, Train
-from omni_msa.ledger.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.planning.plan import Plan
 
 CONFIG = {

@@ -16,7 +16,8 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.data.media.mel import num_audio_tokens
 from omni_msa.data.synthetic import generate
-from omni_msa.ledger.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.decoding import greedy
 from omni_msa.model.prompt import Prompt, build_prompt

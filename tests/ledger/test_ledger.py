@@ -1,5 +1,6 @@
 """Trial folders: complete only when whole, never raising over what others left there."""
 
+import ast
 import json
 import math
 import os
@@ -14,9 +15,13 @@ from typing import Any
 import pandas
 import pytest
 
+from helpers.paths import ROOT
 from omni_msa.config.trial import TrialConfig, parse_trial
-from omni_msa.ledger.ledger import STATES, Ledger, Status, TrialFolder
-from omni_msa.system.files import finite
+from omni_msa.errors import InputError
+from omni_msa.ledger import names
+from omni_msa.ledger.ledger import FORMAT, Ledger
+from omni_msa.ledger.trial_folder import STATES, Status, TrialFolder
+from omni_msa.system.files import finite, write_json
 from omni_msa.system.lease import Lease
 from omni_msa.system.process import this_process
 
@@ -298,3 +303,40 @@ def test_of_a_locked_trial_no_file_that_tells_of_test_may_be_shown(tmp_path):
     names = ["config.json", "predictions.valid.parquet", "predictions.test.parquet", "test.json", "states.test.npz"]
     assert [name for name in names if TrialFolder(tmp_path, opens_test=False).shows(name)] == names[:2]
     assert all(TrialFolder(tmp_path).shows(name) for name in names)
+
+
+def test_a_ledger_of_a_newer_format_is_refused_by_name(tmp_path):
+    ledger = Ledger(tmp_path)
+    ledger.check_format()  # of before there were formats, or new
+    ledger.write_format()
+    ledger.check_format()
+    write_json(tmp_path / "format.json", {"format": FORMAT + 1})
+    with pytest.raises(InputError) as caught:
+        ledger.check_format()
+    (problem,) = caught.value.problems
+    assert (problem.where, problem.got, problem.allowed) == (str(tmp_path), f"format {FORMAT + 1}", f"up to {FORMAT}")
+    assert "newer version" in problem.what and "update" in problem.next_step
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"format": "2"}', '{"format": true}', '{"format": null}', "2"])
+def test_what_names_no_format_is_read_as_before(tmp_path, text):
+    (tmp_path / "format.json").write_text(text)
+    Ledger(tmp_path).check_format()
+
+
+NAMES = [
+    name
+    for name in vars(names).values()
+    if isinstance(name, str) and "." in name and name.isascii() and "/" not in name and " " not in name
+]
+
+
+def test_nothing_else_knows_the_names_of_the_files():
+    """The recipe on a model card reads what lies beside it; hub checkpoints and the cache have names of their own."""
+    others = ("ledger/", "backbones/", "model/", "tracking/model_card.py", "execution/ray_runner.py")
+    found = []
+    for file in sorted((ROOT / "omni_msa").rglob("*.py")):
+        key = file.relative_to(ROOT / "omni_msa").as_posix()
+        texts = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
+        found += [(key, text) for text in texts if text in NAMES and not key.startswith(others)]
+    assert len(NAMES) > 8 and found == []

@@ -12,7 +12,8 @@ from omni_msa.config.trial import check_metric, parse_trial
 from omni_msa.datasets import meld
 from omni_msa.errors import InputError
 from omni_msa.execution.check_data import check_data
-from omni_msa.ledger.ledger import Ledger, TrialFolder
+from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.planning import preflight
 from omni_msa.stats.metrics import metrics_of

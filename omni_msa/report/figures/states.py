@@ -81,9 +81,7 @@ def _by_states(
 
 
 def _median_trial(evidence: Evidence, label: str, metric: str) -> TrialRecord | None:
-    name = "states.test.npz"
-    found = [record for record in evidence.of_cell(label) if record.folder.shows(name)]
-    records = [record for record in found if (record.folder.path / name).is_file()]
+    records = [record for record in evidence.of_cell(label) if record.folder.shows_states]
     valued = [record for record in records if record.metrics.get(metric) is not None] or records
     valued.sort(key=lambda record: (record.metrics.get(metric) or 0.0, record.trial_id))
     return valued[(len(valued) - 1) // 2] if valued else None

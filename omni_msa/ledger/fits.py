@@ -1,0 +1,35 @@
+"""The files of a fit, and what can be known of them without torch."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from omni_msa.ledger import names
+
+
+class FitFiles:
+    """Where a fit keeps what.
+
+    Args:
+        path: `mlruns/fits/<fit_id>`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.record = path / names.FIT_RECORD
+        """The record of a finished training; while it is missing there is more to train."""
+        self.checkpoint = path / names.CHECKPOINT
+        self.state = self.checkpoint / names.FIT_STATE
+        """The training state to resume from."""
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training has ended."""
+        return self.record.exists()
+
+    def weights(self, epoch: int) -> Path:
+        """Return where the weights of an epoch are kept."""
+        return self.checkpoint / names.WEIGHTS.format(epoch=epoch)
+
+    def all_weights(self) -> Iterator[Path]:
+        """Yield the weights that are there, of any epoch."""
+        yield from self.checkpoint.glob(names.WEIGHTS.format(epoch="*"))

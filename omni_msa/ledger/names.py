@@ -1,0 +1,15 @@
+"""What the ledger's files and folders are called: nothing else knows these names."""
+
+TRIALS, FITS, REPORTS, SEARCHES = "trials", "fits", "reports", "searches"
+BAD_CLIPS, WARM_UPS, ARTIFACTS = "quarantine", "measured", "artifacts"
+DRIVER, STOP, FORMAT = "driver", "stop", "format.json"
+MLFLOW_DATABASE, OPTUNA_DATABASE = "mlflow.db", "optuna.db"
+
+# Of a trial.
+CONFIG, STATUS, METRICS, PROVENANCE = "config.json", "status.json", "metrics.jsonl", "provenance.json"
+RESULT, TEST, ERROR, STACKS = "result.json", "test.json", "error.txt", "stacks.txt"
+PREDICTIONS, HIDDEN_STATES = "predictions.{split}.parquet", "states.test.npz"
+ALL_PREDICTIONS = PREDICTIONS.format(split="*")
+
+# Of a fit.
+FIT_RECORD, CHECKPOINT, FIT_STATE, WEIGHTS = "fit.json", "checkpoint", "state.safetensors", "best.{epoch}.safetensors"
