@@ -88,3 +88,11 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeNvml]:
         return library
 
     return use
+
+
+@pytest.fixture
+def assembled(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What the trials that are run in this process are put together from (`tiny_trials.Assembled`)."""
+    from helpers import tiny_trials
+
+    return tiny_trials.Assembled(monkeypatch)

@@ -1,6 +1,5 @@
 """Tiny clips, prompts and trials for tests: a random backbone, made-up sentences, nothing fetched."""
 
-import inspect
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.decoding import greedy
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.readouts._base import Task
+from omni_msa.training.build import Assembly, assemble
 from omni_msa.training.train import train
 
 torch.set_num_threads(1)  # as in trials; tiny matrices gain nothing from more
@@ -176,12 +176,24 @@ def outcome(folder: TrialFolder) -> dict[str, Any]:
     return found | {name: result[name] for name in kept}
 
 
-def variables() -> dict[str, Any]:
-    """Return the local variables of the `train` that is running: for use in a `should_stop` that looks around."""
-    frame = inspect.currentframe()
-    while frame.f_code is not train.__code__:
-        frame = frame.f_back
-    return frame.f_locals
+class Assembled(list[Assembly]):
+    """What the trials that are run are put together from, the latest last; see the fixture `assembled`.
+
+    Args:
+        monkeypatch: puts a function that notes what it returns around the trainer's `assemble`.
+    """
+
+    def __init__(self, monkeypatch) -> None:
+        super().__init__()
+        self.change = lambda built: None
+        """Is given each before anything is done with it."""
+        monkeypatch.setattr("omni_msa.training.train.assemble", self._assemble)
+
+    def _assemble(self, *arguments) -> Assembly:
+        built = assemble(*arguments)
+        self.append(built)
+        self.change(built)
+        return built
 
 
 class StopAt:

@@ -324,11 +324,8 @@ def test_what_names_no_format_is_read_as_before(tmp_path, text):
     Ledger(tmp_path).check_format()
 
 
-NAMES = [
-    name
-    for name in vars(names).values()
-    if isinstance(name, str) and "." in name and name.isascii() and "/" not in name and " " not in name
-]
+TEXTS = [text for name, text in vars(names).items() if name.isupper() and isinstance(text, str)]
+NAMES = [text for text in TEXTS if "." in text]
 
 
 def test_nothing_else_knows_the_names_of_the_files():

@@ -86,8 +86,10 @@ def test_memory_that_runs_out_in_mid_training_changes_nothing_but_rounding(text_
     sizes = []
 
     def train_in_little_memory(config, folder, fit, resident, should_stop):
+        is_third_step = tiny_trials.StopAt(3)
+
         def check() -> bool:
-            if config.runtime.micro_batch > 2 and tiny_trials.variables()["record"].step == 3:
+            if config.runtime.micro_batch > 2 and is_third_step():
                 raise MemoryError("no room")
             return False
 

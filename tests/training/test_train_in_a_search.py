@@ -77,22 +77,11 @@ def test_locked_and_then_opened_a_trial_has_the_same_bits_and_is_trained_once(na
     assert {file: file.stat().st_mtime_ns for file in ledger.glob("fits/*/fit.json")} == fits
 
 
-def test_with_the_test_split_locked_a_readout_that_goes_for_it_fails(text_clips, tmp_path, monkeypatch):
-    plugin = plugins.load("readouts", "discriminative")
-    build = plugin.build
+def test_with_the_test_split_locked_a_readout_that_goes_for_it_fails(text_clips, tmp_path, assembled):
+    def spy(built):
+        built.readout.predict = lambda *arguments: built.splits.test
 
-    def spying(options, task):
-        readout = build(options, task)
-        predict = readout.predict
-
-        def look(*arguments):
-            _ = tiny_trials.variables()["splits"].test
-            return predict(*arguments)
-
-        readout.predict = look
-        return readout
-
-    monkeypatch.setattr(plugin, "build", spying)
+    assembled.change = spy
     with pytest.raises(PermissionError, match="locked"):
         tiny_trials.run(tmp_path, asked(tiny_trials.config(), opens_test=False))
     assert torch.get_num_threads() == 1 and not list(tmp_path.rglob("result.json"))

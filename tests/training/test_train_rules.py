@@ -5,9 +5,9 @@ from contextlib import ExitStack
 
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from helpers import tiny_trials
-from omni_msa.config import plugins
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.forward import Forward
 from omni_msa.model.heads import RegressionHead
@@ -18,12 +18,12 @@ from omni_msa.training.build import assemble
 from omni_msa.training.checkpoints import FitRecord
 
 
-def test_the_test_split_is_locked_while_anything_is_chosen(text_clips, tmp_path):
+def test_the_test_split_is_locked_while_anything_is_chosen(text_clips, tmp_path, assembled):
     refusals = []
 
     def look():
         with pytest.raises(PermissionError) as refused:
-            _ = tiny_trials.variables()["splits"].test
+            _ = assembled[-1].splits.test
         refusals.append(refused)
         return False
 
@@ -33,17 +33,13 @@ def test_the_test_split_is_locked_while_anything_is_chosen(text_clips, tmp_path)
     assert all(not key.startswith("test") for row in folder.metrics() for key in row)
 
 
-def test_a_closed_form_fit_sees_no_test_split(text_clips, tmp_path, monkeypatch):
+def test_a_closed_form_fit_sees_no_test_split(text_clips, tmp_path, assembled):
     """A readout that goes for the clips behind its back meets the lock."""
-    plugin = plugins.load("readouts", "frozen_probe")
-    build = plugin.build
 
-    def spying(options, task):
-        readout = build(options, task)
-        readout.fit = lambda *arguments: tiny_trials.variables()["splits"].test
-        return readout
+    def spy(built):
+        built.readout.fit = lambda *arguments: built.splits.test
 
-    monkeypatch.setattr(plugin, "build", spying)
+    assembled.change = spy
     with pytest.raises(PermissionError, match="locked"):
         tiny_trials.run(tmp_path, tiny_trials.config(readout={"name": "frozen_probe"}))
     assert not list(tmp_path.rglob("test.json"))
@@ -89,10 +85,10 @@ def test_the_fit_is_chosen_by_its_owners_predictions(text_clips, tmp_path):
 @pytest.mark.parametrize(
     ("weight", "loss", "norm"), [(math.nan, "nan", "nan"), (1e30, r"\d[.\d]*e\+\d+", "inf")], ids=["loss", "gradient"]
 )
-def test_a_step_that_is_not_finite_names_itself_and_its_clips(weight, loss, norm, text_clips, tmp_path):
+def test_a_step_that_is_not_finite_names_itself_and_its_clips(weight, loss, norm, text_clips, tmp_path, assembled):
     def poison():
         with torch.no_grad():
-            tiny_trials.variables()["fitted"].head.layers[-1].weight.fill_(weight)
+            assembled[-1].fitted.head.layers[-1].weight.fill_(weight)
         return False
 
     message = rf"the loss is {loss}, its gradient's norm {norm} at step 2; its clips: "
@@ -103,14 +99,14 @@ def test_a_step_that_is_not_finite_names_itself_and_its_clips(weight, loss, norm
     assert not list(tmp_path.rglob("test.json"))
 
 
-def test_the_best_epochs_weights_are_the_ones_used(text_clips, tmp_path):
+def test_the_best_epochs_weights_are_the_ones_used(text_clips, tmp_path, assembled):
     """The weights are spoilt after the second epoch of four: valid's result is that of the best one before."""
+    is_fourth_step = tiny_trials.StopAt(4)
 
     def spoil():
-        here = tiny_trials.variables()
-        if here["record"].step == 4:
+        if is_fourth_step():
             with torch.no_grad():
-                here["fitted"].head.layers[-1].bias.fill_(1e3)
+                assembled[-1].fitted.head.layers[-1].bias.fill_(1e3)
         return False
 
     folder = tiny_trials.run(tmp_path, tiny_trials.config(training={"epochs": 4}), should_stop=spoil)
@@ -168,13 +164,16 @@ def test_the_learning_rate_by_hand():
 def test_the_two_groups_have_their_own_learning_rates(text_clips, tmp_path):
     seen = []
 
-    def look():
-        groups = tiny_trials.variables()["optimizer"].param_groups
-        seen.append([(group["lr"], len(group["params"])) for group in groups])
-        return False
+    def look(optimizer, arguments, options):
+        seen.append([(group["lr"], len(group["params"])) for group in optimizer.param_groups])
+
+    hook = register_optimizer_step_post_hook(look)
 
     trial = tiny_trials.config(training={"learning_rate": 0.01, "learning_rate_readout": 0.03, "warmup_fraction": 0.5})
-    tiny_trials.run(tmp_path, trial, should_stop=look)
+    try:
+        tiny_trials.run(tmp_path, trial)
+    finally:
+        hook.remove()
     factors = [0.5, 1.0, 1.0, 0.5]  # 4 steps, 2 of them warm-up, then cos 0 and cos 90 degrees
     adapter, readout = 2 * 7 * 2, 2 + 4  # A and B of 7 layers in 2 blocks; norm and two linear layers
     rates = [[pytest.approx(rate * factor) for rate in (0.01, 0.03)] for factor in factors]
@@ -214,13 +213,8 @@ def test_the_clips_loss_is_averaged_over_the_effective_batch(text_clips, tmp_pat
     trial = tiny_trials.config(
         adapter={"dropout": 0.0}, readout={"name": "discriminative", "dropout": 0.0}, runtime={"micro_batch": 3}
     )
-    losses = []
-
-    def look():
-        losses.append(tiny_trials.variables()["total"])
-        return False
-
-    tiny_trials.run(tmp_path, trial, should_stop=look)
+    first = tiny_trials.rows(tiny_trials.run(tmp_path, trial))[0]
+    assert first["step"] == 1
     backbone = tiny_trials.tiny_backbone()
     prompts = tiny_trials.make_prompts(backbone, ("text",), num=8)
     labels = torch.tensor([label for _, label, _ in tiny_trials.SENTENCES[:8]])
@@ -229,10 +223,10 @@ def test_the_clips_loss_is_averaged_over_the_effective_batch(text_clips, tmp_pat
     order = batches.epoch_order(8, 1, 0)[:4]
     outputs = torch.cat([head(Forward(backbone).states([prompts[place]])[:, 0]) for place in order])
     standard = (labels - labels.mean()) / labels.std(correction=0)
-    assert losses[0] == pytest.approx((outputs - standard[order]).abs().mean().item(), abs=1e-5)
+    assert first["train_loss"] == pytest.approx((outputs - standard[order]).abs().mean().item(), abs=1e-5)
 
 
-def test_labels_written_for_training_are_those_that_are_kept(text_clips, tmp_path):
+def test_labels_written_for_training_are_those_that_are_kept(text_clips, tmp_path, assembled):
     """0.15 is just below the tie as a double and just above it in single precision: one of them must be used."""
     assert write_score(0.15, 1) != write_score(torch.tensor(0.15).item(), 1)
     sentences = [(split, 0.15 if split == "train" else label, text) for split, label, text in tiny_trials.SENTENCES]
@@ -240,14 +234,19 @@ def test_labels_written_for_training_are_those_that_are_kept(text_clips, tmp_pat
     tiny_trials.make_clips(text_clips, with_media=False, dataset=dataset, sentences=sentences)
     hits = []
 
-    def look():
-        here = tiny_trials.variables()
-        answers = [here["fitted"].answer(label) for label in here["labels"].tolist()]
-        hits.append(here["forward"].store.find(here["prompts"], answers, False))
-        return False
+    def spy(built):
+        losses = built.fitted.losses
 
-    tiny_trials.run(tmp_path, tiny_trials.config(dataset=dataset, readout={"name": "generative"}), should_stop=look)
-    assert all(hit is not None for hit in hits)
+        def look(forward, prompts, labels):
+            answers = [built.fitted.answer(label) for label in labels.tolist()]
+            hits.append(forward.store.find(prompts, answers, False))
+            return losses(forward, prompts, labels)
+
+        built.fitted.losses = look
+
+    assembled.change = spy
+    tiny_trials.run(tmp_path, tiny_trials.config(dataset=dataset, readout={"name": "generative"}))
+    assert len(hits) == 4 and all(hit is not None for hit in hits)
 
 
 def test_what_is_assembled_is_taken_apart_again(text_clips):
