@@ -94,14 +94,18 @@ def test_what_is_decoded_is_read_as_a_number_and_kept_as_text(backbone, prompts)
 
 @pytest.mark.parametrize("name", ["generative", "expected_value"])
 def test_answers_learnt_by_heart_are_predicted(name, backbone, prompts):
-    """Loss, decoding and answer tree speak of the same tokens: an adapter trained on two clips gives their labels."""
+    """Loss, decoding and answer tree speak of the same tokens: an adapter trained on two clips gives their labels.
+
+    The tiny network's logits are bounded, so the mean over the grid stays short of the label by 0.044 however long it
+    is trained; at this rate it comes to rest there, where a higher one leaves it swinging about the allowed 0.05.
+    """
     plugin = plugins.load("readouts", name)
     readout = plugin.build(plugin.Options(), tiny_trials.tiny_task(backbone))
     forward, labels = Forward(backbone, first_layer=2), torch.tensor([2.5, -1.3])
     config = AdapterConfig(rank=8, alpha=16.0, dropout=0.0, towers=("text",), text_layers="last_2")
     with attached(backbone, config, seed=1) as adapter:
-        optimizer = torch.optim.AdamW(adapter.parameters(), lr=2e-2)
-        for _ in range(60):
+        optimizer = torch.optim.AdamW(adapter.parameters(), lr=5e-3)
+        for _ in range(120):
             loss = readout.losses(forward, prompts[:2], labels).mean()
             optimizer.zero_grad()
             loss.backward()
