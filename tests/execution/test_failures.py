@@ -1,21 +1,23 @@
 """Each kind of failure, and what is done about it."""
 
 import errno
+import os
+import re
+from pathlib import Path
 
 import pytest
 
 from helpers.stand_ins import config
+from omni_msa.config.trial import parse_trial
+from omni_msa.data.inputs.preprocess import BadClip
 from omni_msa.errors import InputError, NotFinite, Problem
 from omni_msa.execution.failures import adapted, facts_of, kind_of, reaction_to
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.system.lease import LeaseLost
 
 
 class OutOfMemoryError(RuntimeError):
     """Named as torch names its own."""
-
-
-class BadClip(InputError):
-    """Named as ours, which a test of this layer need not import."""
 
 
 def entry(kind, retried=True):
@@ -54,6 +56,20 @@ def test_a_loss_that_is_not_finite_tells_step_clips_and_loss():
         facts = facts_of(error)
         assert FACTS.items() <= facts.items() and facts["place"].startswith("NotFinite in test_failures.py:")
         assert str(error) == "the loss is nan, its gradient's norm 1.0 at step 3; its clips: a, b"
+
+
+def test_the_place_of_a_failure_names_our_lines_in_every_package_that_led_to_it():
+    """A configuration that is refused: the error is raised by pydantic's caller in config/, called through sweep/."""
+    try:
+        parse_trial({"dataset": {"name": "vader_av"}, "backbone": {"name": "tiny"}, "readout": {"name": 7}})
+    except InputError as error:
+        place = facts_of(error)["place"]
+    assert re.fullmatch(r"InputError in trial\.py:\d+", place)
+    try:
+        Ledger(Path(os.devnull)).write_format()
+    except OSError as error:
+        place = facts_of(error)["place"]
+    assert re.search(r"< files\.py:\d+ < files\.py:\d+.* < ledger\.py:\d+$", place)
 
 
 def test_a_failure_without_cure_has_no_reaction():

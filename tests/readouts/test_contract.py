@@ -164,7 +164,7 @@ def test_a_clips_gradient_is_its_share_of_the_batches(name, backbone, prompts):
             for n in (0, 2)
         ]
     for total, first, second in zip(whole, *halves, strict=True):
-        rounding = 1e-5 * (first.norm() + second.norm())  # of sums whose parts cancel: measured against the parts
+        rounding = 1e-4 * (first.norm() + second.norm())  # of sums whose parts cancel: measured against the parts
         assert (total - first - second).norm() <= rounding
 
 
