@@ -8,6 +8,7 @@ from typing import Any
 
 from omni_msa.evidence.search_verdict import compare, gains, has_seeds, sign, verdict
 from omni_msa.planning.plan import Plan
+from omni_msa.search import confirmation
 from omni_msa.search.rules import Score, pareto_front
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT, Proposal
@@ -23,10 +24,10 @@ def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
         study: with its proposals and trials as they are now.
         importances: share of the variance that each parameter explains.
     """
-    scores, candidates = study.scores(), study.candidates() if study.is_searched() else []
+    scores, candidates = study.scores(), confirmation.candidates(study) if study.is_searched() else []
     history, default = _history(study, scores), study.whole_score(study.default_cell())
-    confirmed = study.confirmed() if candidates else {}
-    winner = study.winner() if candidates else {}
+    confirmed = confirmation.confirmed(study) if candidates else {}
+    winner = confirmation.winner(study) if candidates else {}
     compared = compare(study, confirmed, winner.get("candidate"))
     searched = {row["proposal"]: row["values"] for row in history} | {DEFAULT: default.values}
     front = [place for place, one in enumerate(scores) if one.state == "complete" and one.values]
@@ -50,10 +51,10 @@ def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
         "importances": dict(importances),
         "pareto_front": pareto if len(study.search.objectives) > 1 else None,
         "confirmed": [_confirmed_row(study, name, confirmed, searched) for name in confirmed],
-        "num_confirmed": len(study.ever_confirmed()),
+        "num_confirmed": len(confirmation.ever_confirmed(study)),
         "is_fresh": has_seeds(study, [DEFAULT, *candidates]),
         "winner": winner.get("winner"),
-        "times_test_was_opened": study.num_openings(),
+        "times_test_was_opened": confirmation.num_openings(study),
         "comparison": compared,
         "verdict": {"state": state, "text": text},
     }
@@ -160,7 +161,7 @@ def best_sweep(study: Study) -> dict[str, Any]:
     Args:
         study: whose winner has been named, if only with a smaller budget.
     """
-    file, naming = study.sweep.file, study.named()
+    file, naming = study.sweep.file, confirmation.named(study)
     name = naming["winner"]
     cell = study.fresh_cell(name, True)
     config = cell.config.model_dump(mode="json")
@@ -190,7 +191,7 @@ def find(plan: Plan) -> tuple[dict[str, Any], ...]:
 
 def _best_name(plan: Plan, number: int) -> str:
     """Return the file that a study's winner is written to, "" if none was ever named."""
-    if plan.studies[number - 1].named().get("winner") is None:
+    if confirmation.named(plan.studies[number - 1]).get("winner") is None:
         return ""
     return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
 
@@ -210,7 +211,12 @@ def locked_cells(plan: Plan) -> list[dict[str, Any]]:
     Args:
         plan: with the states as they are now.
     """
-    return [_locked(study, cell) for study in plan.studies for cell in study.cells() if not cell.config.opens_test]
+    return [
+        _locked(study, cell)
+        for study in plan.studies
+        for cell in confirmation.cells(study)
+        if not cell.config.opens_test
+    ]
 
 
 def _locked(study: Study, cell: Cell) -> dict[str, Any]:

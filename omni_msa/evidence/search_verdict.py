@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omni_msa.config.trial import TrialConfig
-from omni_msa.search.proposing import PROPOSAL, STAGE
+from omni_msa.search import confirmation
 from omni_msa.search.rules import Score
-from omni_msa.search.study import Study
+from omni_msa.search.study import PROPOSAL, STAGE, Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.stats.intervals import t_interval
 from omni_msa.stats.metrics import METRICS
@@ -46,7 +46,9 @@ def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) 
     gained = gains(study, candidate, confirmed[candidate], confirmed[DEFAULT])
     if not gained:
         return None
-    num = len(study.ever_confirmed())  # the candidate is the best of them by these very seeds: Bonferroni's correction
+    num = len(
+        confirmation.ever_confirmed(study)
+    )  # the candidate is the best of them by these very seeds: Bonferroni's correction
     interval = t_interval(gained, num)
     return {
         "candidate": candidate,
@@ -135,7 +137,7 @@ def _why_nothing(study: Study, confirmed: Mapping[int | str, Score], winner: Map
 
 def _before(study: Study, winner: Mapping[str, Any]) -> str:
     """Say who was named before the search went on; that one's sweep file is kept."""
-    name = None if winner else study.named().get("winner")
+    name = None if winner else confirmation.named(study).get("winner")
     if name is None:
         return ""
     return f" Named before it went on: {'the default' if name == DEFAULT else f'proposal {name}'}."

@@ -11,6 +11,7 @@ from dataclasses import replace
 from omni_msa.execution.attempt import Job
 from omni_msa.ledger.trials import PlannedTrial, planned
 from omni_msa.planning.plan import Plan
+from omni_msa.search import confirmation
 from omni_msa.search.rules import Suggestion, Told
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import Proposal
@@ -116,14 +117,14 @@ class SearchSource:
     def _fresh(self, study: Study) -> Iterator[PlannedTrial]:
         """Yield the default with both sets of seeds, and when the search is over the best proposals with fresh ones."""
         if study.is_searched():
-            study.folder.note_confirmed(study.confirming())
-        for cell in study.cells():
+            study.folder.note_confirmed(confirmation.confirming(study))
+        for cell in confirmation.cells(study):
             yield from self._due(study, cell)
 
     def _named(self, study: Study) -> Iterator[PlannedTrial]:
         """Name the winner when all that is confirmed has ended; only then its test split is opened."""
-        winner = study.winner_now() if study not in self._given.values() else None
-        if winner is not None and study.candidates() and not study.winner():
+        winner = confirmation.winner_now(study) if study not in self._given.values() else None
+        if winner is not None and confirmation.candidates(study) and not confirmation.winner(study):
             study.folder.write_winner(winner)
             yield from self._fresh(study)
 

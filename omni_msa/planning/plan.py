@@ -21,8 +21,9 @@ from omni_msa.planning.disk import dimensions
 from omni_msa.planning.memory import LargestTrial, largest
 from omni_msa.planning.slots import Slots, choose
 from omni_msa.planning.timing import Cost, Expected
+from omni_msa.search.confirmation import expand, studies
 from omni_msa.search.forecast import look_ahead
-from omni_msa.search.study import Study, expand, studies
+from omni_msa.search.study import Study
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell, Sweep
 

@@ -6,8 +6,9 @@ from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan
 from omni_msa.planning.timing import total
+from omni_msa.search import confirmation
 from omni_msa.search.forecast import look_ahead
-from omni_msa.search.proposing import PROPOSAL
+from omni_msa.search.study import PROPOSAL
 from omni_msa.search.study_folder import DEFAULT
 
 
@@ -34,7 +35,7 @@ def as_json(plan: Plan) -> dict[str, Any]:
         "cells": [{"cell": cell, "hours": hours} for cell, hours in plan.cell_hours().items()],
         "models": [vars(model) for model in plan.models],
         "memory_gb": {"total": plan.largest.memory.total, **vars(plan.largest.memory)} if plan.largest else None,
-        "searches": [study.text() for study in plan.studies],
+        "searches": [confirmation.standing(study) for study in plan.studies],
         "would_refuse": [vars(problem) for problem in plan.refusals],
         "trials": [_trial_json(trial, plan) for trial in plan.trials],
     }

@@ -7,6 +7,7 @@ from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.memory import LargestTrial
 from omni_msa.planning.plan import ModelSize, Plan
 from omni_msa.planning.plan_json import last_line, open_end
+from omni_msa.search import confirmation
 from omni_msa.text import count, duration
 
 _HEADINGS = ("cell", "seeds", "done", "failed", "running", "to run")
@@ -38,7 +39,9 @@ def _head(plan: Plan) -> str:
     first = f"{plan.sweep.name}: {file.question}"
     second = f"profile {file.profile}: {size}, {count(counts['trials'], 'trial')}: {done}"
     left_out = (store.found.text() for store in plan.stores.values() if store.found)
-    return "\n".join([first, second, *(study.text() for study in plan.studies), *filter(None, left_out)])
+    return "\n".join(
+        [first, second, *(confirmation.standing(study) for study in plan.studies), *filter(None, left_out)]
+    )
 
 
 def _model_text(model: ModelSize) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from omni_msa.evidence.search_findings import best_sweep, history_rows
 from omni_msa.planning.plan import Plan
+from omni_msa.search import confirmation
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.search_space import label
@@ -56,9 +57,9 @@ def lines(plan: Plan, found: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _where(study: Study) -> str:
-    winner = study.named().get("winner", DEFAULT)
+    winner = confirmation.named(study).get("winner", DEFAULT)
     parameters = "" if winner == DEFAULT else f" ({label(study.proposal(winner).parameters)})"
-    return f"{study.text()}{parameters}"
+    return f"{confirmation.standing(study)}{parameters}"
 
 
 def _importance(one: Mapping[str, Any], path: str, share: float) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from omni_msa.config.trial import TrialConfig
+from omni_msa.search import confirmation
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 
@@ -71,7 +72,7 @@ def look_ahead(study: Study) -> Ahead:
     Args:
         study: with its proposals and trials as they are now.
     """
-    if study.is_over():
+    if confirmation.is_over(study):
         return Ahead()
     if study.is_searched():  # what is confirmed is in its cells; then the best one and the default are opened
         num = 1 if study.cell.deterministic else len(study.search.confirm.seeds)
@@ -107,7 +108,7 @@ def lookout(studies: Sequence[Study]) -> Callable[[], Outlook]:
 def _done(study: Study) -> set[str]:
     return {
         study.id_of(cell, seed)
-        for cell in study.cells()
+        for cell in confirmation.cells(study)
         for seed, one in zip(cell.seeds, study.seen(cell), strict=True)
         if one.state in ("complete", "pruned")
     }
@@ -150,7 +151,7 @@ def _going_on(study: Study, num_more: int) -> tuple[list[int], int]:
 
 def _num_confirmed(study: Study) -> int:
     """Return how many proposals have been run with fresh seeds."""
-    return sum(one.state != "running" for name, one in study.confirmed().items() if name != DEFAULT)
+    return sum(one.state != "running" for name, one in confirmation.confirmed(study).items() if name != DEFAULT)
 
 
 def _share(study: Study, num: int) -> int:

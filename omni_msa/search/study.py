@@ -1,27 +1,257 @@
-"""A study: one cell of the axes, what was proposed for it, what was confirmed, and who has won.
+"""A study: one cell of the axes, what was proposed for it, what that is worth, and whether there may be more.
 
 All of it follows from files: what was proposed, and which trials have ended how. So a driver that is killed at any
-moment is followed by one that knows the same. The test split stays locked: values are those on valid.
+moment is followed by one that knows the same. The test split stays locked: values are those on valid. What is made of
+the best proposals is in `confirmation.py`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from omni_msa.config.sections import DatasetOptions
+from omni_msa.config.identity import trial_id
+from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.search.proposing import PROPOSAL, STAGE, Proposing
-from omni_msa.search.rules import Rung, Score, Told, best, score
-from omni_msa.search.study_folder import DEFAULT, Confirmation, Proposal
-from omni_msa.sweep.search_space import text
-from omni_msa.sweep.sweep import Cell, Compare, Sweep
-from omni_msa.text import count
+from omni_msa.ledger.trial_folder import TrialFolder
+from omni_msa.search.rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
+from omni_msa.search.study_folder import DEFAULT, Known, Proposal, StudyFolder, study_id
+from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.search_space import GRID_MAX, Search, grid, text
+from omni_msa.sweep.sweep import Cell, Sweep, proposed
+
+PROPOSAL, STAGE = "proposal", "stage"
+"""Axes that the cells of a search have beside those of the sweep: number or "default"; "search" or "fresh"."""
+
+_REPEATS_MAX = 20  # of cells in a row that were proposed before: then there is nothing new to propose
 
 
-class Study(Proposing):
-    """One search: its proposals, and what is made of the best of them."""
+@dataclass(eq=False)
+class Study:
+    """One search: its proposals for one cell of the axes.
+
+    Args:
+        sweep: as it was loaded.
+        cell: of the axes: the default configuration.
+        fingerprint: of its dataset.
+        ledger: where its trials and its proposals are.
+        proposals: all that were made, by number.
+    """
+
+    sweep: Sweep
+    cell: Cell
+    fingerprint: str
+    ledger: Ledger
+    proposals: list[Proposal] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._cells: dict[int, Cell] = {}
+        self._complete: dict[str, Seen] = {}
+        self._ids: dict[tuple[int | str, int | None], str] = {}
+        self.proposals = self._read()
+
+    def _read(self) -> list[Proposal]:
+        """Return the proposals of the ledger; somebody may have written a rung that there is not."""
+        top = len(self.steps) - 1
+        return [replace(each, rung=min(each.rung, top)) for each in self.folder.proposals()]
+
+    @cached_property
+    def search(self) -> Search:
+        """The section of the sweep file, with its objectives named."""
+        search, file = self.sweep.file.search, self.sweep.file
+        assert search is not None
+        return search if search.objectives else search.model_copy(update={"objectives": (file.select.metric,)})
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """All that proposals depend on, and the sweep's name; budget, confirmation and transfer may change."""
+        search = self.search.model_dump(
+            mode="json", include={"space", "sampler", "seed", "objectives", "pruning"}, exclude_none=True
+        )
+        first = self.cell.config.model_copy(update={"seed": self.cell.seeds[0]})
+        default = trial_id(first, self.fingerprint)
+        return {**search, "sweep": self.sweep.name, "seeds": list(self.sweep.file.seeds), "default": default}
+
+    @cached_property
+    def base(self) -> str:
+        """The default configuration, as an id without seeds."""
+        return trial_id(self.cell.config.model_copy(update={"seed": None}), self.fingerprint)
+
+    @cached_property
+    def folder(self) -> StudyFolder:
+        """Its files."""
+        return StudyFolder(self.ledger.study(study_id(self.facts)), self.search.space)
+
+    @property
+    def name(self) -> str:
+        """Its name for people."""
+        return f"{self.sweep.name} {self.cell.label}".strip()
+
+    @property
+    def title(self) -> str:
+        """Its name in a database, where other searches of the same name may be: it ends with the study's id."""
+        return f"{self.name} {self.folder.path.name[:8]}"
+
+    @cached_property
+    def steps(self) -> list[Rung]:
+        """The rungs that proposals climb."""
+        halving = self.search.pruning.halving if self.search.pruning else None
+        return rungs(halving, self.cell.config.training.epochs, len(self.sweep.file.seeds))
+
+    def cell_of(self, proposal: Proposal) -> Cell:
+        """Return a proposal as a cell: its trials as far as its rung asks for them, the test split locked.
+
+        Raises:
+            InputError: its parameters are no configuration together.
+        """
+        if proposal.number not in self._cells:
+            self._cells[proposal.number] = self._cell(proposal.number, proposal.parameters, "search", False)
+        cell, rung = self._cells[proposal.number], self.steps[proposal.rung]
+        config = cell.config.model_copy(update={"stops_after_epoch": rung.num_epochs})
+        return replace(cell, seeds=cell.seeds[: rung.num_seeds], config=config)
+
+    def _cell(self, name: int | str, parameters: Mapping[str, Any], stage: str, opens_test: bool) -> Cell:
+        made = proposed(self.sweep, self.cell, parameters)
+        several = self.search.confirm.seeds if stage == "fresh" else self.sweep.file.seeds
+        axes = {**self.cell.axes, PROPOSAL: name, STAGE: stage}
+        config = made.config.model_copy(update={"opens_test": opens_test})
+        return replace(made, axes=axes, config=config, seeds=(None,) if made.deterministic else several)
+
+    def refusal(self, proposal: Proposal) -> str:
+        """Return why a proposal is no configuration, "" if it is one."""
+        try:
+            self.cell_of(proposal)
+        except InputError as error:
+            return f"{error.problems[0].what}: {error.problems[0].where}"
+        return ""
+
+    def proposed_cells(self) -> list[Cell]:
+        """Return the proposals as cells, without those that the configuration refuses."""
+        return [self.cell_of(proposal) for proposal in self.proposals if not self.refusal(proposal)]
+
+    def proposal(self, number: int | str) -> Proposal:
+        """Return a proposal by its number."""
+        return next(each for each in self.proposals if each.number == number)
+
+    def write(self, proposal: Proposal) -> None:
+        """Write a proposal, new or promoted, before anything of it starts."""
+        self.folder.write(proposal)
+        self.proposals = self._read()
+
+    def seen(self, cell: Cell) -> list[Seen]:
+        """Return what the ledger says of a cell's trials, in the order of its seeds."""
+        return [self._seen(self.id_of(cell, seed), cell.config.stops_after_epoch) for seed in cell.seeds]
+
+    def id_of(self, cell: Cell, seed: int | None) -> str:
+        """Return the id of one of a cell's trials."""
+        key = (cell.axes[PROPOSAL], seed)
+        if key not in self._ids:
+            self._ids[key] = trial_id(cell.config.model_copy(update={"seed": seed}), self.fingerprint)
+        return self._ids[key]
+
+    def _seen(self, name: str, stops_after: int | None) -> Seen:
+        if name in self._complete:
+            return self._complete[name]
+        folder = self.ledger.trial(name, opens_test=False)
+        result = folder.result()
+        if result is not None:
+            self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
+            return self._complete[name]
+        curve = self._curve(folder)
+        if stops_after in curve:  # it stays reached, whatever becomes of it in another sweep
+            return Seen("pruned", None, curve)
+        return Seen("failed") if folder.written_status().state == "failed" else Seen()
+
+    def _curve(self, folder: TrialFolder) -> dict[int, float]:
+        return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}
+
+    def values(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
+        """Return the objectives of a complete trial, None if one is not defined."""
+        groups = {name: "valid" if METRICS[name].kind == "quality" else "cost" for name in self.search.objectives}
+        found = [result[group].get(name) for name, group in groups.items()]
+        return None if None in found else tuple(map(float, found))
+
+    def scores(self) -> list[Score]:
+        """Return what each proposal is worth."""
+        return [self._score(each) for each in self.proposals]
+
+    def _score(self, proposal: Proposal) -> Score:
+        try:
+            cell = self.cell_of(proposal)
+        except InputError:
+            return Score("failed")
+        return score(self.seen(cell), self.steps, proposal.rung)
+
+    def told(self) -> list[Told]:
+        """Return all that a sampler learns from: the proposals, and what was known before of other cells."""
+        own = {text(each.parameters) for each in self.proposals}
+        known = [
+            Told(each.parameters, Score("complete", each.values), facts={"known": True})
+            for each in self._known()
+            if text(each.parameters) not in own
+        ]
+        made = [
+            Told(each.parameters, one, each.number, each.notes, {"trials": each.trials})
+            for each, one in zip(self.proposals, self.scores(), strict=True)
+        ]
+        return [*known, *made]
+
+    def _known(self) -> list[Known]:
+        num = len(self.search.objectives)
+        return [each for each in self.folder.known() or [] if len(each.values) == num] if self.search.transfer else []
+
+    def best_known(self) -> list[dict[str, Any]]:
+        """Return the points of the best cells that were known before, the best first: as many as are confirmed."""
+        known = self._known()
+        scores = [Score("complete", each.values) for each in known]
+        return [known[place].parameters for place in best(scores, self.search.directions, self.search.confirm.best)]
+
+    def next_to_promote(self) -> Proposal | None:
+        """Return the proposal that goes on to its next rung, if one may now."""
+        if self.search.pruning is None:
+            return None
+        reached, halving = [each.rung for each in self.proposals], self.search.pruning.halving
+        better, scores = self.search.directions[0], self.scores()
+        is_last = not self.may_propose() and not any(one.state == "running" for one in scores)
+        least = self.search.confirm.best if is_last else 0
+        place = next_to_promote(scores, reached, self.steps, halving, better, least)
+        return None if place is None else self.proposals[place]
+
+    def may_propose(self) -> bool:
+        """Return whether the budget has room for a further proposal."""
+        budget, spent = self.search.budget, self.folder.spent()
+        limits = ((budget.hours, spent["wall_s"]), (budget.gpu_hours, spent["work_s"]))
+        is_spent = any(limit is not None and seconds / 3600 >= limit for limit, seconds in limits)
+        return not is_spent and self.num_proposals_left() != 0
+
+    def num_proposals_left(self) -> int | None:
+        """Return how many proposals there may still be, None if their number does not end the search.
+
+        It ends, too, where every point of the space was proposed, or nothing but what was proposed before for long.
+        """
+        points = [text(each.parameters) for each in self.proposals]
+        latest = points[-_REPEATS_MAX:]
+        is_stuck = len(points) > _REPEATS_MAX and set(latest) <= set(points[:-_REPEATS_MAX])
+        if is_stuck or (self._num_points is not None and len(set(points)) >= self._num_points):
+            return 0
+        limits = [self.search.budget.proposals, self._num_points if self.search.sampler == "grid" else None]
+        most = min((limit for limit in limits if limit is not None), default=None)
+        return None if most is None else max(0, most - len(points))
+
+    @cached_property
+    def _num_points(self) -> int | None:
+        """How many points the space has, None if they cannot be counted."""
+        can_be_counted = all(parameter.values() is not None for parameter in self.search.space.values())
+        num = len(grid(self.search.space)) if can_be_counted else GRID_MAX
+        return num if num < GRID_MAX or self.search.sampler == "grid" else None
+
+    def is_searched(self) -> bool:
+        """Return whether nothing will be proposed or promoted any more, and all that was proposed has ended."""
+        if self.may_propose() or any(one.state == "running" for one in self.scores()):
+            return False
+        return self.next_to_promote() is None
 
     def fresh_cell(self, name: int | str, opens_test: bool) -> Cell:
         """Return a proposal (by its number) or the default configuration as a cell with the fresh seeds."""
@@ -31,116 +261,9 @@ class Study(Proposing):
         """Return the default configuration as a cell with the seeds of the proposals, the test split locked."""
         return self._cell(DEFAULT, {}, "search", False)
 
-    def cells(self) -> list[Cell]:
-        """Return all cells so far: the default, what is confirmed, and every proposal; test is open for the named."""
-        candidates = self.candidates() if self.is_searched() else []
-        winner = self.winner() if candidates else {}
-        opened = {DEFAULT, winner.get("candidate")} if winner else set()
-        names: list[int | str] = [DEFAULT, *candidates]
-        fresh = [self.fresh_cell(name, name in opened) for name in names]
-        first = [cell for cell in fresh if cell.config.opens_test]
-        rest = [cell for cell in fresh if not cell.config.opens_test]
-        return [*first, *rest, self.default_cell(), *self.proposed_cells()]
-
-    def candidates(self) -> list[int]:
-        """Return the numbers of the best proposals, no cell twice, the best first; then those confirmed earlier.
-
-        Who has been confirmed with these seeds stays in the running when a larger budget finds others.
-        """
-        scores = self.scores()
-        found: dict[str, int] = {}
-        for place in best(scores, self.search.directions, len(scores)):
-            one = self.proposals[place]
-            if len(found) < self.search.confirm.best:
-                found.setdefault(text(one.parameters), one.number)
-        complete = {each.number for each, one in zip(self.proposals, scores, strict=True) if one.state == "complete"}
-        return [*found.values(), *sorted((self._confirmed_earlier() & complete) - set(found.values()))]
-
-    def _confirmed_earlier(self) -> set[int]:
-        """Return which proposals were confirmed with the seeds of today whenever a winner was named."""
-        made = {str(each.number) for each in self.proposals if not self.refusal(each)}
-        named = [(int(name), each["seeds"]) for each in self.folder.winners() for name in each["valid"] if name in made]
-        return {number for number, seeds in named if self._fresh_seeds(number) in ((), tuple(sorted(seeds)))}
-
-    def _fresh_seeds(self, number: int) -> tuple[int, ...]:
-        """Return the fresh seeds of a proposal, none if it draws nothing at random."""
-        return () if self.fresh_cell(number, False).deterministic else tuple(sorted(self.search.confirm.seeds))
-
-    def confirming(self) -> set[Confirmation]:
-        """Return what is confirmed now."""
-        return {(text(self.proposal(each).parameters), self._fresh_seeds(each)) for each in self.candidates()}
-
-    def ever_confirmed(self) -> set[Confirmation]:
-        """Return what was ever confirmed, and is now, for this default: with whatever space, seeds and sampler."""
-        now = self.confirming() if self.is_searched() else set()
-        return now.union(*(folder.confirmed() for folder in self.folder.alike()))
-
-    def num_openings(self) -> int:
-        """Return how often a winner was named, and the test split opened, for this default."""
-        return sum(len(folder.winners()) for folder in self.folder.alike())
-
-    def confirmed(self) -> dict[int | str, Score]:
-        """Return what the default and the candidates are worth with fresh seeds."""
-        names: list[int | str] = [DEFAULT, *self.candidates()]
-        return {name: self.whole_score(self.fresh_cell(name, False)) for name in names}
-
     def whole_score(self, cell: Cell) -> Score:
         """Return what a cell is worth that no rung cuts."""
         return score(self.seen(cell), [Rung(len(cell.seeds))], 0)
-
-    def winner_now(self) -> dict[str, Any] | None:
-        """Return who wins by what is known, as `winner.json` has it; None while something is still to be run.
-
-        `candidate` is the best proposal with fresh seeds, `winner` that one or the default, whichever is better. None
-        wins against a default of which a seed failed.
-        """
-        found = self.confirmed() if self.is_searched() else {}
-        if any(one.state == "running" for one in found.values()) or not (found and found[DEFAULT].values):
-            return None
-        sign = -1 if self.search.directions[0] == "higher" else 1
-        means = {name: sign * one.values[0] for name, one in found.items() if one.values}
-        proposals = [name for name in means if name != DEFAULT]
-        candidate = min(proposals, key=lambda name: means[name], default=None)
-        loses = candidate is None or means[DEFAULT] <= means[candidate]
-        fresh = {str(name): one.values[0] if one.values else None for name, one in found.items()}
-        facts = {"candidate": candidate, "winner": DEFAULT if loses else candidate}
-        return {**facts, "seeds": list(self.search.confirm.seeds), "valid": fresh}
-
-    def winner(self) -> dict[str, Any]:
-        """Return the winner that was named, empty unless it was named among those that are complete now.
-
-        What is measured again, as a latency, unseats nobody.
-        """
-        every = self.folder.winners()
-        found = self.confirmed() if every and self.is_searched() else {}
-        whole = {str(name) for name, one in found.items() if one.state in ("complete", "running")}
-        for named in every if found else ():
-            known = {name for name, value in named["valid"].items() if value is not None}
-            if (
-                sorted(named["seeds"]) == sorted(self.search.confirm.seeds)
-                and set(named["valid"]) == set(map(str, found))
-                and whole <= known
-            ):
-                return named
-        return {}
-
-    def named(self) -> dict[str, Any]:
-        """Return the naming that stands or, while a larger budget or other seeds are run, the latest; else empty."""
-        made = {DEFAULT, *(each.number for each in self.proposals if not self.refusal(each))}
-        latest = self.folder.winner()
-        return self.winner() or (latest if latest.get("winner") in made else {})
-
-    def is_over(self) -> bool:
-        """Return whether a winner has been named, or none can be: no proposal is complete, or the default failed."""
-        if not self.is_searched():
-            return False
-        found = self.confirmed() if self.candidates() else {}
-        is_stuck = bool(found) and found[DEFAULT].state == "failed" and self._have_ended(found)
-        return not found or is_stuck or bool(self.winner())
-
-    @staticmethod
-    def _have_ended(found: Mapping[int | str, Score]) -> bool:
-        return all(one.state != "running" for one in found.values())
 
     def dated(self) -> list[Told]:
         """Return what `told` does, with when each proposal was made and when the last of its trials ended."""
@@ -156,43 +279,3 @@ class Study(Proposing):
             began, *others = (datetime.fromisoformat(time) for time in (proposal.time, *ended) if time)
             return began, max([began, *others])
         return None
-
-    def text(self) -> str:
-        """Say where the search stands."""
-        budget = self.search.budget
-        limits = {"proposals": budget.proposals, "hours": budget.hours, "GPU-hours": budget.gpu_hours}
-        until = " or ".join(f"{number:g} {what}" for what, number in limits.items() if number is not None)
-        states = [one.state for one in self.scores()]
-        counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-        made = f"{len(states)} made" + (f" ({counts})" if counts else "")
-        num, seeds = self.search.confirm.best, count(len(self.search.confirm.seeds), "fresh seed")
-        if self.is_searched():  # halving and failures may leave fewer, and earlier ones may come to them
-            num = len(self.candidates())
-        confirm = f"the best {f'{num} are' if num != 1 else 'is'} confirmed with {seeds}" if num else "none to confirm"
-        winner, when = self.named().get("winner"), "" if self.winner() else "so far "
-        named = f"; {when}winner: {winner if winner == DEFAULT else f'proposal {winner}'}" if winner is not None else ""
-        return f"search {self.name}: {self.search.sampler}, until {until}: {made}; {confirm}{named}"
-
-
-def studies(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) -> tuple[Study, ...]:
-    """Return the studies of a sweep, one for each cell of its axes; none unless it has a search.
-
-    Args:
-        sweep: as it was loaded.
-        ledger: keeps proposals and trials.
-        prints: the fingerprint of each dataset.
-    """
-    if sweep.file.search is None:
-        return ()
-    return tuple(Study(sweep, cell, prints[cell.config.dataset], ledger) for cell in sweep.cells)
-
-
-def expand(sweep: Sweep, found: Sequence[Study]) -> Sweep:
-    """Return a sweep whose cells are those that its studies have so far."""
-    if not found:
-        return sweep
-    file = sweep.file
-    compare = file.compare or Compare(against={}, metric=file.select.metric)
-    against = {**compare.against, PROPOSAL: DEFAULT, STAGE: "fresh"}
-    file = file.model_copy(update={"compare": compare.model_copy(update={"against": against})})
-    return replace(sweep, file=file, cells=tuple(cell for study in found for cell in study.cells()))

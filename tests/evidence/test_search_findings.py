@@ -13,7 +13,7 @@ from omni_msa.evidence.search_verdict import NOT_DECIDED, NOTHING, REAL, UNFINIS
 from omni_msa.planning.plan import make_plan, opened
 from omni_msa.report.search_files import lines, write_searches
 from omni_msa.report.write import write_report
-from omni_msa.search import optuna_sampler
+from omni_msa.search import confirmation, optuna_sampler
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.sweep import Cell, load_sweep
 from omni_msa.tracking.numbers import cell_numbers
@@ -37,10 +37,10 @@ def test_search_value_and_fresh_value_stand_side_by_side_with_the_default(place)
     study = place.study()
     found = describe(study, {})
     rows = {row["configuration"]: row for row in found["confirmed"]}
-    assert list(rows) == [DEFAULT, *map(str, study.candidates())]
+    assert list(rows) == [DEFAULT, *map(str, confirmation.candidates(study))]
     default = [_result(place, study.default_cell(), seed)["valid"]["mae"] for seed in (1, 2)]
     assert rows[DEFAULT]["search_value"] == pytest.approx(sum(default) / 2) and rows[DEFAULT]["n"] == 3
-    best = study.candidates()[0]
+    best = confirmation.candidates(study)[0]
     values = [result["valid"]["mae"] for result in fresh_results(place, best)]
     assert rows[str(best)]["fresh_values"] == values
     assert rows[str(best)]["fresh_mean"] == pytest.approx(sum(values) / 3)

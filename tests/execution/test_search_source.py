@@ -11,7 +11,7 @@ from omni_msa.errors import NotFinite
 from omni_msa.evidence.gather import gather
 from omni_msa.ledger.trials import planned
 from omni_msa.planning.plan import opened
-from omni_msa.search import optuna_sampler
+from omni_msa.search import confirmation, optuna_sampler
 from omni_msa.search.rules import Suggestion
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.search_space import text
@@ -32,9 +32,9 @@ def test_a_search_proposes_confirms_names_a_winner_and_opens_its_test_split(plac
     assert len(place.plan().missing()) == 2 * 2 + 6 * 2 + 2 * 2  # the default with both seeds, proposals, the best two
     assert place.run() == 6 * 2 + 4 * 2 + 2 * 2  # the winner and the default twice: the second time for test
     study, plan = place.study(), place.plan()
-    assert len(study.proposals) == 6 and study.is_over() and not plan.missing() and plan.is_complete()
+    assert len(study.proposals) == 6 and confirmation.is_over(study) and not plan.missing() and plan.is_complete()
     winner = place.winner()
-    assert winner["candidate"] == winner["winner"] and winner["winner"] in study.candidates()
+    assert winner["candidate"] == winner["winner"] and winner["winner"] in confirmation.candidates(study)
     assert height(place.parameters()[winner["winner"]]) < height(
         {"training.learning_rate": 5e-2, "adapter.rank": 2, "adapter.dropout": 0.4, "readout.loss": "l1"}
     )
@@ -125,7 +125,7 @@ def test_raising_the_budget_goes_on(tmp_path):
     first.run()
     second.run()
     assert first.parameters()[:6] == before and first.parameters() == second.parameters()
-    assert first.study().is_over() and len(first.winner()["earlier"]) == 1 and not first.plan().missing()
+    assert confirmation.is_over(first.study()) and len(first.winner()["earlier"]) == 1 and not first.plan().missing()
 
 
 @pytest.mark.parametrize("num", [2, 3, 5])
@@ -133,7 +133,7 @@ def test_proposals_run_together_without_duplicates(tmp_path, num):
     place = Searched(tmp_path, budget={"proposals": 12})
     place.run(num_at_once=num)
     found = place.parameters()
-    assert len(found) == 12 and place.study().is_over() and not place.repeated()
+    assert len(found) == 12 and confirmation.is_over(place.study()) and not place.repeated()
     assert len({text(each) for each in found}) == 12
 
 
@@ -143,7 +143,7 @@ def test_a_space_is_searched_when_all_its_points_were_proposed(tmp_path, budget)
     place = Searched(tmp_path, space=space, sampler="random", budget=budget, confirm={"seeds": [11]})
     begun = place.run()
     study = place.study()
-    assert len(study.proposals) == 2 and study.is_over()
+    assert len(study.proposals) == 2 and confirmation.is_over(study)
     assert begun == 2 * 2 + 2 + 2  # two cells, one of them the default; with a fresh seed; test
 
 
@@ -154,14 +154,14 @@ def test_a_sampler_that_insists_ends_the_search_and_a_cell_suggested_twice_costs
     assert place.run() == 2 + 2 + 1 + 1 + 2  # the cell, the default, each with a fresh seed; test
     study = place.study()
     assert len(study.proposals) == 21 and len({one.values for one in study.scores()}) == 1
-    assert len(study.candidates()) == 1 and study.is_over()
+    assert len(confirmation.candidates(study)) == 1 and confirmation.is_over(study)
 
 
 def test_a_grid_ends_when_every_point_was_tried(tmp_path):
     space = {"adapter.rank": {"choice": [2, 4, 8]}, "readout.loss": {"choice": ["l1", "mse"]}}
     place = Searched(tmp_path, space=space, sampler="grid", budget={"proposals": 50})
     place.run()
-    assert len(place.parameters()) == 6 and place.study().is_over()
+    assert len(place.parameters()) == 6 and confirmation.is_over(place.study())
 
 
 def test_one_study_for_each_cell_of_the_axes(tmp_path):
@@ -189,7 +189,7 @@ def test_a_cell_with_a_failed_seed_is_never_chosen_and_can_be_retried(tmp_path):
     place.train = failing(8)  # 8 would be the best
     place.run()
     study = place.study()
-    assert [one.state for one in study.scores()] == ["complete", "failed"] and study.candidates() == [0]
+    assert [one.state for one in study.scores()] == ["complete", "failed"] and confirmation.candidates(study) == [0]
     assert "failed" in place.ended().values() and place.run() == 0
     place.train = train
     place.run(retry=True)
@@ -202,7 +202,7 @@ def test_if_everything_fails_the_search_ends_without_a_winner(tmp_path):
     place.train = lambda *arguments: (_ for _ in ()).throw(FloatingPointError("nan"))
     place.run()
     plan = place.plan()
-    assert plan.studies[0].is_over() and not plan.missing() and not plan.is_complete()
+    assert confirmation.is_over(plan.studies[0]) and not plan.missing() and not plan.is_complete()
     assert not list(place.ledger.root.glob("searches/*/winner.json"))
     assert [cell.label for cell in opened(plan).sweep.cells] == ["default, fresh"]
 
@@ -277,7 +277,7 @@ def test_two_objectives_make_a_front_and_the_first_names_the_winner(tmp_path):
     place.run()
     study = place.study()
     values = [one.values for one in study.scores()]
-    chosen = [values[number] for number in study.candidates()]
+    chosen = [values[number] for number in confirmation.candidates(study)]
     assert chosen == sorted(chosen) and len(chosen) <= 3
     for each in chosen:
         assert not any(other != each and other[0] <= each[0] and other[1] <= each[1] for other in values)
@@ -288,7 +288,7 @@ def test_hours_end_a_search_and_more_hours_go_on(tmp_path):
     place = Searched(tmp_path, budget={"hours": 1e-9})
     place.run()
     first = len(place.parameters())
-    assert first >= 1 and place.study().is_over()
+    assert first >= 1 and confirmation.is_over(place.study())
     before = place.study().folder.spent()
     assert before["work_s"] > 0 and before["wall_s"] > 0
     place.set(budget={"gpu_hours": 1e-9})

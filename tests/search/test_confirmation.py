@@ -11,7 +11,7 @@ from omni_msa.evidence.search_findings import describe, find
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, UNFINISHED
 from omni_msa.planning.plan import make_plan, opened
 from omni_msa.report.write import write_report
-from omni_msa.search import optuna_sampler
+from omni_msa.search import confirmation, optuna_sampler
 from omni_msa.search.rules import Suggestion
 from omni_msa.search.study_folder import DEFAULT
 
@@ -61,14 +61,14 @@ def test_halving_leaves_as_many_as_are_to_be_confirmed(tmp_path, num):
     place.run()
     states = [one.state for one in place.study().scores()]
     assert (states.count("complete"), states.count("pruned")) == (num, 6 - num)
-    assert len(place.study().candidates()) == num and place.study().is_over()
+    assert len(confirmation.candidates(place.study())) == num and confirmation.is_over(place.study())
 
 
 def test_opening_the_test_split_changes_nothing_of_what_was_chosen_by(place):
     place.train = at_opening(measuring_otherwise)
     place.run()
     found, winner = described(place), place.winner()
-    assert place.run() == 0 and place.study().is_over() and place.plan().is_complete()
+    assert place.run() == 0 and confirmation.is_over(place.study()) and place.plan().is_complete()
     assert found["winner"] == winner["winner"] and found["times_test_was_opened"] == 1 and num_tested(place) == 4
     for row in found["confirmed"]:
         assert row["fresh_mean"] == pytest.approx(winner["valid"][row["configuration"]]) and row["fresh_mean"] < 3

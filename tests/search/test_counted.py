@@ -8,6 +8,7 @@ from helpers.searched import Searched, train
 from omni_msa.errors import NotFinite
 from omni_msa.evidence.search_findings import describe
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED
+from omni_msa.search import confirmation
 
 GRID = {"adapter.rank": {"choice": [4, 8, 16]}}
 
@@ -33,7 +34,7 @@ def test_the_same_seeds_in_another_order_or_again_are_no_further_confirmation(pl
         if seeds == [21, 22]:
             assert described(place)["times_test_was_opened"] == 2 and described(place)["num_confirmed"] == 4
     assert place.run() == 0 and described(place)["times_test_was_opened"] == 2
-    assert place.study().winner()["time"] == first["time"] and found["num_confirmed"] == 2
+    assert confirmation.winner(place.study())["time"] == first["time"] and found["num_confirmed"] == 2
 
 
 @pytest.mark.parametrize(

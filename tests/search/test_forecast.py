@@ -10,6 +10,7 @@ import pytest
 from helpers.searched import NUM_EPOCHS, Searched
 from omni_msa.execution import ray_runner, run
 from omni_msa.execution.monitor import Watch
+from omni_msa.search import confirmation
 from omni_msa.search.forecast import Ahead, Outlook, look_ahead, lookout
 from omni_msa.system.files import write_json
 
@@ -87,7 +88,7 @@ def test_done_is_never_more_than_expected_and_in_the_end_all_there_is(tmp_path, 
         num_done = sum(trial.status.state in ("complete", "pruned") for trial in plan.trials)
         assert num_done <= len(plan.trials) + outlook.num_new
         assert outlook.num_new == ahead(place).num_new  # the reader of its own knows what a new one knows
-        assert plan.missing() or place.study().is_over()
+        assert plan.missing() or confirmation.is_over(place.study())
     ids = {trial.trial_id for trial in plan.trials}
     assert outlook == Outlook(0, frozenset(ids)) and plan.is_complete()
     assert abs(len(ids) - num_first) <= (0 if not changes else 4)  # halving is guessed
@@ -126,7 +127,7 @@ def test_without_randomness_a_proposal_is_one_trial_and_its_fresh_one_is_the_sam
     found = ahead(place)
     assert len(found.proposed) == 3 and not found.confirmed
     place.run()
-    assert len(place.plan().trials) == 3 and place.study().is_over()  # the default is one of them
+    assert len(place.plan().trials) == 3 and confirmation.is_over(place.study())  # the default is one of them
 
 
 def test_hours_bound_the_proposing_and_the_least_is_expected(tmp_path):

@@ -10,6 +10,7 @@ from helpers.searched import NUM_EPOCHS, Searched, parameters_of
 from helpers.surface import curve, measured, shown
 from omni_msa.evidence.search_findings import describe
 from omni_msa.evidence.search_verdict import REAL
+from omni_msa.search import confirmation
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 
@@ -42,8 +43,8 @@ def mean(values: list[float]) -> float:
 def test_the_highest_with_fresh_seeds_wins_against_a_default_that_is_lower(place):
     study, winner = place.study(), place.winner()
     found = {number: mean(highs(study, number, [1, 2])) for number in range(8)}
-    assert study.candidates() == sorted(found, key=found.__getitem__, reverse=True)[:3]
-    fresh = {number: mean(highs(study, number, FRESH)) for number in study.candidates()}
+    assert confirmation.candidates(study) == sorted(found, key=found.__getitem__, reverse=True)[:3]
+    fresh = {number: mean(highs(study, number, FRESH)) for number in confirmation.candidates(study)}
     default = mean(highs(study, DEFAULT, FRESH))
     assert winner["valid"] == pytest.approx({DEFAULT: default, **{str(number): fresh[number] for number in fresh}})
     assert winner["winner"] == winner["candidate"] == max(fresh, key=fresh.__getitem__)

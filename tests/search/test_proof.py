@@ -12,7 +12,8 @@ import pytest
 
 from helpers.searched import NUM_EPOCHS, Searched
 from helpers.surface import height
-from omni_msa.search import optuna_sampler, proposing
+from omni_msa.search import confirmation, optuna_sampler
+from omni_msa.search import study as studies
 from omni_msa.search.rules import worse_p
 from omni_msa.stats.intervals import t_interval
 from omni_msa.stats.paired import sign_flip_p
@@ -47,7 +48,7 @@ def find(tmp_path):
         place.run()
         study = place.study()
         others = (len(seeds) + 2) * NUM_EPOCHS  # the default with all seeds, the best with a fresh one
-        return height(study.proposal(study.candidates()[0]).parameters), place.num_epochs() - others
+        return height(study.proposal(confirmation.candidates(study)[0]).parameters), place.num_epochs() - others
 
     return run
 
@@ -88,9 +89,9 @@ def test_halving_reaches_the_same_with_at_most_half_the_epochs(find, monkeypatch
     assert all(epochs <= whole[0][1] / 2 for _, epochs in halved), [epochs for _, epochs in halved]
     lost = [one - other for (one, _), (other, _) in zip(halved, whole, strict=True)]
     assert _is_same(lost), (lost, t_interval(lost))
-    promote = proposing.next_to_promote
+    promote = studies.next_to_promote
     monkeypatch.setattr(  # keeps the worst share of each rung
-        proposing, "next_to_promote", lambda *given: promote(*given[:4], OTHER[given[4]], *given[5:])
+        studies, "next_to_promote", lambda *given: promote(*given[:4], OTHER[given[4]], *given[5:])
     )
     wrong = [find(seeds, seed=FIRST_SEED + each, budget=budgets["halved"], pruning=HALVING)[0] for each in range(3)]
     assert all(one - other > MARGIN for one, (other, _) in zip(wrong, whole, strict=False))

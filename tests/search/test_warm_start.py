@@ -8,6 +8,7 @@ import pytest
 from helpers.searched import Searched
 from helpers.stand_ins import complete
 from omni_msa.config.identity import trial_id
+from omni_msa.search import confirmation
 from omni_msa.search.study_folder import Known
 from omni_msa.search.warm_start import look_up_known
 from omni_msa.sweep.sweep import proposed
@@ -104,4 +105,8 @@ def test_the_best_known_cells_are_proposed_first_at_no_cost_and_can_win(tmp_path
     num_epochs = place.num_epochs()
     assert place.run() <= 2 and place.num_epochs() == num_epochs  # the winner may be opened, nothing is trained
     study = place.study()
-    assert place.parameters()[:2] == best and study.candidates() == [0, 1] and study.winner()["candidate"] in (0, 1)
+    assert (
+        place.parameters()[:2] == best
+        and confirmation.candidates(study) == [0, 1]
+        and confirmation.winner(study)["candidate"] in (0, 1)
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from omni_msa.planning.plan import Plan
+from omni_msa.search import confirmation
 from omni_msa.stats.metrics import METRICS
 from omni_msa.text import are, count
 
@@ -35,7 +36,7 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
         "num_complete": counts["complete"],
         "num_failed": counts["failed"],
         "num_proposals": sum(len(study.proposals) for study in plan.studies),
-        "num_confirmed": sum(len(study.ever_confirmed()) for study in plan.studies),
+        "num_confirmed": sum(len(confirmation.ever_confirmed(study)) for study in plan.studies),
         "num_comparisons": num_comparisons,
         "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
     }
