@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from omni_msa.config import plugins
@@ -14,6 +14,7 @@ from omni_msa.evidence.comparisons.compare import compare, pairs_of
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control, prove
 from omni_msa.evidence.comparisons.decisions import Progress
+from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.evidence.comparisons.selection import selection_of
 from omni_msa.evidence.comparisons.verdict import Verdict, decide, leading
 from omni_msa.evidence.records import TrialRecord, read_records
@@ -32,6 +33,7 @@ class Evidence:
         plan: with the states as they are now.
         records: of every trial, in the plan's order.
         summary: the content of `aggregate.json`: cells, comparisons, controls, selection, verdict, notes.
+        pairs: the comparisons among them, typed.
         dataset: the plug-in's name where all cells have the same one, else "".
         human: metrics of a human rater on test, None where the dataset has none.
         searches: what each search has found, as `search.json` has it.
@@ -40,6 +42,7 @@ class Evidence:
     plan: Plan
     records: Sequence[TrialRecord]
     summary: dict[str, Any]
+    pairs: Pairs = field(default_factory=Pairs)
     dataset: str = ""
     human: Mapping[str, float] | None = None
     searches: Sequence[Mapping[str, Any]] = ()
@@ -61,13 +64,13 @@ def gather(plan: Plan) -> Evidence:
     dropped = dropped_clips(plan)
     if any(clip["split"] == "test" for clip in dropped):
         human = None  # it is over other clips
-    summary = _summary(plan, cells, human, dropped)
-    return Evidence(plan, records, finite(summary | {"dataset": dataset}), dataset, human)
+    summary, pairs = _summary(plan, cells, human, dropped)
+    return Evidence(plan, records, finite(summary | {"dataset": dataset}), pairs, dataset, human)
 
 
 def _summary(
     plan: Plan, cells: Sequence[CellTrials], human: Mapping[str, float] | None, dropped: list[dict[str, Any]]
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Pairs]:
     file = plan.sweep.file
     resampler = Resampler(derive(0, "report", plan.sweep.name))
     rows = [cell_summary(trials, resampler) for trials in cells]
@@ -76,18 +79,16 @@ def _summary(
     for row, floor in zip(rows, floors, strict=True):
         row["gap_share"] = gap_shares(row["metrics"], by_label[floor.label]["metrics"] if floor else {}, human or {})
     metric = file.compare.metric if file.compare else file.select.metric
-    differences, exploratory, controls = _compared(plan, cells, metric, resampler)
-    verdict = _verdict(plan, rows, metric, differences, controls, len(dropped))
-    family = max((one.family for one in differences), default=0)
-    return {
+    pairs = _compared(plan, cells, metric, resampler)
+    verdict = _verdict(plan, rows, metric, pairs, len(dropped))
+    family = max((comparison.family for comparison in pairs.differences), default=0)
+    summary = {
         "sweep": plan.sweep.name,
         "question": file.question,
         "style": file.style,
         "metric": metric,
         "cells": rows,
-        "differences": [asdict(one) for one in differences],
-        "exploratory": [asdict(one) for one in exploratory],
-        "controls": [asdict(one) for one in controls],
+        **pairs.as_json(),
         "selection": selection_of(plan, family, metric, verdict.num_seeds_more),
         "verdict": asdict(verdict),
         "floor": next((floor.label for floor in floors if floor), None),
@@ -95,15 +96,14 @@ def _summary(
         "notes": [*_laid_over(plan), *data_notes(plan), *(note for trials in cells for note in trials.notes)],
         "dropped_clips": dropped,
     }
+    return summary, pairs
 
 
-def _compared(
-    plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler
-) -> tuple[list[Comparison], list[Comparison], list[Control]]:
+def _compared(plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler) -> Pairs:
     """Return the comparisons on the primary metric, those on other headline metrics, and how controlled they are."""
     compared = plan.sweep.file.compare
     if compared is None:
-        return [], [], []
+        return Pairs()
     pairs = pairs_of(cells, compared.against)
     names = {name for trials in cells for record in trials.records.values() for name in record.test}
     others = [name for name in headline(names) if name != metric and name in names]
@@ -115,7 +115,7 @@ def _compared(
     def with_control(one: Comparison) -> Comparison:
         return replace(one, controlled=known.get((one.label, one.against)) if one.n else None)
 
-    return [*map(with_control, primary)], [*map(with_control, exploratory)], controls
+    return Pairs([*map(with_control, primary)], [*map(with_control, exploratory)], controls)
 
 
 def prove_pair(cell: CellTrials, other: CellTrials) -> Control:
@@ -129,15 +129,14 @@ def _verdict(
     plan: Plan,
     rows: Sequence[Mapping[str, Any]],
     metric: str,
-    differences: Sequence[Comparison],
-    controls: Sequence[Control],
+    pairs: Pairs,
     num_dropped: int,
 ) -> Verdict:
     counts, failed = plan.counts(), {row["label"]: row["failed"] for row in rows if row["failed"]}
     num_seeds = len(plan.sweep.file.seeds)
     progress = Progress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
     if plan.sweep.file.compare is not None:
-        return decide(metric, differences, controls, progress)
+        return decide(metric, pairs.differences, pairs.controls, progress)
     found = {row["label"]: row["metrics"][metric] for row in rows if row["metrics"].get(metric, {}).get("n")}
     whole = {row["label"] for row in rows if row["label"] in found and found[row["label"]]["n"] == len(row["seeds"])}
     means = {label: found[label]["mean"] for label in found if label in whole}

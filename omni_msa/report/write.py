@@ -49,7 +49,7 @@ def write_report(plan: Plan, command: str = "") -> Report:
     evidence = _with_searches(gather(opened(plan)), find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: is_best(name, plan) or any(fnmatch(name, each) for each in _OURS)) as draft:
-        write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
+        write_tables(draft, evidence.summary, evidence.pairs, trial_rows(evidence), plan.sweep.file.pivot)
         write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
     return Report(evidence, folder, problem)

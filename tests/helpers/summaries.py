@@ -1,6 +1,5 @@
 """Summaries as `aggregate.json` has them, made from a few numbers: for tests of tables."""
 
-from dataclasses import asdict
 from typing import Any
 
 from omni_msa.evidence.comparisons.comparison import Comparison
@@ -37,10 +36,10 @@ def summary(*cells: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"sweep": "s", "question": "Which?", "style": "standard", "cells": list(cells), "notes": [], **more}
 
 
-def pair(label: str, against: str, values: list[float], metric: str = "mae", **more: Any) -> dict[str, Any]:
+def pair(label: str, against: str, values: list[float], metric: str = "mae", **more: Any) -> Comparison:
     """Return a comparison of two cells from the differences of their seeds."""
     mean, std, interval = moments(values)
     tested = {"p": sign_flip_p(values), "p_floor": p_floor(len(values))} if values else {}
     found = {"seeds": list(range(1, len(values) + 1)), "values": values, "n": len(values)}
     found |= {"mean": mean, "std": std, "interval": interval}
-    return asdict(Comparison(label, against, metric, **{**found, **tested, **more}))
+    return Comparison(label, against, metric, **{**found, **tested, **more})

@@ -24,7 +24,7 @@ def draw_bars(evidence: Evidence, folder: Path) -> list[Figure]:
     cells = [cell for cell in summary["cells"] if metric in cell["metrics"]]
     if not cells:
         return []
-    against = {one["against"] for one in summary["differences"]}
+    against = {one.against for one in evidence.pairs.differences}
     cells, limited = best(cells, metric, _CELLS_MAX, against)
     labels, spreads = [cell["label"] for cell in cells], [spread(cell, metric) for cell in cells]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels) + 0.95)

@@ -1,12 +1,13 @@
 """Paired differences between cells as a forest plot."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.gather import Evidence
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
@@ -18,13 +19,11 @@ _ROWS_MAX = 30
 _WIDER_MAX = 3.0  # an interval of two seeds is 13 standard errors wide: it may not squeeze all others
 _NARROW = 0.1  # numbers along a shorter axis have so many digits that only a few of them fit
 
-Difference = Mapping[str, Any]
-
 
 class _Line(NamedTuple):
     """An interval of a difference: where it is, what it is called, where and how it is drawn."""
 
-    key: str
+    of: Callable[[Comparison], Interval | None]
     name: str
     offset: float
     looks: dict[str, Any]
@@ -32,24 +31,25 @@ class _Line(NamedTuple):
 
 _LINES = (
     _Line(
-        "interval",
+        lambda one: one.interval,
         "95 % t interval over seeds",
         0.0,
         {"linewidth": 2.6, "color": canvas.COLOURS[0], "solid_capstyle": "butt"},
     ),
     _Line(
-        "interval_two_level",
+        lambda one: one.interval_two_level,
         "95 % two-level interval, seeds and clips",
         0.22,
         {"linewidth": 1.4, "color": canvas.INK, "linestyle": (0, (3, 1.5))},
     ),
     _Line(
-        "interval_clips",
+        lambda one: one.interval_clips,
         "95 % interval over clips, of one pair of trials",
         0.0,
         {"linewidth": 2.6, "color": canvas.GREY, "solid_capstyle": "butt"},
     ),
 )
+_OVER_CLIPS = _LINES[-1]
 _MEAN: dict[str, Any] = {
     "marker": "D",
     "linestyle": "none",
@@ -63,12 +63,12 @@ _MEAN: dict[str, Any] = {
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw each cell minus the one it is compared with: seeds, intervals, and the p-value of the test that there is."""
-    rows = [one for one in evidence.summary["differences"] if one["mean"] is not None]
+    rows = [one for one in evidence.pairs.differences if one.mean is not None]
     if not rows:
         return []
-    metric, fixed = rows[0]["metric"], fixed_cells(evidence.summary["cells"])
+    metric, fixed = rows[0].metric, fixed_cells(evidence.summary["cells"])
     rows, limited = _chosen(rows)
-    labels = [one["label"] for one in rows]
+    labels = [one.label for one in rows]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels, 22, 0.44) + 1.35)
     axes = drawing.subplots()
     left, right = _range(rows, unit(metric))
@@ -81,7 +81,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
         axes.locator_params(axis="x", nbins=5)
     canvas.name_rows(axes, labels, 22)
     axes.grid(axis="x")
-    targets = list(dict.fromkeys(one["against"] for one in rows))
+    targets = list(dict.fromkeys(one.against for one in rows))
     axes.set_xlabel(
         f"difference in {METRICS[metric].heading}, cell minus the one compared with\n{_sides(metric, targets)}"
     )
@@ -90,48 +90,50 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     return [canvas.save(drawing, folder, "differences", title, _caption(rows, fixed, limited), _describe(rows, metric))]
 
 
-def _chosen(rows: Sequence[Difference]) -> tuple[list[Difference], str]:
+def _chosen(rows: Sequence[Comparison]) -> tuple[list[Comparison], str]:
     if len(rows) <= _ROWS_MAX:
         return list(rows), ""
-    order = sorted(range(len(rows)), key=lambda place: -abs(rows[place]["mean"]))[:_ROWS_MAX]
+    order = sorted(range(len(rows)), key=lambda place: -abs(rows[place].mean or 0.0))[:_ROWS_MAX]
     return [rows[place] for place in sorted(order)], f"The {_ROWS_MAX} largest of {len(rows)} differences are shown."
 
 
-def _range(rows: Sequence[Difference], size: float) -> Interval:
+def _range(rows: Sequence[Comparison], size: float) -> Interval:
     """Return the ends of the axis: all seeds, and intervals as far as they leave the seeds room."""
-    core = [0.0, *(value * size for one in rows for value in one["values"])]
+    core = [0.0, *(value * size for one in rows for value in one.values)]
     room = (max(core) - min(core) or 1.0) * _WIDER_MAX / 2
-    ends = [end * size for one in rows for line in _lines(one) for end in one[line.key]]
+    ends = [end * size for one in rows for line in _lines(one) for end in line.of(one) or ()]
     low, high = max(min([*core, *ends]), min(core) - room), min(max([*core, *ends]), max(core) + room)
     if low == high:  # all differences are 0: as wide as ten of the last digits that are shown
-        ten = 10.0 ** (1 - METRICS[rows[0]["metric"]].decimals)
+        ten = 10.0 ** (1 - METRICS[rows[0].metric].decimals)
         return -ten, ten
     margin = 0.04 * (high - low)
     return low - margin, high + margin
 
 
-def _lines(one: Difference) -> list[_Line]:
+def _lines(one: Comparison) -> list[_Line]:
     """The intervals that a row shows: that over clips alone only where it is the only one."""
-    there = [line for line in _LINES if one.get(line.key)]
-    return [line for line in there if line.key != "interval_clips"] or there
+    there = [line for line in _LINES if line.of(one)]
+    return [line for line in there if line is not _OVER_CLIPS] or there
 
 
-def _draw_row(axes: Axes, row: int, one: Difference, limits: Interval) -> None:
-    size = unit(one["metric"])
+def _draw_row(axes: Axes, row: int, one: Comparison, limits: Interval) -> None:
+    size = unit(one.metric)
     for line in _lines(one):
-        low, high = (end * size for end in one[line.key])
+        interval = line.of(one)
+        assert interval is not None  # of `_lines`
+        low, high = (end * size for end in interval)
         ends = [max(low, limits[0]), min(high, limits[1])]
         axes.plot(ends, [row + line.offset] * 2, **line.looks)
         for is_beyond, end, arrow in ((low < limits[0], ends[0], "<"), (high > limits[1], ends[1], ">")):
             if is_beyond:
                 color = line.looks["color"]
                 axes.plot(end, row + line.offset, arrow, color=color, markersize=6, clip_on=False, zorder=5)
-    values = [value * size for value in one["values"]]
+    values = [value * size for value in one.values]
     axes.scatter(values, [row - 0.25] * len(values), **canvas.DOT)
-    axes.plot(one["mean"] * size, row, **_MEAN)
+    axes.plot((one.mean or 0.0) * size, row, **_MEAN)
 
 
-def _add_legend(drawing: Drawing, axes: Axes, rows: Sequence[Difference]) -> None:
+def _add_legend(drawing: Drawing, axes: Axes, rows: Sequence[Comparison]) -> None:
     axes.scatter([], [], label="difference of one seed", **canvas.DOT)
     axes.plot([], [], label="mean difference", **_MEAN)
     drawn = [line for one in rows for line in _lines(one)]
@@ -140,15 +142,15 @@ def _add_legend(drawing: Drawing, axes: Axes, rows: Sequence[Difference]) -> Non
     canvas.add_legend(drawing, axes)
 
 
-def _odds(one: Difference) -> str:
+def _odds(one: Comparison) -> str:
     """The p-value of a row: over seeds, where neither cell is random over clips; its note says what is not testable."""
-    holm = one.get("p_holm")
-    if one["p"] is None and (holm is None or one.get("p_clips") is None):
+    holm = one.p_holm
+    if one.p is None and (holm is None or one.p_clips is None):
         return "no p-value"
-    text = f"clips: p = {one['p_clips']:.2g}" if one["p"] is None else f"p = {one['p']:.2g}"
-    if "not testable" in one["note"]:
-        return f"{text}, not\ntestable (n = {one['n']})"
-    return text if holm is None or (one.get("family") or 1) < 2 else f"{text}\nHolm {holm:.2g}"
+    text = f"clips: p = {one.p_clips:.2g}" if one.p is None else f"p = {one.p:.2g}"
+    if "not testable" in one.note:
+        return f"{text}, not\ntestable (n = {one.n})"
+    return text if holm is None or one.family < 2 else f"{text}\nHolm {holm:.2g}"
 
 
 def _sides(metric: str, targets: Sequence[str]) -> str:
@@ -159,8 +161,8 @@ def _sides(metric: str, targets: Sequence[str]) -> str:
     return f"\N{LEFTWARDS ARROW} favours {left}    |    favours {right} \N{RIGHTWARDS ARROW}"
 
 
-def _caption(rows: Sequence[Difference], fixed: Collection[str], limited: str) -> str:
-    targets, pairs = list(dict.fromkeys(one["against"] for one in rows)), span(one["n"] for one in rows)
+def _caption(rows: Sequence[Comparison], fixed: Collection[str], limited: str) -> str:
+    targets, pairs = list(dict.fromkeys(one.against for one in rows)), span(one.n for one in rows)
     against = f'"{targets[0]}"' if len(targets) == 1 else "the cell each is compared with"
     each = "pair" if pairs == "1" else "pairs"
     sentences = [
@@ -173,7 +175,7 @@ def _caption(rows: Sequence[Difference], fixed: Collection[str], limited: str) -
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _tests(rows: Sequence[Difference], fixed: Collection[str]) -> list[str]:
+def _tests(rows: Sequence[Comparison], fixed: Collection[str]) -> list[str]:
     """Return what the p-values on the right are, as sentences."""
     test, texts = sign_flip_note(rows, fixed), [_odds(one) for one in rows]
     found = [f"p: {test}."] if test else []
@@ -186,12 +188,12 @@ def _tests(rows: Sequence[Difference], fixed: Collection[str]) -> list[str]:
     )
 
 
-def _describe(rows: Sequence[Difference], metric: str) -> str:
+def _describe(rows: Sequence[Comparison], metric: str) -> str:
     show = METRICS[metric].show
 
-    def text(one: Difference) -> str:
-        ends, over = (one["interval"], "") if one["interval"] else (one.get("interval_clips"), " over clips")
+    def text(one: Comparison) -> str:
+        ends, over = (one.interval, "") if one.interval else (one.interval_clips, " over clips")
         within = f" (95 %{over} from {show(ends[0], True)} to {show(ends[1], True)})" if ends else ""
-        return f"{one['label']} minus {one['against']}: {show(one['mean'], True)}{within}"
+        return f"{one.label} minus {one.against}: {show(one.mean, True)}{within}"
 
     return f"Forest plot of paired differences in {METRICS[metric].heading}: " + "; ".join(map(text, rows)) + "."

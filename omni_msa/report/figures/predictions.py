@@ -106,7 +106,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 def _chosen(evidence: Evidence) -> tuple[dict[str, Seeds], str]:
     summary = evidence.summary
     scored = [cell for cell in summary["cells"] if "mae" in cell["metrics"]]
-    against = {one["against"] for one in summary["differences"]}
+    against = {one.against for one in evidence.pairs.differences}
     metric = summary["metric"] if METRICS[summary["metric"]].kind == "quality" else "mae"
     cells, limited = best(scored, metric, _CELLS_MAX, sorted(against)[:1])
     found: dict[str, Seeds] = {}

@@ -136,6 +136,7 @@ def _contents(evidence: Evidence) -> dict[str, Any]:
         "state": _STATES.get(state, state),
         "counts": evidence.plan.counts(),
         "summary": evidence.summary,
+        "controls": evidence.pairs.controls,
         "hash_titles": {name: one.title for name, one in HASHES.items()},
         "hash_states": _HASH_STATES,
         "tables": _tables(evidence),
@@ -152,7 +153,7 @@ def _contents(evidence: Evidence) -> dict[str, Any]:
 def _tables(evidence: Evidence) -> dict[str, Markup]:
     """Return the tables of numbers by name; those there is nothing for are left out."""
     summary, cells = evidence.summary, evidence.summary["cells"]
-    pairs, others = summary["differences"], summary["exploratory"]
+    pairs, others = evidence.pairs.differences, evidence.pairs.exploratory
     axes, reports = pivot_axes(cells, evidence.plan.sweep.file.pivot), elsewhere(evidence.dataset)
     grids: Mapping[str, Grid | None] = {
         "headline": build_grid(summary, evidence.human, evidence.dataset),

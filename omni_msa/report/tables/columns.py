@@ -1,23 +1,26 @@
-"""How the columns of a table are made from rows of plain values; what is not known leaves no column."""
+"""How the columns of a table are made from its rows; what is not known leaves no column."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from omni_msa.report.tables.grid import DASH, Entry, Grid
 from omni_msa.stats.metrics import Metric
 
 Row = Mapping[str, Any]
-Column = tuple[str, Callable[[Row], Entry | None]]
+T = TypeVar("T")
+ColumnOf = tuple[str, Callable[[T], Entry | None]]
+"""A heading, and what makes the entry of a row, None where nothing is known."""
+Column = ColumnOf[Row]
 
 
 def lay_out(
-    title: str, rows: Sequence[Row], columns: Sequence[Column], words: Sequence[str] = (), num_words: int = 1
+    title: str, rows: Sequence[T], columns: Sequence[ColumnOf[T]], words: Sequence[str] = (), num_words: int = 1
 ) -> Grid:
     """Lay out rows; a column in which nothing is known is left out.
 
     Args:
         title: of the table.
-        rows: of plain values, each the argument of every column.
+        rows: each the argument of every column.
         columns: heading, and what makes a row's entry, None where nothing is known.
         words: headings of further columns that are words.
         num_words: how many columns on the left are words.

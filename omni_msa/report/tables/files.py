@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.evidence import published
+from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.report.tables.formats import STYLE, html_table, latex, markdown_section
 from omni_msa.report.tables.grid import MMSA, STANDARD, Grid, build_grid, default_columns
 from omni_msa.report.tables.mmsa_style import mmsa_summary
@@ -16,10 +17,13 @@ from omni_msa.report.tables.terminal import TerminalTable
 from omni_msa.stats.metrics import METRICS
 from omni_msa.system.files import csv_text, write_json, write_text
 
+NO_PAIRS = Pairs()
+
 
 def write_tables(
     folder: Path,
     summary: Mapping[str, Any],
+    pairs: Pairs = NO_PAIRS,
     trials: Sequence[TrialRow] = (),
     pivot: Sequence[str] | None = None,
 ) -> list[Path]:
@@ -29,24 +33,25 @@ def write_tables(
         folder: `mlruns/reports/<sweep>/`, made if missing.
         summary: the content of `aggregate.json`; clips that were left out go to `dropped_clips.csv`. With `dataset`
             mosi or mosei numbers of papers stand beside.
+        pairs: its comparisons.
         trials: every trial of the plan.
         pivot: the axes that the sweep names, down and across.
 
     Returns:
         The files written.
     """
-    texts = _texts(summary, pivot) | {"trials.csv": csv_text(trial_rows(trials))}
+    texts = _texts(summary, pairs, pivot) | {"trials.csv": csv_text(trial_rows(trials))}
     for name, text in texts.items():
         write_text(folder / name, text)
     write_json(folder / "aggregate.json", dict(summary))
     return [folder / name for name in (*texts, "aggregate.json")]
 
 
-def _texts(summary: Mapping[str, Any], pivot: Sequence[str] | None) -> dict[str, str]:
+def _texts(summary: Mapping[str, Any], pairs: Pairs, pivot: Sequence[str] | None) -> dict[str, str]:
     human, dataset = summary.get("human"), summary.get("dataset", "")
     grid = build_grid(summary, human, dataset)
     texts = {
-        "table.md": markdown(summary, grid, dataset, pivot),
+        "table.md": markdown(summary, grid, pairs, dataset, pivot),
         "table.csv": csv_text(_flat_rows(summary, human, dataset)),
         "table.tex": _latex_headline(summary, human, dataset),
         "table.html": STYLE + html_table(grid),
@@ -64,38 +69,40 @@ def _texts(summary: Mapping[str, Any], pivot: Sequence[str] | None) -> dict[str,
     return texts
 
 
-def _side_grids(summary: Mapping[str, Any], dataset: str, pivot: Sequence[str] | None) -> Iterator[Grid]:
+def _side_grids(summary: Mapping[str, Any], pairs: Pairs, dataset: str, pivot: Sequence[str] | None) -> Iterator[Grid]:
     """Yield the tables that stand below the headline table; what is not known is left out."""
     if axes := pivot_axes(summary["cells"], pivot):
         yield pivot_grid(summary, *axes)
     if any(cell["metrics"] for cell in summary["cells"]):
         yield detail_grid(summary)
-    if differences := summary.get("differences"):
-        yield differences_grid(differences, summary["cells"])
-        if strength := strength_grid(differences, summary.get("exploratory") or ()):
+    if pairs.differences:
+        yield differences_grid(pairs.differences, summary["cells"])
+        if strength := strength_grid(pairs.differences, pairs.exploratory):
             yield strength
-    if controls := summary.get("controls"):
-        yield controls_grid(controls)
-    if exploratory := summary.get("exploratory"):
-        yield exploratory_grid(exploratory, summary["cells"])
+    if pairs.controls:
+        yield controls_grid(pairs.controls)
+    if pairs.exploratory:
+        yield exploratory_grid(pairs.exploratory, summary["cells"])
     if best := selection_grid(summary):
         yield best
     if rows := published.elsewhere(dataset):
         yield elsewhere_grid(rows, summary.get("style", STANDARD))
 
 
-def markdown(summary: Mapping[str, Any], grid: Grid, dataset: str = "", pivot: Sequence[str] | None = None) -> str:
+def markdown(
+    summary: Mapping[str, Any], grid: Grid, pairs: Pairs, dataset: str = "", pivot: Sequence[str] | None = None
+) -> str:
     """Return `table.md`: question, answer, headline table, and the tables below it.
 
     Args:
-        summary, dataset, pivot: as in `write_tables`.
+        summary, pairs, dataset, pivot: as in `write_tables`.
         grid: the headline table.
     """
     lines = [f"# {summary['sweep']}", "", summary.get("question", ""), ""]
     if answer := answer_of(summary):
         lines += [f"**Answer:** {answer}", ""]
     lines += markdown_section(grid)
-    for side in _side_grids(summary, dataset, pivot):
+    for side in _side_grids(summary, pairs, dataset, pivot):
         lines += ["", *markdown_section(side)]
     if said := selection_text(summary):
         lines += ["", "## What was tried and what selected", "", *(f"- {sentence}" for sentence in said)]

@@ -98,8 +98,7 @@ def build_grid(
 
 def primary_metric(summary: Mapping[str, Any]) -> str:
     """Return the metric that the sweep is decided by."""
-    first = next(iter(headline(_names_of(summary["cells"]))))
-    return str(summary.get("metric") or next((one["metric"] for one in summary.get("differences", ())), first))
+    return str(summary.get("metric") or headline(_names_of(summary["cells"]))[0])
 
 
 def default_columns(cells: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -3,24 +3,27 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from omni_msa.report.tables.columns import Column, Row, count, ends, lay_out, odds, percent, word
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.controls import Control
+from omni_msa.report.tables.columns import ColumnOf, Row, count, ends, lay_out, odds, percent, word
 from omni_msa.report.tables.grid import DASH, Entry, Grid
 from omni_msa.report.tables.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
 from omni_msa.stats.metrics import METRICS, Metric
 from omni_msa.sweep.labels import axis_text
 
+PairColumn = ColumnOf[Comparison]
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
 
 
-def differences_grid(differences: Sequence[Row], cells: Sequence[Row] = ()) -> Grid:
+def differences_grid(differences: Sequence[Comparison], cells: Sequence[Row] = ()) -> Grid:
     """Return the table of paired differences.
 
     Args:
-        differences: at least one, as in `aggregate.json`, all on one metric.
+        differences: at least one, all on one metric.
         cells: of the summary.
     """
-    metric = METRICS[differences[0]["metric"]]
-    targets = list(dict.fromkeys(one["against"] for one in differences if one["against"]))
+    metric = METRICS[differences[0].metric]
+    targets = list(dict.fromkeys(one.against for one in differences if one.against))
     named = " and ".join(f'"{name}"' for name in targets) or "a cell that is missing"
     title = f"Paired differences in {metric.heading} against {named}"
     columns = [*_pair_columns(targets), *_difference_columns(metric)]
@@ -32,7 +35,7 @@ def differences_grid(differences: Sequence[Row], cells: Sequence[Row] = ()) -> G
     return grid
 
 
-def _pair_notes(rows: Sequence[Row], fixed: Collection[str], family: str = "") -> list[str]:
+def _pair_notes(rows: Sequence[Comparison], fixed: Collection[str], family: str = "") -> list[str]:
     """Return what must be known of intervals and p-values over seeds, of their correction, and of what is left out.
 
     Args:
@@ -40,7 +43,7 @@ def _pair_notes(rows: Sequence[Row], fixed: Collection[str], family: str = "") -
         fixed: labels of the cells without randomness.
         family: what is corrected together, in words.
     """
-    test, tested = sign_flip_note(rows, fixed), [one["n"] for one in rows if one["p"] is not None]
+    test, tested = sign_flip_note(rows, fixed), [one.n for one in rows if one.p is not None]
     notes = [
         interval_note(rows),
         f"Sign-flip p: {test}. {floor_note(tested)}" if test else "",
@@ -50,10 +53,10 @@ def _pair_notes(rows: Sequence[Row], fixed: Collection[str], family: str = "") -
     return [note for note in notes if note]
 
 
-def _holm_note(rows: Sequence[Row], family: str) -> str:
+def _holm_note(rows: Sequence[Comparison], family: str) -> str:
     """Return over what the p-values are corrected, "" where there is nothing to correct."""
     num = _family(rows)
-    if num < 2 or all(one.get("p_holm") is None for one in rows):
+    if num < 2 or all(one.p_holm is None for one in rows):
         return ""
     once = " (rows with the same trials on both sides count once)" if num < len(rows) else ""
     named = f", {family}" if family else ""
@@ -61,41 +64,41 @@ def _holm_note(rows: Sequence[Row], family: str) -> str:
     return f"Holm p: corrected over all {num} comparisons{once}{named}{of_clips}."
 
 
-def _corrected(rows: Sequence[Row]) -> Column:
+def _corrected(rows: Sequence[Comparison]) -> PairColumn:
     """Return the column of corrected p-values; of one test alone that of its clip p, if that is what it rests on."""
     if _family(rows) > 1:
-        return "Holm p", lambda one: odds(one.get("p_holm"))
-    return "clip p", lambda one: odds(one.get("p_clips")) if _is_over_clips(one) else None
+        return "Holm p", lambda one: odds(one.p_holm)
+    return "clip p", lambda one: odds(one.p_clips) if _is_over_clips(one) else None
 
 
-def _family(rows: Sequence[Row]) -> int:
-    return max(one.get("family") or 1 for one in rows)
+def _family(rows: Sequence[Comparison]) -> int:
+    return max(one.family for one in rows)
 
 
-def _is_over_clips(one: Row) -> bool:
-    return one["p"] is None and one.get("p_holm") is not None
+def _is_over_clips(one: Comparison) -> bool:
+    return one.p is None and one.p_holm is not None
 
 
-def strength_grid(differences: Sequence[Row], exploratory: Sequence[Row] = ()) -> Grid | None:
+def strength_grid(differences: Sequence[Comparison], exploratory: Sequence[Comparison] = ()) -> Grid | None:
     """Return how large and how sure each difference of `differences_grid` is, None where nothing of it is known.
 
     Args:
         differences: as there.
         exploratory: the same pairs on other metrics.
     """
-    metric = METRICS[differences[0]["metric"]]
-    targets = list(dict.fromkeys(one["against"] for one in differences if one["against"]))
-    stated = next((one["stated_difference"] for one in differences if one.get("stated_difference") is not None), None)
+    metric = METRICS[differences[0].metric]
+    targets = list(dict.fromkeys(one.against for one in differences if one.against))
+    stated = next((one.stated_difference for one in differences if one.stated_difference is not None), None)
     amount = _amount(stated, metric)
-    seeds: list[Column] = [
-        ("seeds needed", lambda one: count(one.get("num_seeds_needed"))),
-        ("at the upper spread", lambda one: count(one.get("num_seeds_needed_pessimistic"))),
-        (f"for {amount}", lambda one: count(one.get("num_seeds_needed_stated"))),
+    seeds: list[PairColumn] = [
+        ("seeds needed", lambda one: count(one.num_seeds_needed)),
+        ("at the upper spread", lambda one: count(one.num_seeds_needed_pessimistic)),
+        (f"for {amount}", lambda one: count(one.num_seeds_needed_stated)),
     ]
-    known: list[Column] = [
+    known: list[PairColumn] = [
         *_STRENGTH,
         *_mcnemar_columns(differences),
-        ("Williams p", lambda one: odds(one.get("williams_p"))),
+        ("Williams p", lambda one: odds(one.williams_p)),
         *_clip_corr_columns(exploratory),
         *seeds,
     ]
@@ -125,39 +128,39 @@ def _amount(value: float | None, metric: Metric) -> str:
     return f"{text} points" if metric.percent else f"{text} {metric.unit or f'in {metric.title}'}"
 
 
-def _mcnemar_columns(differences: Sequence[Row]) -> list[Column]:
+def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
     """One column for each accuracy; the test is of hits, which an F1 is not."""
 
-    def shown(name: str) -> Callable[[Row], Entry | None]:
-        return lambda one: odds((one.get("mcnemar") or {}).get(name))
+    def shown(name: str) -> Callable[[Comparison], Entry | None]:
+        return lambda one: odds(one.mcnemar.get(name))
 
-    names = dict.fromkeys(name for one in differences for name in one.get("mcnemar") or {})
+    names = dict.fromkeys(name for one in differences for name in one.mcnemar)
     return [(f"McNemar p, {METRICS[name].title}", shown(name)) for name in names if not name.startswith("f1")]
 
 
-def _clip_corr_columns(exploratory: Sequence[Row]) -> list[Column]:
+def _clip_corr_columns(exploratory: Sequence[Comparison]) -> list[PairColumn]:
     """The clip p of the correlation, where that is not the metric of the table."""
-    known = {(one["label"], one["against"]): one.get("p_clips") for one in exploratory if one["metric"] == "corr"}
-    return [("clip p, Corr", lambda one: odds(known.get((one["label"], one["against"]))))] if known else []
+    known = {(one.label, one.against): one.p_clips for one in exploratory if one.metric == "corr"}
+    return [("clip p, Corr", lambda one: odds(known.get((one.label, one.against))))] if known else []
 
 
-def exploratory_grid(exploratory: Sequence[Row], cells: Sequence[Row] = ()) -> Grid:
+def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[Row] = ()) -> Grid:
     """Return the same pairs on metrics that do not decide the sweep.
 
     Args:
-        exploratory: at least one, as in `aggregate.json`.
+        exploratory: at least one.
         cells: of the summary.
     """
-    targets = list(dict.fromkeys(one["against"] for one in exploratory if one["against"]))
-    columns: list[Column] = [
+    targets = list(dict.fromkeys(one.against for one in exploratory if one.against))
+    columns: list[PairColumn] = [
         *_pair_columns(targets),
-        ("metric", lambda one: Entry(METRICS[one["metric"]].heading)),
-        ("difference", lambda one: _difference(one, METRICS[one["metric"]])),
+        ("metric", lambda one: Entry(METRICS[one.metric].heading)),
+        ("difference", lambda one: _difference(one, METRICS[one.metric])),
         ("pairs", lambda one: count(_num_pairs(one))),
-        ("95 % interval", lambda one: ends(one.get("interval"), METRICS[one["metric"]], True)),
-        ("over clips", lambda one: ends(one.get("interval_clips"), METRICS[one["metric"]], True)),
-        ("sign-flip p", lambda one: odds(one["p"])),
-        ("clip p", lambda one: odds(one.get("p_clips"))),
+        ("95 % interval", lambda one: ends(one.interval, METRICS[one.metric], True)),
+        ("over clips", lambda one: ends(one.interval_clips, METRICS[one.metric], True)),
+        ("sign-flip p", lambda one: odds(one.p)),
+        ("clip p", lambda one: odds(one.p_clips)),
         *([_corrected(exploratory)] if _family(exploratory) > 1 else []),
     ]
     grid = lay_out("Exploratory comparisons", exploratory, columns, words=("against", "metric"))
@@ -169,17 +172,17 @@ def exploratory_grid(exploratory: Sequence[Row], cells: Sequence[Row] = ()) -> G
     return grid
 
 
-def controls_grid(controls: Sequence[Row]) -> Grid:
+def controls_grid(controls: Sequence[Control]) -> Grid:
     """Return for each comparison what differs between its cells beside the axis (at least one row)."""
-    columns: list[Column] = [
-        ("cell", lambda one: Entry(one["label"])),
-        ("against", lambda one: Entry(one["against"])),
-        ("controlled", lambda one: Entry("yes" if one["controlled"] else "NO")),
-        ("axis", lambda one: word(", ".join(one["axes"]))),
-        ("differs besides", lambda one: word(_settings(one["other_settings"]))),
+    columns: list[ColumnOf[Control]] = [
+        ("cell", lambda one: Entry(one.label)),
+        ("against", lambda one: Entry(one.against)),
+        ("controlled", lambda one: Entry("yes" if one.controlled else "NO")),
+        ("axis", lambda one: word(", ".join(one.axes))),
+        ("differs besides", lambda one: word(_settings(one.other_settings))),
         ("follows from the axis", lambda one: word(_followers(one))),
-        ("equal settings", lambda one: count(one["num_equal_settings"])),
-        ("recorded hashes", lambda one: word(_hashes(one["hashes"]))),
+        ("equal settings", lambda one: count(one.num_equal_settings)),
+        ("recorded hashes", lambda one: word(_hashes(one.hashes))),
     ]
     words = ("against", "controlled", "axis", "differs besides", "follows from the axis", "recorded hashes")
     grid = lay_out("Controlled comparison", controls, columns, words=words)
@@ -187,7 +190,7 @@ def controls_grid(controls: Sequence[Row]) -> Grid:
         "Controlled: nothing but the axis, and what follows from it, differs between the two cells. Every setting that "
         "is equal or differs stands in aggregate.json."
     )
-    grid.notes.extend(once_each([(one["label"], one["flags"]) for one in controls]))
+    grid.notes.extend(once_each([(one.label, one.flags) for one in controls]))
     return grid
 
 
@@ -204,41 +207,41 @@ def once_each(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     return [text if len(labels) == len(said) else f"{'; '.join(labels)}: {text}" for text, labels in about.items()]
 
 
-def _pair_columns(targets: Sequence[str]) -> list[Column]:
+def _pair_columns(targets: Sequence[str]) -> list[PairColumn]:
     """The cell, and the cell it is compared with where that is not always the same one."""
-    columns: list[Column] = [("cell", lambda one: Entry(one["label"]))]
-    return [*columns, ("against", lambda one: Entry(one["against"] or DASH))] if len(targets) > 1 else columns
+    columns: list[PairColumn] = [("cell", lambda one: Entry(one.label))]
+    return [*columns, ("against", lambda one: Entry(one.against or DASH))] if len(targets) > 1 else columns
 
 
-def _difference_columns(metric: Metric) -> list[Column]:
+def _difference_columns(metric: Metric) -> list[PairColumn]:
     return [
         ("difference", lambda one: _difference(one, metric)),
         ("pairs", lambda one: count(_num_pairs(one))),
-        ("95 % interval", lambda one: ends(one["interval"], metric, True)),
-        ("over seeds and clips", lambda one: ends(one.get("interval_two_level"), metric, True)),
-        ("over clips", lambda one: ends(one.get("interval_clips"), metric, True)),
-        ("sign-flip p", lambda one: odds(one["p"])),
-        ("floor of p", lambda one: odds(one["p_floor"])),
+        ("95 % interval", lambda one: ends(one.interval, metric, True)),
+        ("over seeds and clips", lambda one: ends(one.interval_two_level, metric, True)),
+        ("over clips", lambda one: ends(one.interval_clips, metric, True)),
+        ("sign-flip p", lambda one: odds(one.p)),
+        ("floor of p", lambda one: odds(one.p_floor)),
     ]
 
 
-def _num_pairs(one: Row) -> int:
-    return len(one["values"])
+def _num_pairs(one: Comparison) -> int:
+    return len(one.values)
 
 
-def _difference(one: Row, metric: Metric) -> Entry:
-    spread = "" if one["std"] is None else f" ± {metric.show(one['std'])}"
-    return Entry(metric.show(one["mean"], True) + spread, value=one["mean"])
+def _difference(one: Comparison, metric: Metric) -> Entry:
+    spread = "" if one.std is None else f" ± {metric.show(one.std)}"
+    return Entry(metric.show(one.mean, True) + spread, value=one.mean)
 
 
 def _settings(differ: Mapping[str, Sequence[Any]]) -> str:
     return "; ".join(f"{key}: {axis_text(one)}, {axis_text(other)}" for key, (one, other) in differ.items())
 
 
-def _followers(one: Row) -> str:
+def _followers(one: Control) -> str:
     """The settings that follow from the axis, those inside of it in a word."""
-    inside = [axis for axis in one["axes"] if any(key.startswith(f"{axis}.") for key in one["follows"])]
-    others = [key for key in one["follows"] if not any(key.startswith(f"{axis}.") for axis in inside)]
+    inside = [axis for axis in one.axes if any(key.startswith(f"{axis}.") for key in one.follows)]
+    others = [key for key in one.follows if not any(key.startswith(f"{axis}.") for axis in inside)]
     return ", ".join([*others, *(f"options of {axis}" for axis in inside)])
 
 
@@ -248,12 +251,12 @@ def _hashes(hashes: Sequence[Row]) -> str:
     return "; ".join(f"{state}: {names}" for state, names in named.items())
 
 
-_NOTE: list[Column] = [("note", lambda one: word(one["note"]))]
-_STRENGTH: list[Column] = [
-    ("better in seeds (%)", lambda one: percent(one.get("improvement_seeds"))),
-    ("nearer in clips (%)", lambda one: percent(one.get("improvement_clips"))),
-    ("effect size", lambda one: None if one.get("effect_size") is None else Entry(f"{one['effect_size']:+z.2f}")),
-    ("clip p", lambda one: odds(one.get("p_clips"))),
+_NOTE: list[PairColumn] = [("note", lambda one: word(one.note))]
+_STRENGTH: list[PairColumn] = [
+    ("better in seeds (%)", lambda one: percent(one.improvement_seeds)),
+    ("nearer in clips (%)", lambda one: percent(one.improvement_clips)),
+    ("effect size", lambda one: None if one.effect_size is None else Entry(f"{one.effect_size:+z.2f}")),
+    ("clip p", lambda one: odds(one.p_clips)),
 ]
 _COMBINED = (
     "several seed pairs are combined by Rueger's rule, the middle p times the number of pairs over its rank (1.5 with "

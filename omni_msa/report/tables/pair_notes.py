@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.paired import NUM_DRAWS, NUM_EXACT_MAX
 
@@ -20,14 +21,14 @@ def fixed_cells(cells: Sequence[Row]) -> set[str]:
     return {cell["label"] for cell in cells if cell.get("deterministic")}
 
 
-def sign_flip_note(rows: Sequence[Row], fixed: Collection[str]) -> str:
+def sign_flip_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:
     """Return what the p-values over seeds rest on, "" where there are none.
 
     Args:
         rows: comparisons.
         fixed: labels of the cells without randomness.
     """
-    one_sided = {_is_one_sided(one, fixed) for one in rows if one["p"] is not None}
+    one_sided = {_is_one_sided(one, fixed) for one in rows if one.p is not None}
     if not one_sided:
         return ""
     exact = {
@@ -38,8 +39,8 @@ def sign_flip_note(rows: Sequence[Row], fixed: Collection[str]) -> str:
     return f"two-sided sign-flip test over seeds{exact[frozenset(one_sided)]}"
 
 
-def _is_one_sided(one: Row, fixed: Collection[str]) -> bool:
-    return one["label"] in fixed or one["against"] in fixed
+def _is_one_sided(one: Comparison, fixed: Collection[str]) -> bool:
+    return one.label in fixed or one.against in fixed
 
 
 def floor_note(counts: Collection[int]) -> str:
@@ -58,13 +59,13 @@ def floor_note(counts: Collection[int]) -> str:
     )
 
 
-def interval_note(rows: Sequence[Row]) -> str:
+def interval_note(rows: Sequence[Comparison]) -> str:
     """Return what the 95 % intervals of comparisons leave out, "" where there is nothing to say.
 
     Args:
         rows: comparisons.
     """
-    is_over_seeds = any(one.get("interval") for one in rows)
+    is_over_seeds = any(one.interval for one in rows)
     if len(rows) == 1:
         return "The interval over seeds assumes roughly normal seeds." if is_over_seeds else ""
     if is_over_seeds:
@@ -72,23 +73,23 @@ def interval_note(rows: Sequence[Row]) -> str:
     return "Intervals are for one comparison each, not corrected for their number."
 
 
-def left_out_note(rows: Sequence[Row], fixed: Collection[str]) -> str:
+def left_out_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:
     """Return how many pairs an undefined value takes away, by metric where there are several; "" if none.
 
     Args:
         rows: comparisons.
         fixed: labels of the cells without randomness.
     """
-    left = [one for one in rows if one["num_collapsed"]]
-    counts = {name: sum(one["num_collapsed"] for one in left if one["metric"] == name) for name in _metrics(left)}
+    left = [one for one in rows if one.num_collapsed]
+    counts = {name: sum(one.num_collapsed for one in left if one.metric == name) for name in _metrics(left)}
     if not counts:
         return ""
     several = len(_metrics(rows)) > 1
     texts = [f"{num} in {METRICS[name].title}" if several else str(num) for name, num in counts.items()]
     once = "; the one trial of a cell without randomness is in a pair with every seed of the other"
-    more = once if any(_is_one_sided(one, fixed) and one["n"] + one["num_collapsed"] > 1 for one in left) else ""
+    more = once if any(_is_one_sided(one, fixed) and one.n + one.num_collapsed > 1 for one in left) else ""
     return f"Seed pairs left out because a value is undefined (NaN): {', '.join(texts)}{more}."
 
 
-def _metrics(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(one["metric"] for one in rows))
+def _metrics(rows: Sequence[Comparison]) -> list[str]:
+    return list(dict.fromkeys(one.metric for one in rows))

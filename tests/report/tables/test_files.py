@@ -5,11 +5,14 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import pytest
 
 from helpers.summaries import SEEDS, cell, pair, summary
 from helpers.table_texts import balanced, tabulars
+from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.report.tables.files import write_tables
 from omni_msa.report.tables.rows import TrialRow
 
@@ -24,11 +27,16 @@ def made():
         cell("constant", {None: {"mae": 0.65, "corr": None}}),
     ]
     differences = [pair("generative", "discriminative", [-0.1, -0.5]), pair("constant", "discriminative", [0.15])]
-    return summary(*cells, differences=differences, metric="mae")
+    return summary(*cells, differences=list(map(asdict, differences)), metric="mae")
+
+
+def pairs_of(made):
+    """Return the comparisons of a summary, typed."""
+    return Pairs(*([Comparison(**one) for one in made.get(name, ())] for name in ("differences", "exploratory")))
 
 
 def read(folder, made, **more):
-    return {path.name: path.read_text() for path in write_tables(folder, made, **more)}
+    return {path.name: path.read_text() for path in write_tables(folder, made, pairs_of(made), **more)}
 
 
 def rows_of(text):
@@ -61,7 +69,7 @@ def test_files_and_what_stands_in_those_that_are_data(tmp_path, made):
 
 def test_markdown_has_the_answer_first_and_every_table_is_regular(tmp_path, made):
     made |= {"verdict": {"text": "Not decided."}, "selection": {"text": ["3 cells.", "Best of 4 epochs."]}}
-    made |= {"exploratory": [pair("generative", "discriminative", [0.1], "corr")]}
+    made |= {"exploratory": [asdict(pair("generative", "discriminative", [0.1], "corr"))]}
     lines = read(tmp_path, made)["table.md"].splitlines()
     assert lines[0] == "# s" and lines.index("Which?") < lines.index("**Answer:** Not decided.") < 7
     assert "| discriminative | 3 | **0.600 ± 0.100** |" in "\n".join(lines)

@@ -122,7 +122,6 @@ def test_an_undefined_seed_makes_a_mean_of_the_framework_nan():
 def test_the_deciding_metric_is_the_one_the_summary_names(cells):
     assert primary_metric(summary(*cells, metric="corr")) == "corr"
     assert primary_metric(summary(*cells)) == "mae"
-    assert primary_metric(summary(*cells, differences=[{"metric": "acc7"}])) == "acc7"
 
 
 def test_columns_are_quality_and_what_any_cell_has(cells):

@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.summaries import SEEDS, cell, pair
+from omni_msa.evidence.comparisons.controls import Control
 from omni_msa.report.tables.pair_grids import (
     controls_grid,
     differences_grid,
@@ -79,7 +80,7 @@ def test_the_test_over_seeds_is_called_exact_between_random_cells_alone():
 
 def test_how_small_p_can_get_is_said_as_it_is_computed():
     few, many = pair("b", "a", [1.0] * NUM_EXACT_MAX), pair("c", "a", [1.0] * 30)
-    assert few["p"] == few["p_floor"] and many["p"] == pytest.approx(1 / 100_000)
+    assert few.p == few.p_floor and many.p == pytest.approx(1 / 100_000)
     assert "over all sign patterns: no result" in differences_grid([few]).notes[-1]
     assert "99,999 random sign patterns" in differences_grid([many]).notes[-1]
     both = differences_grid([few, many]).notes[-1]
@@ -160,9 +161,9 @@ def test_exploratory_rows_name_their_metric_and_say_what_they_are():
 
 
 def control(label, **more):
-    base = {"label": label, "against": "a", "controlled": True, "axes": {"readout": [label, "a"]}, "other_settings": {}}
-    base |= {"follows": {}, "num_equal_settings": 40, "hashes": [], "flags": []}
-    return {**base, **more}
+    return Control(
+        label, "a", **{"controlled": True, "axes": {"readout": [label, "a"]}, "num_equal_settings": 40, **more}
+    )
 
 
 def test_a_comparison_that_is_not_controlled_stands_out_with_what_differs():
