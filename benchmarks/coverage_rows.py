@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import other_methods
 from coverage_worlds import METRICS, Rare, World
 
 from omni_msa.stats import intervals
-from omni_msa.stats.correlated import mcnemar_p, steiger_p, williams_p
+from omni_msa.stats.correlated import mcnemar_p, williams_p
 from omni_msa.stats.multiplicity import combined_p, holm
 from omni_msa.stats.paired import clip_differences, paired_clip_p, sign_flip_p
 from omni_msa.stats.resampling import clip_weights, influences, jackknife_metrics, weighted_metrics
@@ -20,7 +21,8 @@ Hits = dict[tuple, float]
 
 def unlock() -> None:
     """Let the intervals be made at every number of seeds and clips: what they would cover is what is asked here."""
-    intervals.MIN_SEEDS.update(dict.fromkeys(intervals.MIN_SEEDS, 2))
+    for known in (intervals.MIN_SEEDS, other_methods.MIN_SEEDS):
+        known.update(dict.fromkeys(known, 2))
     intervals.MIN_CLIPS = 2
 
 
@@ -138,7 +140,7 @@ def bootstrap_of_both(world: World, num_clips: int, num_repetitions: int, num_se
         labels, scores = world.draw(num_clips, num_seeds, generator)
         drawn = weighted_metrics(labels, scores[0], clip_weights(num_clips, 1000, generator))
         for name in METRICS:
-            hits[name].append(covers(intervals.pigeonhole_interval(drawn[name], generator), truth[name]))
+            hits[name].append(covers(other_methods.pigeonhole_interval(drawn[name], generator), truth[name]))
     return {name: coverage_of(each) for name, each in hits.items()}
 
 
@@ -148,7 +150,7 @@ def over_seeds(kind: str, num_seeds: int, num_repetitions: int) -> tuple[float, 
     for _ in range(num_repetitions):
         values = SEED_VALUES[kind](generator, num_seeds)
         t.append(covers(intervals.t_interval(values), 0))
-        bca.append(covers(intervals.bca_seeds_interval(values, generator, 1000), 0))
+        bca.append(covers(other_methods.bca_seeds_interval(values, generator, 1000), 0))
     return coverage_of(t), coverage_of(bca)
 
 
@@ -187,7 +189,7 @@ def clip_p_values(labels: np.ndarray, scores: np.ndarray, generator: np.random.G
     correlations = [(r[0, 1 + seed], r[0, 4 + seed], r[1 + seed, 4 + seed], len(labels)) for seed in range(3)]
     williams = [williams_p(*each) for each in correlations]
     found |= {"McNemar": mcnemar[0], "McNemar, 3 seeds": combined_p(mcnemar), "Williams": williams[0]}
-    return found | {"Williams, 3 seeds": combined_p(williams), "Steiger": steiger_p(*correlations[0])}
+    return found | {"Williams, 3 seeds": combined_p(williams), "Steiger": other_methods.steiger_p(*correlations[0])}
 
 
 def power_of_seeds(effect: float, num_seeds: int, num_repetitions: int, level: float = 0.05) -> float:

@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import coverage_rows as rows
+import other_methods
 from coverage_worlds import FIXED, METRICS, RARE, WORLDS
 
 from omni_msa.stats import intervals
@@ -73,7 +74,7 @@ def two_level_tables(later: Later, share: float) -> Callable[[], None]:
 
 def seed_tables(later: Later, share: float) -> Callable[[], None]:
     """Start what the table of intervals over seeds needs; return what prints it."""
-    sizes, kinds, least = (*NUM_SEEDS, 30), list(rows.SEED_VALUES), dict(intervals.MIN_SEEDS)
+    sizes, kinds, least = (*NUM_SEEDS, 30), list(rows.SEED_VALUES), {**intervals.MIN_SEEDS, **other_methods.MIN_SEEDS}
     runs = {(kind, n): later(rows.over_seeds, kind, n, int(10_000 * share)) for kind in kinds for n in sizes}
     both = {
         n: [later(rows.bootstrap_of_both, world, 120, max(1, int(1000 * share)), n) for world in WORLDS]

@@ -1,4 +1,4 @@
-"""Tests of two models on the same clips: accuracies (McNemar) and correlations (Williams, Steiger)."""
+"""Tests of two models on the same clips: accuracies (McNemar) and correlations (Williams)."""
 
 import math
 
@@ -45,27 +45,3 @@ def williams_p(r_xy: float, r_xz: float, r_yz: float, n: int) -> float | None:
         return None
     t = (r_xy - r_xz) * math.sqrt((n - 1) * (1 + r_yz) / scale)
     return 2 * float(stdtr(n - 3, -abs(t)))
-
-
-def steiger_p(r_xy: float, r_xz: float, r_yz: float, n: int) -> float | None:
-    """Return the two-sided p-value that two correlations with the same labels are equal, by Steiger's Z.
-
-    Steiger 1980 (Psychological Bulletin 87, 245-251), equations 3, 11 and 14: Fisher's transform of both, with
-    the covariance at their mean. For normal data.
-
-    Args:
-        r_xy, r_xz, r_yz, n: as for `williams_p`.
-
-    Returns:
-        None where it is not defined.
-    """
-    from scipy.special import ndtr
-
-    mean = (r_xy + r_xz) / 2
-    if not (max(abs(r_xy), abs(r_xz)) < 1 and abs(r_yz) <= 1):  # NaN too
-        return None
-    covariance = r_yz * (1 - 2 * mean**2) - mean**2 / 2 * (1 - 2 * mean**2 - r_yz**2)
-    spread = 2 - 2 * covariance / (1 - mean**2) ** 2
-    if not spread > 1e-12:
-        return None
-    return 2 * float(ndtr(-abs(math.atanh(r_xy) - math.atanh(r_xz)) * math.sqrt((n - 3) / spread)))

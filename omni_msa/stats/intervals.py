@@ -10,7 +10,7 @@ from omni_msa.stats.paired import all_equal
 
 Interval = tuple[float, float]
 CONFIDENCE = 0.95
-MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3, "pigeonhole": 20}
+MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3}
 """The fewest seeds at which each interval covers 93 to 97 %; below, its function returns None.
 
 Source: `python benchmarks/interval_coverage.py`. The two-level interval covers up to 99 % with three seeds; with two it
@@ -107,23 +107,6 @@ def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -
     return float(low), float(high)
 
 
-def bca_seeds_interval(
-    values: Sequence[float], generator: np.random.Generator, num_resamples: int = 9999
-) -> Interval | None:
-    """Return the BCa interval of a mean over seeds, None with fewer than 20 of them (see `MIN_SEEDS`).
-
-    Args:
-        values: float (n,), finite, one a seed.
-        generator: draws the resamples.
-        num_resamples: their number.
-    """
-    seeds = np.asarray(values, float)
-    if len(seeds) < MIN_SEEDS["bca"]:
-        return None
-    means = seeds[generator.integers(0, len(seeds), (num_resamples, len(seeds)))].mean(1)
-    return bca_interval(means, float(seeds.mean()), (seeds.sum() - seeds) / (len(seeds) - 1))
-
-
 def clip_interval(estimate: float, influences: ArrayLike, correlation: bool = False) -> Interval | None:
     """Return a 95 % interval of a metric, or of a difference, that is about new clips and the trials as they are.
 
@@ -195,27 +178,6 @@ def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> fl
     variance = max(of_seeds + of_clips - of_both, of_seeds, of_clips)
     degrees = variance**2 / float(np.sum(parts**2 / freedom))
     return max(_t(degrees) * math.sqrt(variance), _t(num_seeds - 1) * math.sqrt(of_seeds))
-
-
-def pigeonhole_interval(replicates: ArrayLike, generator: np.random.Generator) -> Interval | None:
-    """Return a 95 % percentile interval of a metric's mean with clips *and* seeds resampled, from 20 seeds on.
-
-    The pigeonhole bootstrap of Owen 2007 (Annals of Applied Statistics 1, 386-411): both are drawn independently.
-
-    Args:
-        replicates: float (B, S), the metric (or difference) of each seed on B resamples of the clips.
-        generator: draws the seeds.
-
-    Returns:
-        None with fewer than 20 seeds, where anything is undefined, or where nothing varies.
-    """
-    drawn = np.asarray(replicates, float)
-    num_resamples, num_seeds = drawn.shape
-    if num_seeds < MIN_SEEDS["pigeonhole"] or not np.isfinite(drawn).all() or drawn.min() == drawn.max():
-        return None
-    chosen = generator.integers(0, num_seeds, (num_resamples, num_seeds))
-    low, high = np.quantile(np.take_along_axis(drawn, chosen, 1).mean(1), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
 
 
 def _std(values: Sequence[float]) -> float:
