@@ -17,6 +17,7 @@ from omni_msa.execution.gpu_guard import release_memory
 from omni_msa.execution.provenance import provenance
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trial_folder import TrialFolder
+from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.system.process import now
 from omni_msa.system.watchdog import watched
 
@@ -43,6 +44,12 @@ class Job:
     fit_id: str
     config: dict[str, Any]
     label: str
+
+    @classmethod
+    def of(cls, trial: PlannedTrial, ledger: Ledger) -> "Job":
+        """Return the job that runs a trial of a plan."""
+        config = trial.config.model_dump(mode="json")
+        return cls(str(ledger.root), trial.trial_id, trial.fit_id, config, trial.label)
 
     def folder(self) -> TrialFolder:
         """Return the trial's folder."""

@@ -14,7 +14,6 @@ from omni_msa.execution.job_queue import JobQueue, Source, run_local
 from omni_msa.execution.monitor import Watch
 from omni_msa.execution.progress import Progress
 from omni_msa.execution.reaper import reaper
-from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import disk
 from omni_msa.planning.plan import Plan
@@ -80,7 +79,7 @@ def execute(
         source = _source(plan, trials) if plan.studies else None
         if plan.studies:
             stack.enter_context(repeatedly(partial(publish, plan.studies), PUBLISH_EVERY_S))
-        jobs = [] if source else [_job(trial, ledger) for trial in missing]
+        jobs = [] if source else [Job.of(trial, ledger) for trial in missing]
         queue = JobQueue(jobs, stop.is_requested, stop.request, source)
         if is_local:
             from omni_msa.model.backbone_cache import Resident
@@ -123,7 +122,3 @@ def _left_on_cards(plan: Plan, ran: Sequence[PlannedTrial]) -> list[str]:
         f"{card} still holds processes of this run, {', '.join(map(str, own))}: {step}"
         for card, own in left_behind(pids)
     ]
-
-
-def _job(trial: PlannedTrial, ledger: Ledger) -> Job:
-    return Job(str(ledger.root), trial.trial_id, trial.fit_id, trial.config.model_dump(mode="json"), trial.label)

@@ -149,5 +149,4 @@ class SearchSource:
             self._trials[known[trial.trial_id]] = trial
         else:
             self._trials.append(trial)
-        values = {"trial_id": trial.trial_id, "fit_id": trial.fit_id, "label": trial.label}
-        return Job(str(self._plan.ledger.root), config=trial.config.model_dump(mode="json"), **values)
+        return Job.of(trial, self._plan.ledger)
