@@ -73,7 +73,8 @@ def orchestrate(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run([*command, *settings], env=environment, capture_output=True, text=True, timeout=300)
 
 
-@pytest.mark.parametrize("write", [write_label_csv, pytest.param(write_cmu, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("write", [write_label_csv, write_cmu])
 def test_a_corpus_like_mosi_goes_through_the_whole_profile(write, rendered_cache, tmp_path):
     write(tmp_path / "MOSI", rendered_cache)
     broken = next((tmp_path / "MOSI").rglob("*.mp4"))

@@ -105,6 +105,7 @@ def test_a_busy_card_is_not_measured_on(tmp_path, monkeypatch):
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_the_command_line_measures_when_asked(tmp_path):
     (tmp_path / "place").mkdir()
     place = Place(tmp_path / "place")

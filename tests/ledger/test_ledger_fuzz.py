@@ -106,7 +106,7 @@ def look(place: Path, shown: Literal["plan", "tables", "report"], rewritten: Col
     json.dumps(as_json(plan), allow_nan=False, indent=1)
     if shown == "tables":
         evidence = gather(plan)
-        write_tables(plan.ledger.report_folder("sweep"), evidence.summary, trial_rows(evidence))
+        write_tables(plan.ledger.report_folder("sweep"), evidence.summary, evidence.pairs, trial_rows(evidence))
     if shown == "report":
         assert write_report(plan).problem == ""
     if shown != "plan":
