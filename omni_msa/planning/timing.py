@@ -155,10 +155,12 @@ def measured(ledger: Ledger) -> dict[str, Known]:
     """Return what each kind of trial took that is done in a ledger, by its `key`."""
     found: dict[str, list[Known]] = defaultdict(list)
     for folder in ledger.begun_trials():
-        result, config, attempt = folder.recorded_result(), folder.config(), folder.provenance()
-        cost = _mapping((result or {}).get("cost"))
+        if (result := folder.recorded_result()) is None:
+            continue  # most of a large plan: nothing further of it is read
+        config, attempt = folder.config(), folder.provenance()
+        cost = _mapping(result.get("cost"))
         train_s = _number(cost.get("train_s"))
-        if result is None or config is None or train_s is None:
+        if config is None or train_s is None:
             continue
         peak = _number(cost.get("peak_memory_gb"))
         peaks = {batches(_mapping(config.get("runtime"))): peak} if peak else {}
