@@ -25,7 +25,8 @@ from omni_msa.model.memory_saving import output_layer, put_output_layer_away
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
 from omni_msa.planning.memory import clip_lengths, plan_memory
-from omni_msa.readouts._base import Readout, Task
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Task
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.training.evaluate import peak_memory
 

@@ -14,7 +14,7 @@ class Options(QwenOmniOptions):
     name: Literal["qwen2_5_omni_7b"] = "qwen2_5_omni_7b"
 
 
-_FAMILY_MEMBER = QwenOmni(
+PLUGIN = QwenOmni(
     "Qwen/Qwen2.5-Omni-7B",
     TextDimensions(
         hidden_size=3_584,
@@ -26,5 +26,3 @@ _FAMILY_MEMBER = QwenOmni(
         tied_embeddings=False,
     ),
 )
-dimensions, check = _FAMILY_MEMBER.dimensions, _FAMILY_MEMBER.check
-fetch, build = _FAMILY_MEMBER.fetch, _FAMILY_MEMBER.build

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from omni_msa.config.sections import BackboneOptions
-from omni_msa.errors import Problem
 from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.model.thinker import SPECIAL_TOKENS
 from omni_msa.system.downloads import Progress
@@ -44,15 +43,6 @@ def dimensions(options: Options) -> Dimensions:
         AudioDimensions(32, num_layers=2, num_heads=2, intermediate_size=64, num_mel_bins=options.num_mel_bins),
         VisionDimensions(32, num_layers=2, num_heads=2, intermediate_size=64, full_attention_layers=(1,)),
     )
-
-
-def check(options: Options) -> list[Problem]:
-    """Return what would stop `build`: nothing, all is made in memory."""
-    return []
-
-
-def fetch(options: Options, progress: Progress | None = None) -> None:
-    """Bring the weights to this machine: there are none."""
 
 
 def build(options: Options, device: str, progress: Progress | None = None) -> "Backbone":

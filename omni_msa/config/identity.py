@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from omni_msa.config import plugins
+from omni_msa.config.plugin_facts import READOUTS
 from omni_msa.config.sections import Section, is_as_introduced
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 
@@ -24,14 +25,14 @@ def trial_id(config: TrialConfig, fingerprint: str) -> str:
 
 def fit_id(config: TrialConfig, fingerprint: str) -> str:
     """Return 16 hex digits that name the training of a trial: equal for trials that only read a fit differently."""
-    readout = plugins.load("readouts", config.readout.name)
+    readout = plugins.load(READOUTS, config.readout.name)
     options = _identity(config.readout)
     fitted = {"name": readout.fit_as, **{field: options[field] for field in readout.fit_fields if field in options}}
     return _digest({**_dependencies(config, fingerprint), "readout": fitted})
 
 
 def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
-    uses = plugins.load("readouts", config.readout.name).uses
+    uses = plugins.load(READOUTS, config.readout.name).uses
     values = {section: _plain(getattr(config, section)) for section in uses if section != "readout"}
     if "media" in values:
         used = {name for modality in config.modalities for name in MEDIA_OPTIONS.get(modality, ())}

@@ -4,19 +4,20 @@ import os
 from pathlib import Path
 
 from omni_msa.config import plugins
+from omni_msa.config.plugin_facts import DATASETS, READOUTS
 from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import TrialConfig
 
 
 def uses(config: TrialConfig, section: str) -> bool:
     """Return whether the trial's readout depends on a section of the configuration."""
-    return section in plugins.load("readouts", config.readout.name).uses
+    return section in plugins.load(READOUTS, config.readout.name).uses
 
 
 def num_clips(dataset: DatasetOptions, *splits: str) -> int:
     """Return how many clips a dataset has, in these splits or in all; 0 if neither options nor plug-in say."""
-    published = getattr(getattr(plugins.load("datasets", dataset.name), "CORPUS", None), "num_clips", {})
-    return sum(getattr(dataset, f"num_{split}", published.get(split, 0)) for split in splits or SPLITS)
+    known = plugins.load(DATASETS, dataset.name).num_clips(dataset)
+    return sum(known.get(split, 0) for split in splits or SPLITS)
 
 
 def num_train_clips(config: TrialConfig) -> int:

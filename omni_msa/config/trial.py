@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny, ValidationError, cre
 from pydantic_core import PydanticCustomError
 
 from omni_msa.config import plugins
+from omni_msa.config.plugin_facts import BACKBONES, DATASETS, READOUTS, AnyPlugin
 from omni_msa.config.sections import (
     MODALITIES,
     BackboneOptions,
@@ -19,10 +20,14 @@ from omni_msa.config.sections import (
 )
 from omni_msa.config.validation import explain, shorten
 from omni_msa.errors import InputError, Problem
-from omni_msa.stats.metrics import HEADLINES, METRICS, metrics_of, rates_of
+from omni_msa.stats.metrics import METRICS, metrics_of, rates_of
 
 LINEAR_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
-PLUGIN_SECTIONS = {"dataset": "datasets", "backbone": "backbones", "readout": "readouts"}
+PLUGIN_SECTIONS: dict[str, plugins.Kind[AnyPlugin]] = {
+    "dataset": DATASETS,
+    "backbone": BACKBONES,
+    "readout": READOUTS,
+}
 
 
 def _known_metric(kinds: tuple[str, ...]) -> AfterValidator:
@@ -203,17 +208,13 @@ def parse_trial(data: dict[str, Any], where: str = "") -> TrialConfig:
 
 
 def conventions_of(dataset: DatasetOptions) -> str:
-    """Return by which conventions (one of `metrics.HEADLINES`) a dataset is scored; MOSI's if its plug-in is silent."""
-    plugin = plugins.load("datasets", dataset.name)
-    found: str = plugin.conventions(dataset) if hasattr(plugin, "conventions") else next(iter(HEADLINES))
-    return found
+    """Return by which conventions (one of `metrics.HEADLINES`) a dataset is scored."""
+    return plugins.load(DATASETS, dataset.name).conventions(dataset)
 
 
 def classes_of(dataset: DatasetOptions) -> tuple[str, ...]:
-    """Return the names of a dataset's classes by number; () if its labels are scores, as they are if it is silent."""
-    plugin = plugins.load("datasets", dataset.name)
-    found: tuple[str, ...] = plugin.classes(dataset) if hasattr(plugin, "classes") else ()
-    return found
+    """Return the names of a dataset's classes by number; () if its labels are scores."""
+    return plugins.load(DATASETS, dataset.name).classes(dataset)
 
 
 def check_unused(config: TrialConfig, *names: str) -> list[Problem]:
@@ -248,7 +249,7 @@ def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem
     return [Problem(f"this metric is not defined for {dataset.name}", where, name, ", ".join(allowed))]
 
 
-def _plugin_options(kind: str, values: Any, where: str) -> type[Section]:
+def _plugin_options(kind: plugins.Kind[AnyPlugin], values: Any, where: str) -> type[Section]:
     """Return the model of the options of the plug-in that a section names."""
     name = values.get("name") if isinstance(values, dict) else None
     if not isinstance(name, str):

@@ -65,9 +65,8 @@ class Corpus:
     layouts: tuple[Layout, ...]
     may_cut_videos: bool = False
 
-    @property
-    def num_clips(self) -> dict[str, int]:
-        """The published size of each split, empty if none is."""
+    def num_clips(self, options: DatasetOptions) -> dict[str, int]:
+        """Return the published size of each split, empty if none is."""
         return dict(zip(SPLITS, self.sizes[0], strict=True)) if self.sizes else {}
 
     def label_range(self, options: DatasetOptions) -> tuple[float, float]:
@@ -157,10 +156,6 @@ class Corpus:
         if empty:
             notes.append(f"{len(empty)} of {len(rows)} clips have an empty transcript: {first_of(empty, ', ')}")
         return [f"{self.name}: {note}" for note in notes]
-
-    def human_row(self, root: Path | None, options: DatasetOptions) -> dict[str, float] | None:
-        """Return None: the tables hold the mean over raters, not the single ratings."""
-        return None
 
     def read(self, root: Path | None, options: DatasetOptions) -> tuple[Path, list[Row]]:
         """Return the absolute folder and its rows, by source and in their order within it.

@@ -16,8 +16,4 @@ class Options(ManifestOptions):
     name: Literal["manifest"] = "manifest"
 
 
-CORPUS = ManifestCorpus("manifest", (-1.0, 1.0), "plain", (), (ClipsCsv(),))
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = ManifestCorpus("manifest", (-1.0, 1.0), "plain", (), (ClipsCsv(),))

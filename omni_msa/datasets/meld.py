@@ -133,8 +133,4 @@ def _video(folder: Path, path: str, clip_id: str, number: int, mistakes: Mistake
     return find_file(folder, path, number, mistakes)
 
 
-CORPUS = _Meld("meld", (0.0, 2.0), "classes", ((9989, 1109, 2610),), (_Tables(),))
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = _Meld("meld", (0.0, 2.0), "classes", ((9989, 1109, 2610),), (_Tables(),))

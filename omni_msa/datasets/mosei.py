@@ -16,8 +16,4 @@ class Options(CorpusOptions):
     name: Literal["mosei"] = "mosei"
 
 
-CORPUS = Corpus("mosei", (-3.0, 3.0), "mosi", ((16326, 1871, 4659),), (LabelCsv(),))
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = Corpus("mosei", (-3.0, 3.0), "mosi", ((16326, 1871, 4659),), (LabelCsv(),))

@@ -18,8 +18,4 @@ class Options(CorpusOptions):
     name: Literal["mosi"] = "mosi"
 
 
-CORPUS = Corpus("mosi", (-3.0, 3.0), "mosi", ((1284, 229, 686),), (LabelCsv(), CmuLayout()))
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = Corpus("mosi", (-3.0, 3.0), "mosi", ((1284, 229, 686),), (LabelCsv(), CmuLayout()))

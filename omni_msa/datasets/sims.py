@@ -18,8 +18,4 @@ class Options(UnimodalOptions):
     name: Literal["sims"] = "sims"
 
 
-CORPUS = Corpus("sims", (-1.0, 1.0), "sims", ((1368, 456, 457),), (LabelCsv(),), may_cut_videos=True)
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = Corpus("sims", (-1.0, 1.0), "sims", ((1368, 456, 457),), (LabelCsv(),), may_cut_videos=True)

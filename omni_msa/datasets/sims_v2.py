@@ -19,8 +19,4 @@ class Options(UnimodalOptions):
 
 
 _SIZES = ((2722, 647, 1034), (2721, 647, 1034))
-CORPUS = Corpus("sims_v2", (-1.0, 1.0), "sims", _SIZES, (LabelCsv(("label.csv", "meta.csv")),), may_cut_videos=True)
-
-label_range, conventions = CORPUS.label_range, CORPUS.conventions
-fingerprint, check, load, notes = CORPUS.fingerprint, CORPUS.check, CORPUS.load, CORPUS.notes
-human_row = CORPUS.human_row
+PLUGIN = Corpus("sims_v2", (-1.0, 1.0), "sims", _SIZES, (LabelCsv(("label.csv", "meta.csv")),), may_cut_videos=True)

@@ -52,6 +52,11 @@ def label_range(options: Options) -> tuple[float, float]:
     return -3.0, 3.0
 
 
+def num_clips(options: Options) -> dict[str, int]:
+    """Return the number of clips of each split."""
+    return {"train": options.num_train, "valid": options.num_valid, "test": options.num_test}
+
+
 def fingerprint(root: Path | None, options: Options) -> str:
     """Return 64 hex digits that change with the data: with the options, the source and the generator.
 
@@ -111,7 +116,7 @@ def load(root: Path | None, options: Options, progress: Progress | None = None) 
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             rows = generate.read_rows(folder)  # another process may have been faster
             if rows is None:
-                rows = plan(ratings.fetch_sentences(progress), options)
+                rows = _plan(ratings.fetch_sentences(progress), options)
                 generate.generate(folder, rows, options.seed, progress)
     return [generate.as_clip(folder, row) for row in rows]
 
@@ -148,7 +153,7 @@ def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
     return {name: float(np.mean([metrics[name] for metrics in raters])) for name in raters[0]}
 
 
-def plan(sentences: Iterable[ratings.Sentence], options: Options) -> list[generate.Row]:
+def _plan(sentences: Iterable[ratings.Sentence], options: Options) -> list[generate.Row]:
     """Return the annotation of every clip: its split, and the cues of voice and face.
 
     Args:

@@ -7,6 +7,7 @@ from typing import Any
 
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
 from omni_msa.evidence.cell_trials import CellTrials, cell_trials
 from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
@@ -167,7 +168,7 @@ def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:
     if others:
         return "", None
     try:
-        human: Mapping[str, float] | None = plugins.load("datasets", first.name).human_row(root_of(first), first)
+        human: Mapping[str, float] | None = plugins.load(DATASETS, first.name).human_row(root_of(first), first)
     except InputError:  # a report is possible without the data
         human = None
     if human is not None:  # with a handful of clips a correlation can be undefined

@@ -13,6 +13,7 @@ from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig, TrialConfig, classes_of
 from omni_msa.data.clip import Clip
 from omni_msa.data.media.examine import TOO_LONG, Examined, Work, examine_all
+from omni_msa.datasets._base import DATASETS
 from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import csv_text, write_text
 
@@ -75,7 +76,7 @@ def check_data(sweep: Sweep, folder: Path, progress: Progress, num_workers: int 
     lines: list[str] = []
     for dataset in dict.fromkeys(config.dataset for config in configs):
         own = [config for config in configs if config.dataset == dataset]
-        clips = plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)
+        clips = plugins.load(DATASETS, dataset.name).load(root_of(dataset), dataset, progress)
         found, work = _check(clips, own, progress, num_workers)
         rows += found
         lines += [*_about(dataset, clips), *_tell(found), *_tell_work(work, len(clips)), ""]

@@ -21,6 +21,7 @@ from omni_msa.execution.gpu_guard import CardBusy, Guard
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import hardware, memory, timing
+from omni_msa.readouts._base import READOUTS
 from omni_msa.system.files import write_json
 from omni_msa.system.process import now
 
@@ -96,7 +97,7 @@ def warm_up(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
         `step_s`, `eval_clip_s`, `setup_s` (loading, states kept below the adapter), `peak_memory_gb`, numbers of clips,
         whether the readout is `closed_form`.
     """
-    plugin = plugins.load("readouts", config.readout.name)
+    plugin = plugins.load(READOUTS, config.readout.name)
     steps = _steps(config, resident) if plugin.trained else {"step_s": 0.0, "setup_s": 0.0, "peak_memory_gb": 0.0}
     clips = _predictions(config, resident)
     peak_gb = max(steps["peak_memory_gb"], clips.pop("peak_memory_gb"))

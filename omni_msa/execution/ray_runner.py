@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import lookups, plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.trial import TrialConfig
+from omni_msa.datasets._base import DATASETS
 from omni_msa.execution import ray_cluster
 from omni_msa.execution.attempt import Job, Train, record_failure, run_attempt
 from omni_msa.execution.gpu_guard import CardBusy, Guard
@@ -215,8 +217,8 @@ def _bring_inputs(config: TrialConfig) -> None:
     cache_folder().mkdir(parents=True, exist_ok=True)
     with FileLock(cache_folder() / "inputs.lock"):
         if lookups.uses(config, "backbone"):
-            plugins.load("backbones", config.backbone.name).fetch(config.backbone, lambda what, done, total: None)
-        plugins.load("datasets", config.dataset.name).load(root_of(config.dataset), config.dataset)
+            plugins.load(BACKBONES, config.backbone.name).fetch(config.backbone, lambda what, done, total: None)
+        plugins.load(DATASETS, config.dataset.name).load(root_of(config.dataset), config.dataset)
 
 
 def _new_resident() -> Any:

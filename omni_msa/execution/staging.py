@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import DatasetOptions
@@ -9,6 +10,7 @@ from omni_msa.config.trial import MediaConfig, TrialConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.faults import Fault
 from omni_msa.data.inputs.preprocess import prepare
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError, Problem
 from omni_msa.planning import bad_clips
 from omni_msa.planning.plan import Plan
@@ -35,11 +37,11 @@ def make_ready(plan: Plan, progress: Progress) -> bool:
     """
     configs = [trial.config for trial in plan.missing()]
     for backbone in dict.fromkeys(config.backbone for config in configs if uses(config, "backbone")):
-        plugins.load("backbones", backbone.name).fetch(backbone, progress)
+        plugins.load(BACKBONES, backbone.name).fetch(backbone, progress)
     problems: list[Problem] = []
     is_changed = False
     for dataset in dict.fromkeys(config.dataset for config in configs):
-        clips = plugins.load("datasets", dataset.name).load(root_of(dataset), dataset, progress)
+        clips = plugins.load(DATASETS, dataset.name).load(root_of(dataset), dataset, progress)
         found, is_new = _prepare(plan, dataset, clips, progress)
         problems += found
         is_changed |= is_new

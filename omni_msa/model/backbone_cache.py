@@ -1,8 +1,19 @@
 """What stays in a process between trials: the frozen backbone, proven unchanged after each one."""
 
+from typing import Protocol
+
 from omni_msa.config import plugins
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.model.thinker import Backbone, parameter_hash
+
+
+class _Buildable(Protocol):
+    """What is asked of a backbone plug-in here; its whole contract lies with the plug-ins, above this layer."""
+
+    def build(self, options: BackboneOptions, device: str) -> Backbone: ...
+
+
+_BACKBONES = plugins.Kind[_Buildable]("backbones")
 
 
 class Resident:
@@ -24,7 +35,7 @@ class Resident:
         key = f"{device} {options.model_dump_json()}"
         if self._backbone is None or key != self._key:
             self.drop()
-            self._backbone = plugins.load("backbones", options.name).build(options, device)
+            self._backbone = plugins.load(_BACKBONES, options.name).build(options, device)
             self._key, self.weights = key, parameter_hash(self._backbone.model)
         assert self._backbone is not None
         return self._backbone

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omni_msa.config import plugins
+from omni_msa.config.lookups import uses
 from omni_msa.config.sections import SPLITS, DatasetOptions
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig, media_options
 from omni_msa.data.clip import Clip
@@ -106,7 +106,7 @@ def checks(configs: Sequence[TrialConfig]) -> list[tuple[str, dict[str, Any]]]:
     """
     found = {}
     for config in configs:
-        if "media" not in plugins.load("readouts", config.readout.name).uses:
+        if not uses(config, "media"):
             continue
         for modality in MEDIA_OPTIONS:
             if modality in config.modalities:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
+from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import plugins
 from omni_msa.config.lookups import num_clips, uses
 from omni_msa.config.sections import BackboneOptions
@@ -18,8 +19,7 @@ _SPARE_GB = 0.5
 
 def dimensions(config: TrialConfig) -> Dimensions:
     """Return the shape of the trial's backbone."""
-    shape: Dimensions = plugins.load("backbones", config.backbone.name).dimensions(config.backbone)
-    return shape
+    return plugins.load(BACKBONES, config.backbone.name).dimensions(config.backbone)
 
 
 def inputs_gb(configs: Sequence[TrialConfig]) -> float:
@@ -51,7 +51,7 @@ def num_trained(config: TrialConfig) -> int:
 def _num_adapter(backbone: BackboneOptions, adapter: AdapterConfig) -> int:
     layers = adapter.targets, adapter.towers, adapter.text_layers
     try:
-        return num_lora_parameters(plugins.load("backbones", backbone.name).dimensions(backbone), adapter.rank, *layers)
+        return num_lora_parameters(plugins.load(BACKBONES, backbone.name).dimensions(backbone), adapter.rank, *layers)
     except InputError:
         return 0
 

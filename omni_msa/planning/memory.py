@@ -19,6 +19,7 @@ from omni_msa.model.dimensions import (
 )
 from omni_msa.planning import hardware
 from omni_msa.planning.disk import dimensions, num_trained
+from omni_msa.readouts._base import READOUTS
 
 SHORT_CLIP_S = 4.0
 """About the mean of MOSI's clips."""
@@ -187,8 +188,8 @@ def _num_trained(config: TrialConfig, shape: Dimensions) -> int:
 
 
 def _writes(config: TrialConfig) -> bool:
-    """Return whether the trial's readout uses `lm_head`; one that does not say is counted as one that does."""
-    return getattr(plugins.load("readouts", config.readout.name), "writes_text", True)
+    """Return whether the trial's readout uses `lm_head`."""
+    return plugins.load(READOUTS, config.readout.name).writes_text
 
 
 def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:

@@ -11,6 +11,7 @@ from omni_msa.config.lookups import uses
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import TrialConfig
 from omni_msa.data.media import denoise
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trial_folder import Status
@@ -174,10 +175,10 @@ def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem
     problems: list[Problem] = []
     notes: list[str] = []
     for options in dict.fromkeys(cell.config.dataset for cell in sweep.cells):
-        plugin, root = plugins.load("datasets", options.name), lookups.root_of(options)
+        plugin, root = plugins.load(DATASETS, options.name), lookups.root_of(options)
         try:
             prints[options] = plugin.fingerprint(root, options)
-            notes += plugin.notes(root, options) if hasattr(plugin, "notes") else []
+            notes += plugin.notes(root, options)
         except InputError as error:
             prints[options] = f"unreadable {options.model_dump_json()}"
             problems += error.problems

@@ -2,17 +2,19 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache, partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of, uses
 from omni_msa.config.sections import MODALITIES
 from omni_msa.config.trial import TrialConfig
 from omni_msa.config.validation import shorten
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.model.dimensions import (
     Dimensions,
@@ -23,6 +25,7 @@ from omni_msa.model.dimensions import (
 )
 from omni_msa.planning import disk, hardware
 from omni_msa.planning.disk import dimensions
+from omni_msa.readouts._base import READOUTS
 from omni_msa.sweep.search_points import at_ends, at_fault, drawn, of_parameter
 from omni_msa.sweep.search_space import Parameters
 from omni_msa.sweep.sweep import Cell, Sweep, proposed
@@ -95,9 +98,9 @@ def _check_model(config: TrialConfig) -> list[Problem]:
 
 def _check_plugins(configs: Sequence[TrialConfig], proposals: Sequence[TrialConfig]) -> Iterable[Problem]:
     for dataset in _distinct(config.dataset for config in configs):
-        yield from _found("datasets", dataset, root_of(dataset))
+        yield from _found(partial(plugins.load(DATASETS, dataset.name).check, root_of(dataset), dataset))
     for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
-        yield from _found("backbones", backbone)
+        yield from _found(partial(plugins.load(BACKBONES, backbone.name).check, backbone))
     asked = [config for config in _distinct(configs) if config not in {*proposals}]
     for config in (config for config in asked if uses(config, "adapter")):
         yield from _check_adapter(config)
@@ -105,12 +108,11 @@ def _check_plugins(configs: Sequence[TrialConfig], proposals: Sequence[TrialConf
         yield from _check_readout(config)
 
 
-def _found(kind: str, options: Any, *root: Path | None) -> list[Problem]:
+def _found(check: Callable[[], list[Problem]]) -> list[Problem]:
     try:
-        found: list[Problem] = plugins.load(kind, options.name).check(*root, options)
+        return check()
     except InputError as error:
         return list(error.problems)
-    return found
 
 
 def _check_adapter(config: TrialConfig) -> list[Problem]:
@@ -144,12 +146,7 @@ def _layer_names(shape: Dimensions, tower: str) -> tuple[str, ...]:
 
 
 def _check_readout(config: TrialConfig) -> list[Problem]:
-    """A readout plug-in may have a `check` of its options against modalities and number of layers."""
-    plugin = plugins.load("readouts", config.readout.name)
-    if not hasattr(plugin, "check"):
-        return []
-    problems: list[Problem] = plugin.check(config, dimensions(config).text.num_layers)
-    return problems
+    return plugins.load(READOUTS, config.readout.name).check(config, dimensions(config).text.num_layers)
 
 
 def _check_gpu(configs: Sequence[TrialConfig]) -> Iterable[Problem]:

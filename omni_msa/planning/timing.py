@@ -16,6 +16,7 @@ from omni_msa.config.lookups import num_clips, num_train_clips, uses
 from omni_msa.config.trial import TrialConfig
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning import hardware
+from omni_msa.readouts._base import READOUTS
 from omni_msa.system.files import is_number, read_json
 
 _WHAT_COUNTS = ("dataset", "num_train_clips", "modalities", "media", "backbone", "adapter")
@@ -146,7 +147,7 @@ def _times(
     num_train, num_tested = num_train_clips(config), num_clips(config.dataset, "valid", "test")
     if not num_train + num_tested:
         return 0.0, 0.0, _UNKNOWN, ""
-    if not plugins.load("readouts", config.readout.name).trained:
+    if not plugins.load(READOUTS, config.readout.name).trained:
         return 0.0, num_tested * clip_s * _FORWARD_SHARE, _GUESSED, ""
     return num_train * num_epochs * clip_s, 0.0, _GUESSED, ""
 
@@ -211,7 +212,7 @@ def _key_of_values(values: dict[str, Any], on_gpu: bool) -> str:
 def warm_up_file(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> Path:
     """Return where the measured warm-up of a trial's kind is kept; readouts that share a fit share it."""
     values = config.model_dump(mode="json")
-    values["readout"] = {"name": plugins.load("readouts", config.readout.name).fit_as}
+    values["readout"] = {"name": plugins.load(READOUTS, config.readout.name).fit_as}
     values["training"] = {"batch_size": config.training.batch_size}
     name = hashlib.sha256(_key_of_values(values, on_gpu).encode()).hexdigest()[:16]
     return ledger.warm_up(name)
@@ -239,7 +240,7 @@ def _from_warm_up(config: TrialConfig, values: Mapping[str, Any]) -> tuple[float
     """
     clip_s, plan = values["eval_clip_s"], config.training
     read_s = (values["num_valid"] + values["num_test"]) * clip_s
-    if not plugins.load("readouts", config.readout.name).trained:
+    if not plugins.load(READOUTS, config.readout.name).trained:
         fitted = values["num_train"] + values["num_valid"] if values.get("closed_form") is True else 0
         return fitted * clip_s, read_s
     num_steps = math.ceil(values["num_train"] / plan.batch_size) * plan.epochs

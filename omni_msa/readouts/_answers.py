@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from omni_msa.errors import InputError, Problem
 from omni_msa.model.prompt import END_OF_TURN
-from omni_msa.readouts._base import NO_CLASS, Prediction, clip_score
+from omni_msa.readouts._task import NO_CLASS, Prediction, clip_score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -19,7 +19,8 @@ from omni_msa.readouts._answers import (
     parse_score,
     write_score,
 )
-from omni_msa.readouts._base import Prediction, Readout, Task
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Prediction, Task
 
 
 class Generation(Readout):

@@ -11,7 +11,8 @@ from torch import Tensor
 from omni_msa.errors import InputError, Problem
 from omni_msa.model.forward import Forward
 from omni_msa.model.prompt import Prompt
-from omni_msa.readouts._base import Prediction, Readout, Task, clip_score
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Prediction, Task, clip_score
 from omni_msa.stats.metrics import compute
 from omni_msa.system.watchdog import alive
 

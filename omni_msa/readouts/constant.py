@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Literal
 from omni_msa.config.sections import ReadoutOptions
 
 if TYPE_CHECKING:
-    from omni_msa.readouts._base import Readout, Task
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Task
 
 uses = ("dataset", "readout")
-deterministic = True
-trained = False
 writes_text = False
 fit_as = "constant"
 fit_fields = ()
@@ -25,7 +24,8 @@ def build(options: Options, task: "Task") -> "Readout":
     """Return the readout; it needs no backbone."""
     from omni_msa.model.forward import Forward
     from omni_msa.model.prompt import Prompt
-    from omni_msa.readouts._base import Prediction, Readout, clip_score
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Prediction, clip_score
 
     class Constant(Readout):
         def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:

@@ -15,11 +15,10 @@ from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
-    from omni_msa.readouts._base import Readout, Task
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
-deterministic = False
-trained = True
 writes_text = False
 fit_as = "discriminative"
 fit_fields = ("width", "dropout", "norm", "loss", "huber_delta")
@@ -59,7 +58,8 @@ def build(options: Options, task: "Task") -> "Readout":
     from omni_msa.model.forward import Forward
     from omni_msa.model.heads import RegressionHead
     from omni_msa.model.prompt import Prompt
-    from omni_msa.readouts._base import Prediction, Readout, clip_score
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Prediction, clip_score
 
     kinds: dict[str, Callable[..., Tensor]] = {
         "l1": functional.l1_loss,

@@ -13,11 +13,10 @@ from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
     from omni_msa.config.trial import TrialConfig
-    from omni_msa.readouts._base import Readout, Task
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")
-deterministic = True
-trained = False
 writes_text = False
 fit_as = "frozen_probe"
 fit_fields = ("strengths", "layer", "pooling")

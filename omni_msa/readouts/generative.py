@@ -14,11 +14,10 @@ from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
-    from omni_msa.readouts._base import Readout, Task
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
-deterministic = False
-trained = True
 fit_as = "generative"
 fit_fields = ("decimals", "sign")
 

@@ -14,11 +14,10 @@ from omni_msa.config.trial import TrialConfig, check_unused
 from omni_msa.errors import Problem
 
 if TYPE_CHECKING:
-    from omni_msa.readouts._base import Readout, Task
+    from omni_msa.readouts._module import Readout
+    from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")
-deterministic = True
-trained = False
 fit_as = "generative_zero_shot"
 fit_fields = ("num_tokens_max", "constrained", "decimals", "sign")
 

@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from omni_msa.config import plugins
 from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
+from omni_msa.errors import InputError
 from omni_msa.sweep.settings import SECTIONS
 from omni_msa.sweep.sweep import SweepFile
 
@@ -29,9 +30,10 @@ def _section_schema(section: str) -> dict[str, Any]:
         assert annotation is not None
         return TypeAdapter(annotation).json_schema()
     kind = PLUGIN_SECTIONS[section]
-    options = [plugins.load(kind, name).Options.model_json_schema() for name in plugins.names(kind)]
+    usable = {name: found for name, found in plugins.load_all(kind).items() if not isinstance(found, InputError)}
+    options = [plugin.Options.model_json_schema() for plugin in usable.values()]
     definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}
-    return {"anyOf": [{"enum": plugins.names(kind)}, *options], "$defs": definitions}
+    return {"anyOf": [{"enum": list(usable)}, *options], "$defs": definitions}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from omni_msa.config import plugins
+from omni_msa.config.plugin_facts import READOUTS
 from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.stats.metrics import METRICS
@@ -91,7 +92,7 @@ def _without_itself(path: str, parameter: Parameter) -> Parameter:
 def _check_use(space: Mapping[str, Parameter], cells: Iterable[Configure]) -> Iterator[Problem]:
     """A readout that trains nothing depends on no adapter and no training: there is nothing to search in them."""
     readouts = dict.fromkeys(config.readout.name for config in _configured(cells))
-    used = {section for name in readouts for section in plugins.load("readouts", name).uses}
+    used = {section for name in readouts for section in plugins.load(READOUTS, name).uses}
     if not readouts or {"readout", "readout.name"} & set(space):
         return
     for path in (path for path in space if path.partition(".")[0] in {*SECTIONS} - used):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from omni_msa.config import plugins
+from omni_msa.config.plugin_facts import READOUTS
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.config.validation import cut, explain, shorten
@@ -164,7 +165,7 @@ def proposed(sweep: Sweep, cell: Cell, parameters: Parameters) -> Cell:
         InputError: together they are no configuration.
     """
     config = _configure_more(sweep.base, cell.axes, parameters)
-    deterministic = plugins.load("readouts", config.readout.name).deterministic
+    deterministic = plugins.load(READOUTS, config.readout.name).deterministic
     config = config.model_copy(update={"dropped_clips": cell.config.dropped_clips})
     return replace(cell, config=config, deterministic=deterministic, parameters=parameters)
 
@@ -218,7 +219,7 @@ def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], lis
         except InputError as error:
             problems += [name_axis(problem, point) for problem in error.problems]
             continue
-        deterministic = plugins.load("readouts", config.readout.name).deterministic
+        deterministic = plugins.load(READOUTS, config.readout.name).deterministic
         cells.append(Cell(point, config, deterministic, (None,) if deterministic else seeds))
     if not settings.has_profile:  # what it would have said is not missing from the file
         problems = [problem for problem in problems if problem.what != "a key is missing"]

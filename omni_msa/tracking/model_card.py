@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import plugins
 from omni_msa.errors import InputError
 from omni_msa.ledger.fits import FitFiles
@@ -116,7 +117,7 @@ def _name(config: Mapping[str, Any], part: str) -> str:
 def _licence(backbone: str) -> str:
     """Return what the plug-in says, if it still exists and says anything."""
     try:
-        return str(plugins.load("backbones", backbone).licence)
+        return str(plugins.load(BACKBONES, backbone).licence)
     except (InputError, AttributeError):
         return "not known here; see where the weights come from"
 

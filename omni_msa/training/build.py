@@ -19,6 +19,7 @@ from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
 from omni_msa.data.inputs.loader import Loader
 from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
 from omni_msa.data.splits import Splits
+from omni_msa.datasets._base import DATASETS
 from omni_msa.ledger.hidden_states import States
 from omni_msa.model.adapter import Adapter, attached, first_trained_layer
 from omni_msa.model.backbone_cache import Resident
@@ -27,7 +28,9 @@ from omni_msa.model.memory_saving import put_output_layer_away
 from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.model.thinker import Backbone
-from omni_msa.readouts._base import Readout, Task
+from omni_msa.readouts._base import READOUTS
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Task
 from omni_msa.seeding import derive
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.watchdog import alive
@@ -64,9 +67,9 @@ def build_forward(config: TrialConfig, backbone: Backbone, weights: str, loader:
 
 def fit_options(options: ReadoutOptions) -> ReadoutOptions:
     """Return the options of the readout that is trained, equal for all readouts that share a fit."""
-    plugin = plugins.load("readouts", options.name)
+    plugin = plugins.load(READOUTS, options.name)
     shared = {name: getattr(options, name) for name in plugin.fit_fields}
-    model: type[ReadoutOptions] = plugins.load("readouts", plugin.fit_as).Options
+    model: type[ReadoutOptions] = plugins.load(READOUTS, plugin.fit_as).Options
     return model(**shared)
 
 
@@ -226,8 +229,8 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     Raises:
         InputError: the data or weights cannot be used; BadClip: it is a clip that broke after it had been checked.
     """
-    plugin = plugins.load("readouts", config.readout.name)
-    dataset = plugins.load("datasets", config.dataset.name)
+    plugin = plugins.load(READOUTS, config.readout.name)
+    dataset = plugins.load(DATASETS, config.dataset.name)
     device, seed = choose_device(config), config.seed or 0
     clips = left_after(dataset.load(root_of(config.dataset), config.dataset), config.dropped_clips)
     splits = Splits(clips, config.num_train_clips)
@@ -249,7 +252,7 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     torch.manual_seed(derive(seed, "readout"))
     fitted = readout = plugin.build(config.readout, task).to(device)
     if (options := fit_options(config.readout)) != config.readout:
-        fitted = plugins.load("readouts", options.name).build(options, task).to(device)
+        fitted = plugins.load(READOUTS, options.name).build(options, task).to(device)
     inputs = prepare(clips, config.modalities, config.media, lambda *_: alive(), None, config.runtime.clip_seconds_max)
     if inputs.faults:
         raise BadClip.of(inputs.faults)

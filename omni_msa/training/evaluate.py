@@ -15,7 +15,8 @@ import torch
 
 from omni_msa.data.clip import Clip
 from omni_msa.model.prompt import Prompt
-from omni_msa.readouts._base import Prediction, Readout
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Prediction
 from omni_msa.stats.metrics import compute
 from omni_msa.system.watchdog import alive
 

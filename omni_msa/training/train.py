@@ -15,6 +15,7 @@ from omni_msa.config.trial import TrainingConfig, TrialConfig
 from omni_msa.errors import Interrupted, NotFinite, Pruned
 from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.model.backbone_cache import Resident
+from omni_msa.readouts._base import READOUTS
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import METRICS
 from omni_msa.system.lease import Lease
@@ -53,7 +54,7 @@ def train(
     device, seed, plan = choose_device(config), config.seed or 0, config.training
     if device == "cpu":
         torch.set_num_threads(1)
-    is_trained = plugins.load("readouts", config.readout.name).trained
+    is_trained = plugins.load(READOUTS, config.readout.name).trained
     fit, record = FitFolder(fit_path), FitRecord()
 
     with ExitStack() as stack:

@@ -3,10 +3,14 @@
 import pytest
 
 from helpers.made_corpora import put, write_meld
+from omni_msa.config import plugins
 from omni_msa.config.trial import classes_of, conventions_of
 from omni_msa.data.splits import Splits
-from omni_msa.datasets import meld
+from omni_msa.datasets._base import DATASETS
+from omni_msa.datasets.meld import KNOWN_BAD
 from omni_msa.errors import InputError
+
+meld = plugins.load(DATASETS, "meld")
 
 ROWS = [
     ("train", "0", "0", "Hey, ¿qué tal?", "neutral", "neutral"),
@@ -72,7 +76,7 @@ def test_clips_that_the_archive_lacks_are_used_with_their_text_and_named(tmp_pat
     (root / "dev_splits_complete" / "dia110_utt7.mp4").unlink()
     put(root / "train_splits" / "dia125_utt3.mp4", "")
     clips = {clip.id: clip for clip in meld.load(root, ANY_COUNTS)}
-    for clip_id in meld.KNOWN_BAD:
+    for clip_id in KNOWN_BAD:
         assert f"meld: {clip_id} has no video file here; {step}" in meld.notes(root, ANY_COUNTS)
         assert (clips[clip_id].audio, clips[clip_id].video) == (None, None)
     assert (clips["valid_dia110_utt7"].transcript, len(clips)) == ("Ew.", 9)

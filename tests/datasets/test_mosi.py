@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from helpers.made_corpora import FIELDS, table, write_label_csv, write_media
+from omni_msa.config import plugins
 from omni_msa.data.clip import Clip
 from omni_msa.data.splits import Splits
-from omni_msa.datasets import mosi
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
+
+mosi = plugins.load(DATASETS, "mosi")
 
 ROWS = [
     ("03bSnISJMiM", "10", "ANYHOW IT WAS GOOD", "2.4", "train"),

@@ -28,7 +28,7 @@ def sentences(num: int = 2000) -> list[Sentence]:
 
 def test_the_plan_carries_labels_and_cues() -> None:
     options = Options(num_train=1000, num_valid=100, num_test=100, audio_signal=1.0, video_signal=0.5)
-    rows = vader_av.plan(sentences(), options)
+    rows = vader_av._plan(sentences(), options)
     assert Counter(row.split for row in rows) == {"train": 1000, "valid": 100, "test": 100}
     assert not any(is_reserved(row.source) for row in rows)
     labels, audio, video = (
@@ -37,20 +37,20 @@ def test_the_plan_carries_labels_and_cues() -> None:
     assert np.corrcoef(labels, audio)[0, 1] == pytest.approx(1)
     assert np.corrcoef(labels, video)[0, 1] == pytest.approx(0.5, abs=0.06)
     assert audio.std() == pytest.approx(1, abs=0.05)
-    assert vader_av.plan(sentences(), options) == rows
-    assert vader_av.plan(sentences(), options.model_copy(update={"seed": 1})) != rows
+    assert vader_av._plan(sentences(), options) == rows
+    assert vader_av._plan(sentences(), options.model_copy(update={"seed": 1})) != rows
 
 
 def test_asking_for_too_much_says_how_much_there_is() -> None:
     num_free = sum(not is_reserved(sentence.source) for sentence in sentences(100))
     with pytest.raises(InputError, match=f"{num_free} clips exist"):
-        vader_av.plan(sentences(100), Options())
+        vader_av._plan(sentences(100), Options())
     with pytest.raises(InputError, match="no sentence"):
-        vader_av.plan(sentences(100), Options(min_words=40, max_words=50))
+        vader_av._plan(sentences(100), Options(min_words=40, max_words=50))
 
 
 def test_generation_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    rows = vader_av.plan(sentences(), TINY)
+    rows = vader_av._plan(sentences(), TINY)
     reports: list[tuple[str, int, int]] = []
     generate.generate(tmp_path, rows, TINY.seed)
     kept = (tmp_path / f"{rows[0].id}.mp4").stat().st_mtime_ns
@@ -67,7 +67,7 @@ def test_generation_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
 
 
 def test_several_processes_write_every_clip(tmp_path: Path) -> None:
-    rows = [replace(row, transcript="Good.") for row in vader_av.plan(sentences(), Options(num_train=32))][-36:]
+    rows = [replace(row, transcript="Good.") for row in vader_av._plan(sentences(), Options(num_train=32))][-36:]
     reports: list[tuple[str, int, int]] = []
     generate.generate(tmp_path, rows, 0, lambda *report: reports.append(report))
     assert [done for _, done, _ in reports] == list(range(1, 37))
@@ -128,7 +128,7 @@ def test_all_domains_of_the_real_source_can_be_planned() -> None:
         "tweets": 4_200,
     }
     options = Options(domains=("movies", "products", "news", "tweets"), num_train=6000, num_test=1000)
-    rows = vader_av.plan(everything, options)
+    rows = vader_av._plan(everything, options)
     splits: dict[str, set[str]] = {}
     for row in rows:
         splits.setdefault(row.source, set()).add(row.split)

@@ -20,7 +20,7 @@ from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.decoding import greedy
 from omni_msa.model.prompt import Prompt, build_prompt
-from omni_msa.readouts._base import Task
+from omni_msa.readouts._task import Task
 from omni_msa.training.build import Assembly, assemble
 from omni_msa.training.train import train
 

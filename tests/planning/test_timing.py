@@ -92,7 +92,9 @@ def test_a_corpus_of_published_size_is_counted(tmp_path):
 
 def test_a_dataset_that_does_not_say_its_size_is_unknown(tmp_path, monkeypatch):
     source = "from omni_msa.config.sections import DatasetOptions as Options\n"
-    (tmp_path / "unsized.py").write_text(source)
+    functions = ("label_range(options)", "fingerprint(root, options)", "check(root, options)")
+    lines = [f"def {name}: ...\n" for name in (*functions, "load(root, options, progress=None)")]
+    (tmp_path / "unsized.py").write_text(source + "".join(lines))
     monkeypatch.setattr(datasets, "__path__", [*datasets.__path__, str(tmp_path)])
     monkeypatch.setattr(datasets.__spec__, "submodule_search_locations", datasets.__path__)
     unsized = Trial("a", dataset={"name": "unsized"})

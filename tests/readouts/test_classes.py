@@ -19,7 +19,7 @@ from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prompt import build_prompt
 from omni_msa.readouts._answers import class_tree, parse_class
-from omni_msa.readouts._base import NO_CLASS
+from omni_msa.readouts._task import NO_CLASS
 from omni_msa.report.figures.probe import draw_trial
 from omni_msa.report.tables.files import build_grid, terminal_table
 from omni_msa.stats.metrics import compute

@@ -1,7 +1,7 @@
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts import constant
-from omni_msa.readouts._base import Prediction, Task
+from omni_msa.readouts._task import Prediction, Task
 
 
 def test_every_clip_gets_the_training_median_and_no_backbone_is_needed():

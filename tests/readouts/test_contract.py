@@ -14,7 +14,8 @@ from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
 from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.readouts._answers import end_of_turn
-from omni_msa.readouts._base import Prediction, Readout
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Prediction
 from omni_msa.training.build import fit_options
 
 NAMES = plugins.names("readouts")

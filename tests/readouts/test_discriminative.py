@@ -4,7 +4,7 @@ import torch
 from helpers import tiny_trials
 from omni_msa.model.forward import Forward
 from omni_msa.readouts import discriminative
-from omni_msa.readouts._base import Task
+from omni_msa.readouts._task import Task
 
 LABELS = torch.tensor([2.4, -2.1, 0.3])
 

@@ -6,7 +6,7 @@ from helpers import tiny_trials
 from helpers.ridge import LABELS, ridge
 from omni_msa.model.forward import Forward
 from omni_msa.readouts import frozen_probe
-from omni_msa.readouts._base import Task
+from omni_msa.readouts._task import Task
 
 
 @pytest.fixture(scope="module")

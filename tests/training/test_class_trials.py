@@ -9,7 +9,7 @@ from helpers.made_corpora import write_meld
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import check_metric, parse_trial
-from omni_msa.datasets import meld
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
 from omni_msa.execution.check_data import check_data
 from omni_msa.ledger.ledger import Ledger
@@ -19,6 +19,8 @@ from omni_msa.planning import preflight
 from omni_msa.stats.metrics import metrics_of
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.training.train import train
+
+meld = plugins.load(DATASETS, "meld")
 
 WORDS = {
     "negative": ("bad awful", "ugly bad", "awful ugly", "bad bad", "ugly awful"),

@@ -8,7 +8,8 @@ from helpers import tiny_trials
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import Prepared
 from omni_msa.model.prompt import Prompt
-from omni_msa.readouts._base import Prediction, Readout, clip_score
+from omni_msa.readouts._module import Readout
+from omni_msa.readouts._task import Prediction, clip_score
 from omni_msa.stats.metrics import METRICS
 from omni_msa.training import evaluate
 

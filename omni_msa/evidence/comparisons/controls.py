@@ -9,6 +9,7 @@ from omni_msa.config.sections import Section
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 from omni_msa.evidence.comparisons.provenance_diff import origin_differences, origin_flags
 from omni_msa.evidence.records import TrialRecord
+from omni_msa.readouts._base import READOUTS
 from omni_msa.sweep.sweep import Cell
 
 Pair = tuple[TrialRecord, TrialRecord]
@@ -174,7 +175,7 @@ def _sections_of_one(first: TrialConfig, second: TrialConfig) -> list[str]:
 
 
 def _uses(config: TrialConfig) -> tuple[str, ...]:
-    found: tuple[str, ...] = plugins.load("readouts", config.readout.name).uses
+    found: tuple[str, ...] = plugins.load(READOUTS, config.readout.name).uses
     return found
 
 
@@ -232,7 +233,7 @@ def _hash(
 
 
 def _has(what: str, config: TrialConfig) -> bool:
-    readout = plugins.load("readouts", config.readout.name)
+    readout = plugins.load(READOUTS, config.readout.name)
     if what in _BY_FIT:
         return bool(readout.trained)
     return {"inputs": "media", "weights": "backbone"}[what] in readout.uses

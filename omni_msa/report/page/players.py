@@ -9,6 +9,7 @@ from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.data.clip import Clip
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
 
 CLIP_BYTES_MAX, ALL_BYTES_MAX = 2_000_000, 20_000_000
@@ -80,8 +81,8 @@ def clips_of(dataset: DatasetOptions) -> Mapping[str, Clip]:
     Args:
         dataset: its options.
     """
-    plugin, root = plugins.load("datasets", dataset.name), root_of(dataset)
-    if hasattr(plugin, "is_here") and not plugin.is_here(root, dataset):
+    plugin, root = plugins.load(DATASETS, dataset.name), root_of(dataset)
+    if not plugin.is_here(root, dataset):
         return {}
     try:
         return {clip.id: clip for clip in plugin.load(root, dataset)}

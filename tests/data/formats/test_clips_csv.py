@@ -3,9 +3,12 @@
 import pytest
 
 from helpers.made_corpora import put
+from omni_msa.config import plugins
 from omni_msa.config.trial import conventions_of, parse_trial
-from omni_msa.datasets import manifest
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
+
+manifest = plugins.load(DATASETS, "manifest")
 
 HEADER = "id,source,split,label,text,video,audio\n"
 ROWS = """\

@@ -5,10 +5,13 @@ from collections import Counter
 import pytest
 
 from helpers.made_corpora import put, table, write_cmu
+from omni_msa.config import plugins
 from omni_msa.data.clip import Clip
 from omni_msa.data.formats.mosi_folds import SPLIT_OF
-from omni_msa.datasets import mosi
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
+
+mosi = plugins.load(DATASETS, "mosi")
 
 ROWS = [
     ("03bSnISJMiM", "10", "ANYHOW IT WAS GOOD", "2.4"),

@@ -5,9 +5,12 @@ import codecs
 import pytest
 
 from helpers.made_corpora import LABEL_CSV, put, table, write_label_csv
+from omni_msa.config import plugins
 from omni_msa.data.splits import Splits
-from omni_msa.datasets import mosei, mosi, sims, sims_v2
+from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
+
+mosei, mosi, sims, sims_v2 = (plugins.load(DATASETS, name) for name in ("mosei", "mosi", "sims", "sims_v2"))
 
 PUBLISHED = {
     mosi: [(1284, 229, 686)],
@@ -52,7 +55,7 @@ def write_published(root, rows, name="label.csv"):
     return root
 
 
-@pytest.mark.parametrize("plugin", PUBLISHED, ids=lambda plugin: plugin.__name__)
+@pytest.mark.parametrize("plugin", PUBLISHED, ids=lambda plugin: plugin.name)
 def test_published_sizes_are_expected_and_others_refused_or_noted(plugin, tmp_path):
     rows = published_rows(PUBLISHED[plugin][0], plugin.label_range(plugin.Options()))
     root = write_published(tmp_path, rows)
