@@ -1,4 +1,4 @@
-"""`python -m omni_msa SWEEP.yaml`: the command line."""
+"""`python -m omni_msa`: the same as the command `omni-msa`."""
 
 from omni_msa.cli.main import run_as_program
 

@@ -1,6 +1,5 @@
-"""Printing: a console with room, and short names of files."""
+"""Printing: a console with room."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,14 +17,3 @@ def console() -> "Console":
 def first_line(error: Exception) -> str:
     """Return the first line of what an error says, "" if it says nothing."""
     return next(iter(str(error).splitlines()), "")
-
-
-def short_path(path: Path) -> Path:
-    """Return a path as seen from the present folder, if it lies below it."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
-def short_uri(uri: str) -> str:
-    """Return the address of a database, its path as seen from the present folder."""
-    kind, colon, path = uri.partition("sqlite:///")
-    return f"{kind}{colon}{short_path(Path(path))}" if colon and not kind else uri

@@ -1,5 +1,6 @@
 """Command line: a sweep file in, a table that answers its question out."""
 
+import argparse
 import errno
 import io
 import os
@@ -9,30 +10,50 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from omni_msa.cli.arguments import parse
+from omni_msa.cli.arguments import PROGRAM, parse
 from omni_msa.cli.describe import check_clips, describe, plan_of
+from omni_msa.cli.describe_package import list_known, print_completion, print_schema
 from omni_msa.cli.exit_codes import BAD_INPUT, COMPLETE, INTERRUPTED
 from omni_msa.cli.report import diff_sweeps, report
 from omni_msa.cli.run import run
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.sweep.shipped import find
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import is_about
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
     """Run the command line.
 
     Args:
-        arguments: as in `sys.argv[1:]`, the default.
+        arguments: as in `sys.argv[1:]`; the first is a command: run, list, schema or completion.
+        program: what a person calls the program, for messages and for the report's own command.
 
     Returns:
         the exit code: 0 all trials complete, 1 some failed, 2 bad input, 75 interrupted.
     """
-    options = parse(arguments)
-    ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
     try:
-        sweep = load_sweep(options.sweep, options.settings)
+        options = parse(arguments, program)
+        return _run(options) if options.command == "run" else _DESCRIBED[options.command](options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+_DESCRIBED = {"list": list_known, "schema": print_schema, "completion": print_completion}
+
+
+def _run(options: argparse.Namespace) -> int:
+    ledger = Ledger(Path(os.environ.get("OMNI_MSA_LEDGER") or "mlruns").expanduser().absolute())
+    path, note = find(options.sweep)
+    if note:
+        print(note, file=sys.stderr)
+    sweep = load_sweep(path, options.settings)
+    try:
         ledger.check_format()
         if options.check_data:
             return check_clips(sweep, ledger)
@@ -41,14 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.plan or options.status:
             return describe(plan_of(sweep, ledger, options), options)
         return report(sweep, ledger, options) if options.report else run(sweep, ledger, options)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return BAD_INPUT
     except OSError as error:
         return _tell_unusable(error, ledger.root)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        return INTERRUPTED
 
 
 def _tell_unusable(error: OSError, folder: Path) -> int:
@@ -63,13 +78,18 @@ def _tell_unusable(error: OSError, folder: Path) -> int:
     return BAD_INPUT
 
 
-def run_as_program() -> NoReturn:
-    """Run the command line as a program of its own: with signals, streams and an exit code."""
+def run_as_program(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> NoReturn:
+    """Run the command line as a program of its own: with signals, streams and an exit code.
+
+    Args:
+        arguments: as for `main`; None for those of this process.
+        program: as for `main`.
+    """
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its number
         sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        code = main()
+        code = main(sys.argv[1:] if arguments is None else arguments, program)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough, as in `--status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

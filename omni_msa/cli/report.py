@@ -8,19 +8,22 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omni_msa.cli.console import console, first_line, short_path, short_uri
+from omni_msa.cli.console import console, first_line
 from omni_msa.cli.exit_codes import COMPLETE, SOME_FAILED
 from omni_msa.errors import InputError
 from omni_msa.execution.driver import sole_driver
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.ledger.sweep_names import hold, replaced
+from omni_msa.planning.plan import Plan, make_plan, name_holder
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import closing_text, failures_text
+from omni_msa.sweep.shipped import find
 from omni_msa.sweep.sweep import Sweep, load_sweep
+from omni_msa.system.files import short_path
 
 if TYPE_CHECKING:
     from omni_msa.report.write import Report
-    from omni_msa.tracking.mirror import Record
+    from omni_msa.tracking._mirror import LedgerMirror
 
 
 def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
@@ -28,20 +31,20 @@ def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     plan = make_plan(sweep, ledger)
     if not plan.is_readable:
         raise InputError(*plan.refusals)
-    from omni_msa.tracking.mirror import Record
+    from omni_msa.tracking._mirror import LedgerMirror
 
     with ExitStack() as stack:
-        record: Record | None = Record(plan)
+        mirror: LedgerMirror | None = LedgerMirror(plan)
         try:
             stack.enter_context(sole_driver(ledger))
         except InputError:  # the running driver writes MLflow; tables can be had meanwhile
-            record = None
-        return finish(plan, record, options)
+            mirror = None
+        return finish(plan, mirror, options)
 
 
 def diff_sweeps(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     """Compare two sweeps by what the ledger has of them; nothing is run. Returns the exit code."""
-    plans = [make_plan(one, ledger) for one in (sweep, load_sweep(options.diff, options.settings))]
+    plans = [make_plan(one, ledger) for one in (sweep, load_sweep(find(options.diff)[0], options.settings))]
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:
         raise InputError(*dict.fromkeys(refusals))
@@ -58,28 +61,30 @@ def diff_sweeps(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> in
     return COMPLETE
 
 
-def finish(plan: Plan, record: "Record | None", options: argparse.Namespace) -> int:
+def finish(plan: Plan, mirror: "LedgerMirror | None", options: argparse.Namespace) -> int:
     """Write the report and MLflow, and say where they are; return the exit code."""
     from omni_msa.report.write import write_report
     from omni_msa.search.dashboard import publish
 
-    command = ["python", "orchestrate.py", str(short_path(options.sweep.absolute())), *options.settings]
-    written = write_report(plan, shlex.join(command))
+    if note := replaced(plan.ledger, name_holder(plan.sweep)):
+        print(note, file=sys.stderr)
+    hold(plan.ledger, name_holder(plan.sweep))
+    written = write_report(plan, f"{options.program} {shlex.join([options.sweep, *options.settings])}")
     if written.problem:
         print(f"there is no report.html, its figures failed: {written.problem}", file=sys.stderr)
     if not options.json:
         _print_report(written, plan)
-    if record is not None:
+    if mirror is not None:
         if problem := publish(plan.studies):
             print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
-        record.close(plan, written.evidence.summary)
+        mirror.close(plan, written.evidence.summary)
     if options.json:
         values = {"aggregate": written.evidence.summary, "report": str(written.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
-        _print_tracking(record)
-    if record is not None and record.error is not None:
-        what = f"MLflow could not be written ({type(record.error).__name__}: {first_line(record.error)})"
+        _print_tracking(mirror)
+    for title, error in (mirror.errors() if mirror else {}).items():
+        what = f"{title} could not be written ({type(error).__name__}: {first_line(error)})"
         print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
     return COMPLETE if plan.is_complete() or (options.report and not plan.counts()["failed"]) else SOME_FAILED
 
@@ -101,8 +106,5 @@ def _print_report(report: "Report", plan: Plan) -> None:
     print(f"report: {short_path(report.folder / ('table.md' if report.problem else 'report.html'))}")
 
 
-def _print_tracking(record: "Record | None") -> None:
-    if record is None:
-        print("MLflow: left to the run that is going on")
-    elif record.error is None:
-        print(f"MLflow: mlflow ui --backend-store-uri {short_uri(record.uri)}")
+def _print_tracking(mirror: "LedgerMirror | None") -> None:
+    print("\n".join(mirror.how_to_look()) if mirror else "trackers: left to the run that is going on")

@@ -10,12 +10,13 @@ from omni_msa.errors import InputError
 from omni_msa.execution.driver import Seat, sole_driver, wait_for_orphans
 from omni_msa.execution.run import Outcome, execute, progress_of
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.planning.plan import Plan, make_plan
+from omni_msa.ledger.sweep_names import hold, read_holder
+from omni_msa.planning.plan import Plan, make_plan, name_holder
 from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.process import read_process
 
 if TYPE_CHECKING:
-    from omni_msa.tracking.mirror import Record
+    from omni_msa.tracking._mirror import LedgerMirror
 
 
 def run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
@@ -24,12 +25,14 @@ def run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         plan = make_plan(sweep, ledger, options.retry, bool(options.address))
         if plan.refusals:
             raise InputError(*plan.refusals)
+        if read_holder(ledger, plan.sweep.name) is None:  # its report says when it replaces another
+            hold(ledger, name_holder(plan.sweep))
         wait_for_orphans(lambda: orphans(plan))
-        from omni_msa.tracking.mirror import Record
+        from omni_msa.tracking._mirror import LedgerMirror
 
-        record = Record(plan)
-        outcome = _train(plan, options, record, seat) if plan.missing() else Outcome()
-        code = finish(make_plan(sweep, ledger), record, options)
+        mirror = LedgerMirror(plan)
+        outcome = _train(plan, options, mirror, seat) if plan.missing() else Outcome()
+        code = finish(make_plan(sweep, ledger), mirror, options)
     return _tell(outcome, code)
 
 
@@ -39,7 +42,7 @@ def orphans(plan: Plan) -> list[int]:
     return [status.pid for status in statuses if status.state == "running" and read_process(vars(status)).is_here]
 
 
-def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat) -> Outcome:
+def _train(plan: Plan, options: argparse.Namespace, mirror: "LedgerMirror", seat: Seat) -> Outcome:
     from omni_msa.execution.staging import make_ready
 
     with progress_of(plan) as progress:
@@ -47,7 +50,7 @@ def _train(plan: Plan, options: argparse.Namespace, record: "Record", seat: Seat
             plan = make_plan(plan.asked or plan.sweep, plan.ledger, options.retry, bool(options.address))
         if not plan.missing():
             return Outcome()
-        return execute(plan, seat, progress, record.trial, options.local, options.address)
+        return execute(plan, seat, progress, mirror.trial, options.local, options.address)
 
 
 def _tell(outcome: Outcome, code: int) -> int:

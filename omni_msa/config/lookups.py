@@ -6,12 +6,18 @@ from pathlib import Path
 from omni_msa.config import plugins
 from omni_msa.config.plugin_facts import DATASETS, READOUTS
 from omni_msa.config.sections import SPLITS, DatasetOptions
-from omni_msa.config.trial import TrialConfig
+from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
 
 
 def uses(config: TrialConfig, section: str) -> bool:
     """Return whether the trial's readout depends on a section of the configuration."""
     return section in plugins.load(READOUTS, config.readout.name).uses
+
+
+def plugin_packages(config: TrialConfig) -> dict[str, str]:
+    """Return the versions of the installed packages that the trial's plug-ins are from, by name; often none."""
+    used = [(kind, getattr(config, section).name) for section, kind in PLUGIN_SECTIONS.items() if uses(config, section)]
+    return dict(found for kind, name in used if (found := plugins.package(kind, name)))
 
 
 def num_clips(dataset: DatasetOptions, *splits: str) -> int:

@@ -118,3 +118,4 @@ AnyPlugin = DatasetFacts | BackboneFacts | ReadoutFacts
 DATASETS = Kind[DatasetFacts]("datasets")
 BACKBONES = Kind[BackboneFacts]("backbones")
 READOUTS = Kind[ReadoutFacts]("readouts")
+TRACKERS = Kind[object]("tracking")

@@ -80,6 +80,13 @@ def package(kind: str, name: str) -> tuple[str, str] | None:
     return (distribution.name, distribution.version) if distribution else None
 
 
+def packages() -> list[tuple[str, str]]:
+    """Return name and version of every installed package that has plug-ins, sorted."""
+    groups = (group for group in entry_points().groups if group.startswith("omni_msa."))
+    found = (point.dist for group in groups for point in entry_points(group=group))
+    return sorted({(distribution.name, distribution.version) for distribution in found if distribution})
+
+
 def _own(kind: str) -> list[str]:
     spec = importlib.util.find_spec(f"omni_msa.{kind}")
     assert spec is not None and spec.submodule_search_locations is not None
@@ -122,12 +129,13 @@ def _unknown(kind: str, name: str, where: str) -> Problem:
     is_file_name = name.isidentifier() and not name.startswith("_") and len(name) < _NAME_LENGTH_MAX
     create = f"to add it, create omni_msa/{kind}/{name}.py" if is_file_name else ""
     step = f"{did_you_mean(name, existing)} {create}".strip()
-    return Problem(f"unknown {kind.removesuffix('s')}", where, shorten(name), ", ".join(existing), step)
+    noun = _contract(kind).__name__.removesuffix("Plugin").lower()
+    return Problem(f"unknown {noun}", where, shorten(name), ", ".join(existing), step)
 
 
 def _bind(kind: str, name: str, module: ModuleType) -> Any:
     """Return the plug-in as an object of its contract: what the module leaves out is the contract's own."""
-    contract = importlib.import_module(f"omni_msa.{kind}._base").CONTRACT
+    contract = _contract(kind)
     values = {key: value for key in _members(contract) if (value := _member(module, key)) is not None}
     problems = list(_problems(kind, contract, module, values))
     if problems:
@@ -135,6 +143,11 @@ def _bind(kind: str, name: str, module: ModuleType) -> Any:
     plugin = type(contract.__name__, (contract,), {"__doc__": module.__doc__, "__module__": module.__name__})()
     vars(plugin).update(values, name=name)
     return plugin
+
+
+def _contract(kind: str) -> type:
+    contract: type = importlib.import_module(f"omni_msa.{kind}._base").CONTRACT
+    return contract
 
 
 def _member(module: ModuleType, name: str) -> Any:

@@ -73,7 +73,7 @@ def _summary(
     plan: Plan, cells: Sequence[CellTrials], human: Mapping[str, float] | None, dropped: list[dict[str, Any]]
 ) -> tuple[dict[str, Any], Pairs]:
     file = plan.sweep.file
-    resampler = Resampler(derive(0, "report", plan.sweep.name))
+    resampler = Resampler(derive(0, "report", plan.sweep.name.rpartition("/")[2]))
     rows = [cell_summary(trials, resampler) for trials in cells]
     floors = [floor_of(cells, trials) for trials in cells]
     by_label = {row["label"]: row for row in rows}

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from omni_msa.evidence.search_verdict import compare, gains, has_seeds, sign, verdict
+from omni_msa.ledger import names
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
 from omni_msa.search.rules import Score, pareto_front
@@ -193,7 +194,7 @@ def _best_name(plan: Plan, number: int) -> str:
     """Return the file that a study's winner is written to, "" if none was ever named."""
     if confirmation.named(plan.studies[number - 1]).get("winner") is None:
         return ""
-    return f"{plan.sweep.name}_best{'' if number == 1 else f'_{number}'}.yaml"
+    return f"{names.folder_name(plan.sweep.name)}_best{'' if number == 1 else f'_{number}'}.yaml"
 
 
 def _importances(study: Study) -> dict[str, float]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.config.trial import TrialConfig, parse_trial
-from omni_msa.data.media import denoise
 from omni_msa.errors import Interrupted, Pruned
 from omni_msa.execution import failures
 from omni_msa.execution.gpu_guard import release_memory
@@ -111,7 +110,7 @@ def _run(
     prepare: Callable[[TrialConfig], None] | None,
 ) -> None:
     config = failures.adapted(job.parsed(), folder.written_status().history)
-    folder.begin(config, provenance() | denoise.described(config))
+    folder.begin(config, provenance(config))
     if prepare is not None:
         prepare(config)
     ledger = Ledger(Path(job.ledger))

@@ -8,6 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from omni_msa.config.lookups import plugin_packages
+from omni_msa.config.trial import TrialConfig
+from omni_msa.data.media.denoise import described
 from omni_msa.planning import hardware
 
 PACKAGES = (
@@ -16,9 +19,14 @@ PACKAGES = (
 )
 
 
-def provenance() -> dict[str, Any]:
-    """Return commit, package versions, machine, host and process of this attempt as plain values."""
-    return {**_of_machine(), "host": socket.gethostname(), "pid": os.getpid()}
+def provenance(config: TrialConfig) -> dict[str, Any]:
+    """Return commit, package versions, machine, host and process of this attempt as plain values.
+
+    Args:
+        config: of the trial; versions of other packages that its plug-ins are from are under `plugins`.
+    """
+    plugins = {"plugins": found} if (found := plugin_packages(config)) else {}
+    return {**_of_machine(), **plugins, **described(config), "host": socket.gethostname(), "pid": os.getpid()}
 
 
 @lru_cache(maxsize=1)

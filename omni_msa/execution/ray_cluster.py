@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from omni_msa.config import plugins
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.system import own_code
@@ -242,6 +243,7 @@ def look(token: str) -> dict[str, Any]:
 
 
 def _versions() -> str:
-    """Return what must be the same on all nodes: Python, this package's files, and torch."""
+    """Return what must be the same on all nodes: Python, this package's files, torch, packages with plug-ins."""
     torch = importlib.metadata.version("torch").partition("+")[0]
-    return f"Python {platform.python_version()}, torch {torch}, omni_msa {own_code.digest()}"
+    others = "".join(f", {name} {version}" for name, version in plugins.packages())
+    return f"Python {platform.python_version()}, torch {torch}, omni_msa {own_code.digest()}{others}"

@@ -82,7 +82,11 @@ class Ledger:
 
     def report_folder(self, sweep: str) -> Path:
         """Return where a sweep's tables go."""
-        return self.root / names.REPORTS / sweep
+        return self.root / names.REPORTS / names.folder_name(sweep)
+
+    def sweep_name(self, sweep: str) -> Path:
+        """Return the file that says whose a sweep's name is."""
+        return self.root / names.SWEEP_NAMES / f"{names.folder_name(sweep)}.json"
 
     def study(self, study_id: str) -> Path:
         """Return the folder of a search: its proposals, and what was confirmed."""

@@ -2,7 +2,7 @@
 
 TRIALS, FITS, REPORTS, SEARCHES = "trials", "fits", "reports", "searches"
 BAD_CLIPS, WARM_UPS, ARTIFACTS = "quarantine", "measured", "artifacts"
-DRIVER, STOP, FORMAT = "driver", "stop", "format.json"
+SWEEP_NAMES, DRIVER, STOP, FORMAT = "sweeps", "driver", "stop", "format.json"
 MLFLOW_DATABASE, OPTUNA_DATABASE = "mlflow.db", "optuna.db"
 
 # Of a trial.
@@ -13,3 +13,8 @@ ALL_PREDICTIONS = PREDICTIONS.format(split="*")
 
 # Of a fit.
 FIT_RECORD, CHECKPOINT, FIT_STATE, WEIGHTS = "fit.json", "checkpoint", "state.safetensors", "best.{epoch}.safetensors"
+
+
+def folder_name(sweep: str) -> str:
+    """Return a sweep's name as one file or folder can have it: `paper/lora_rank` is `paper__lora_rank`."""
+    return sweep.replace("/", "__")

@@ -14,6 +14,7 @@ from omni_msa.data.media import denoise
 from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError, Problem
 from omni_msa.ledger.ledger import Ledger
+from omni_msa.ledger.sweep_names import NameHolder, refusal
 from omni_msa.ledger.trial_folder import Status
 from omni_msa.ledger.trials import PlannedTrial, missing, planned
 from omni_msa.model.dimensions import num_base_parameters, num_lora_parameters, weights_gb
@@ -149,12 +150,34 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     if going_on := [study.cell for study in searches if study.may_propose()]:
         found += preflight.check_space(asked, going_on)
     found += denoise.check((cell, trial.config) for trial in left for cell in trial.cells)
+    if name_problem := refusal(ledger, name_holder(sweep)):
+        problems.append(name_problem)
     refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
     expected = timing.total(each := timing.costs(left, ledger, known), min(places.num, max(1, len(left))))
     by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
-    known_now = sweep, ledger, tuple(trials), refusals, not problems, models, places, expected, by_id, retry, stores
-    biggest = largest((cell.label, cell.config) for cell in sweep.cells)
-    return Plan(*known_now, notes, biggest, asked, searches, ahead)
+    return Plan(
+        sweep=sweep,
+        ledger=ledger,
+        trials=tuple(trials),
+        refusals=refusals,
+        is_readable=not problems,
+        models=models,
+        slots=places,
+        expected=expected,
+        costs=by_id,
+        retry=retry,
+        stores=stores,
+        data_notes=notes,
+        largest=largest((cell.label, cell.config) for cell in sweep.cells),
+        asked=asked,
+        studies=searches,
+        ahead=ahead,
+    )
+
+
+def name_holder(sweep: Sweep) -> NameHolder:
+    """Return what a ledger records of the sweep that has a name."""
+    return NameHolder(sweep.name, sweep.file.question, str(sweep.path.absolute()), sweep.overrides)
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from omni_msa.evidence.search_findings import best_sweep, history_rows
+from omni_msa.ledger import names
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
 from omni_msa.search.study import Study
@@ -17,7 +18,7 @@ from omni_msa.system.yaml_file import dump
 
 def is_best(name: str, plan: Plan) -> bool:
     """Return whether a file of a report is one that a winner is written to."""
-    return re.fullmatch(rf"{re.escape(plan.sweep.name)}_best(_\d+)?\.yaml", name) is not None
+    return re.fullmatch(rf"{re.escape(names.folder_name(plan.sweep.name))}_best(_\d+)?\.yaml", name) is not None
 
 
 def write_searches(plan: Plan, found: Sequence[Mapping[str, Any]], folder: Path) -> None:

@@ -1,6 +1,5 @@
-"""The JSON schema of sweep files, for editors: `python -m omni_msa.sweep.json_schema > sweep.schema.json`."""
+"""The JSON schema of sweep files, for editors: `omni-msa schema > sweep.schema.json`."""
 
-import json
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -34,7 +33,3 @@ def _section_schema(section: str) -> dict[str, Any]:
     options = [plugin.Options.model_json_schema() for plugin in usable.values()]
     definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}
     return {"anyOf": [{"enum": list(usable)}, *options], "$defs": definitions}
-
-
-if __name__ == "__main__":
-    print(json.dumps(sweep_schema(), indent=1))

@@ -1,7 +1,7 @@
 """A sweep's settings in three layers: the profile, over it the sweep file, over both the command line."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig
 from omni_msa.config.validation import cut, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
+from omni_msa.sweep import shipped
 from omni_msa.system import yaml_file
 
 _NO_SECTIONS = ("seed", "repeat", "num_train_clips", "dropped_clips", "opens_test", "stops_after_epoch")
@@ -51,7 +52,7 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     """Read a sweep file, the profile it names and the overrides. What is wrong in them is collected, not raised.
 
     Args:
-        path: the YAML file; its profile lies in `profiles/` beside it, or beside its folder.
+        path: the YAML file; its profile lies in `profiles/` beside it or beside its folder, or is a shipped one.
         overrides: `key=value` settings, the key a dotted path, the value YAML.
         default_profile: taken where none is named.
 
@@ -64,7 +65,7 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     settings.layers = [(COMMAND_LINE, assigned), (str(path), data)]
     settings.own = {key: value for key, value in data.items() if key not in SECTIONS}
     _assign_all(settings, settings.own, assigned, sections=False)
-    _read_profile(_profiles(path), settings.own.get("profile", default_profile), settings)
+    _read_profile(_profile_folders(path), settings.own.get("profile", default_profile), settings)
     for where, values in reversed(settings.layers[1:]):
         for section in (name for name in SECTIONS if name in values):
             if _check_shape(section, values[section], where, settings.problems):
@@ -73,10 +74,10 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
     return settings
 
 
-def _profiles(path: Path) -> Path:
-    """Return the folder of profiles: beside the sweep file, or one folder above for sweeps that are kept in groups."""
-    above = path.absolute().parent.parent / "profiles"
-    return above if above.is_dir() and not (path.parent / "profiles").is_dir() else path.parent / "profiles"
+def _profile_folders(path: Path) -> list[Path]:
+    """Return where profiles lie: beside the sweep file, or one folder above for sweeps kept in groups; the shipped."""
+    above, beside = path.absolute().parent.parent / shipped.PROFILES, path.parent / shipped.PROFILES
+    return [above if above.is_dir() and not beside.is_dir() else beside, shipped.folder() / shipped.PROFILES]
 
 
 def overlay(base: dict[str, Any], section: str, values: Any) -> None:
@@ -165,17 +166,18 @@ def _parse_overrides(overrides: Iterable[str], problems: list[Problem]) -> dict[
     return assigned
 
 
-def _read_profile(folder: Path, name: Any, settings: Settings) -> None:
-    existing = sorted(file.stem for file in folder.glob("*.yaml"))
+def _read_profile(folders: Sequence[Path], name: Any, settings: Settings) -> None:
+    files = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}  # the first folder wins
+    existing = sorted(files)
     if not isinstance(name, str):
         return  # refused together with the sweep's own keys
     if name not in existing:
-        create = f"to add it, create {folder / cut(name)}.yaml"
+        create = f"to add it, create {folders[0] / cut(name)}.yaml"
         step = f"{did_you_mean(name, existing)} {create}".strip()
         problem = Problem("unknown profile", "profile", shorten(name), ", ".join(existing), step)
         settings.problems.append(settings.locate(problem))
         return
-    where = str(folder / f"{name}.yaml")
+    where = str(files[name])
     try:
         profile = yaml_file.read(Path(where))
     except InputError as error:

@@ -13,19 +13,20 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, field_validator
 
 from omni_msa.config import plugins
-from omni_msa.config.plugin_facts import READOUTS
+from omni_msa.config.plugin_facts import READOUTS, TRACKERS
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.config.validation import cut, explain, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep import shipped
 from omni_msa.sweep.axes import name_axis, usable_axes
 from omni_msa.sweep.labels import value_label
 from omni_msa.sweep.search_checks import check_rules, check_space
 from omni_msa.sweep.search_space import Parameters, Search, read_space
 from omni_msa.sweep.settings import SECTIONS, Settings, assign, read_settings
 
-_TRIALS_MAX = 100_000
+_TRIALS_MAX, _NAME_LENGTH_MAX = 100_000, 200
 
 
 class Select(Section):
@@ -49,6 +50,7 @@ class SweepFile(Section):
     """A sweep file's own keys; the configuration sections beside them are checked with each cell."""
 
     question: str = Field(min_length=1)
+    name: str | None = Field(None, description="of the sweep, its report and its experiment; else the file's name")
     profile: str = "pocket"
     axes: dict[str, list[Any]] = Field({}, description="not needed beside a search")
     search: Search | None = Field(None, description="a space to search, for each cell of the axes, if there are any")
@@ -61,6 +63,9 @@ class SweepFile(Section):
     style: Literal["standard", "mmsa"] = Field("standard", description="of the headline table; mmsa for old tables")
     pivot: tuple[str, ...] | None = Field(
         None, strict=False, description="two axes, of the rows and of the columns of one more table"
+    )
+    trackers: tuple[str, ...] = Field(
+        ("mlflow",), strict=False, description="where runs are shown beside the report; [] for nowhere"
     )
     embed_media: bool = Field(True, description="put the worst clips themselves into report.html")
 
@@ -103,8 +108,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its name (the file's), what it asks, its cells, the settings laid over the file, the base."""
+    """A checked sweep: its file, what it asks, its cells, the settings laid over the file, the base.
 
+    The name is the file's `name`, else its own; that of a shipped sweep is its path below `sweeps/`.
+    """
+
+    path: Path
     name: str
     file: SweepFile
     cells: tuple[Cell, ...]
@@ -126,7 +135,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read a sweep file, its profile and the overrides, and expand it.
 
     Args:
-        path: the YAML file; its profile lies in `profiles/` beside it.
+        path: the YAML file.
         overrides: `key=value` settings, the key a dotted path, the value YAML.
 
     Raises:
@@ -138,16 +147,35 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     cells, found = _expand(settings, file.seeds if file else ())
     problems += found
     if file:
-        problems += _check_report_keys(file)
+        problems += _check_report_keys(file) + _check_trackers(file)
     if file and not problems:
         problems += _check_cells(file, cells)
     problems += _check_search(settings, file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
-    if not path.stem.isprintable():  # it names the report and the experiment
-        problems.append(Problem("the file's name cannot name a sweep", shorten(str(path)), "", "printable text"))
+    name = (file.name if file else None) or shipped.name_of(path)
+    problems += _check_name(name, str(path))
     if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
-    return Sweep(path.stem, file, tuple(cells), tuple(overrides), settings.base)
+    return Sweep(path, name, file, tuple(cells), tuple(overrides), settings.base)
+
+
+def _check_name(name: str, where: str) -> list[Problem]:
+    """A name stands in the names of folders, files and experiments."""
+    parts = name.split("/")
+    if name.isprintable() and len(name) <= _NAME_LENGTH_MAX and not any(part in ("", ".", "..") for part in parts):
+        return []
+    allowed = f"printable text of at most {_NAME_LENGTH_MAX} characters, as paper/lora_rank"
+    return [Problem("a sweep cannot have this name", f"{where} name", shorten(name), allowed)]
+
+
+def _check_trackers(file: SweepFile) -> list[Problem]:
+    problems: list[Problem] = []
+    for name in file.trackers:
+        try:
+            plugins.load(TRACKERS, name, "trackers")
+        except InputError as error:
+            problems += error.problems
+    return problems
 
 
 def _check_search(settings: Settings, file: SweepFile | None, cells: list[Cell]) -> list[Problem]:

@@ -211,3 +211,8 @@ def _exchange(one: Path, other: Path) -> bool:
     if number in _UNSUPPORTED:  # some network file systems
         return False
     raise OSError(number, os.strerror(number), str(one), None, str(other))
+
+
+def short_path(path: Path) -> Path:
+    """Return a path as seen from the present folder, if it lies below it."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

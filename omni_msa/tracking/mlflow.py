@@ -8,19 +8,20 @@ written through `MlflowClient` with explicit run ids, never through the fluent g
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omni_msa.ledger import names
+from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trial_folder import TrialFolder
-from omni_msa.system.files import digest
+from omni_msa.system.files import digest, short_path
 from omni_msa.system.sqlite import put_damaged_aside
 from omni_msa.text import as_text, flatten
-from omni_msa.tracking.artifacts import link, prune
-from omni_msa.tracking.model_card import ADAPTER, model_card, weights_of
-from omni_msa.tracking.numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
-from omni_msa.tracking.runs import Point, Run
+from omni_msa.tracking._artifacts import link, prune
+from omni_msa.tracking._base import SweepView, TrialView
+from omni_msa.tracking._model_card import ADAPTER, model_card, weights_of
+from omni_msa.tracking._numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
+from omni_msa.tracking._runs import Point, Run
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,26 +37,26 @@ _PARENT = "mlflow.parentRunId"  # what the browser nests by
 Texts = Mapping[str, str] | None
 
 
-@dataclass(frozen=True)
-class TrialView:
-    """What the tracker needs to know of a trial.
-
-    Args:
-        trial_id, seed: its identity and its seed (None where the cell is deterministic).
-        cell: label of its cell.
-        folder: its ledger folder.
-        state, config: one of the ledger's states; nested plain values.
-    """
-
-    trial_id: str
-    cell: str
-    seed: int | None
-    folder: Path
-    state: str
-    config: Mapping[str, Any]
+title = "MLflow"
 
 
-class Tracker:
+def open(sweep: SweepView) -> "MlflowTracker":
+    """Return what writes a sweep into MLflow."""
+    return MlflowTracker(_uri(sweep.ledger), sweep.ledger.artifacts, sweep.name, sweep.question)
+
+
+def how_to_look(ledger: Ledger) -> str:
+    """Return the command that opens MLflow in a browser."""
+    kind, colon, path = _uri(ledger).partition("sqlite:///")
+    uri = f"{kind}{colon}{short_path(Path(path))}" if colon and not kind else _uri(ledger)
+    return f"mlflow ui --backend-store-uri {uri}"
+
+
+def _uri(ledger: Ledger) -> str:
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ledger.mlflow_database}"
+
+
+class MlflowTracker:
     """Writes one sweep into MLflow.
 
     Args:
@@ -69,7 +70,7 @@ class Tracker:
         given = os.environ.get("MLFLOW_TRACKING_URI")
         self.sweep, self.question = sweep_name, question
         self._client = _connect(given or tracking_uri)
-        location = None if given else (artifact_root.absolute() / sweep_name).as_uri()
+        location = None if given else (artifact_root.absolute() / names.folder_name(sweep_name)).as_uri()
         self.experiment_id = self._experiment(location)
         self._runs = self._find_runs()
         self._axes: dict[str, dict[str, str]] = {}  # of each cell, as parameters
@@ -119,14 +120,14 @@ class Tracker:
             data = self._client.get_run(run.run_id).data
             run.params, run.metrics, run.is_whole = dict(data.params), dict(data.metrics), True
 
-    def start(self, plan_cells: Mapping[str, Mapping[str, Any]]) -> None:
+    def start(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
         """Make the parent run and a run per cell where MLflow lacks them.
 
         Args:
-            plan_cells: cell label to its axes, in the order of the plan.
+            cells: cell label to its axes, in the order of the plan.
         """
         self._parent()
-        for label, axes in plan_cells.items():
+        for label, axes in cells.items():
             self._axes[label] = {name: as_text(value) for name, value in axes.items()}
             self._log(self._cell(label), params=self._axes[label])
 

@@ -16,7 +16,7 @@ from omni_msa.report.write import write_report
 from omni_msa.search import confirmation, optuna_sampler
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.sweep import Cell, load_sweep
-from omni_msa.tracking.numbers import cell_numbers
+from omni_msa.tracking._numbers import cell_numbers
 
 CONFIRM = {"best": 2, "seeds": [11, 12, 13]}
 

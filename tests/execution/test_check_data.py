@@ -125,13 +125,13 @@ def test_transcripts_and_labels(own_cache, check):
 def test_the_command_line(films, write_sweep, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OMNI_MSA_LEDGER", str(tmp_path / "mlruns"))
     command = [str(write_sweep(axes=ALL)), *SETTINGS, "--check-data"]
-    assert main(command) == 0
+    assert main(["run", *command]) == 0
     (films / "clip_1.mp4").write_bytes(b"no film")
-    assert main(command) == 1
+    assert main(["run", *command]) == 1
     output = capsys.readouterr().out
     assert "2 broken" not in output and "1 broken (audio), 1 broken (video)" in output
     assert (tmp_path / "mlruns" / "reports" / "sweep" / "data_check.csv").is_file()
-    assert main([*command, "dataset.num_train=-1"]) == 2
+    assert main(["run", *command, "dataset.num_train=-1"]) == 2
     with pytest.raises(SystemExit) as refused:
-        main([*command, "--plan"])
+        main(["run", *command, "--plan"])
     assert refused.value.code == 2

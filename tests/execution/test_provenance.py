@@ -6,11 +6,12 @@ import os
 import socket
 import subprocess
 
+from helpers import tiny_trials
 from omni_msa.execution.provenance import _commit, provenance
 
 
 def test_names_versions_machine_and_process():
-    about = provenance()
+    about = provenance(tiny_trials.config())
     assert about["packages"]["torch"] == importlib.metadata.version("torch")
     assert (about["host"], about["pid"]) == (socket.gethostname(), os.getpid())
     assert json.loads(json.dumps(about)) == about

@@ -109,7 +109,7 @@ def outcome(*arguments: str) -> tuple[int, str, str]:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace") for _ in range(2))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            code = main(list(arguments))
+            code = main(["run", *arguments])
         except SystemExit as end:  # of argparse
             code = end.code
         out.flush()

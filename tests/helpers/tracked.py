@@ -2,7 +2,8 @@
 
 import json
 
-from omni_msa.tracking.mlflow import Tracker, TrialView
+from omni_msa.tracking._base import TrialView
+from omni_msa.tracking.mlflow import MlflowTracker
 
 CONFIG = {
     "readout": {"name": "r"},
@@ -65,7 +66,7 @@ def view(root, trial_id, cell, seed, state="complete", steps=range(1, 7)):
 
 def open_tracker(place, question="Which?"):
     """Open the sweep's place in the database of a folder."""
-    return Tracker(f"sqlite:///{place}/mlflow.db", place / "artifacts", "my sweep", question)
+    return MlflowTracker(f"sqlite:///{place}/mlflow.db", place / "artifacts", "my sweep", question)
 
 
 def ledger(place):

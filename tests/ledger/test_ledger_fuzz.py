@@ -319,7 +319,7 @@ def test_a_ledger_that_cannot_be_one(root: str, how: tuple[str, ...], place: Pat
 def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from mlflow.tracking import MlflowClient
 
-    from omni_msa.tracking.mirror import Record
+    from omni_msa.tracking._mirror import LedgerMirror
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     ledger = renew(place)
@@ -334,7 +334,7 @@ def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.Monk
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{")
     plan = look(place, "report")
-    record = Record(plan)
+    record = LedgerMirror(plan)
     record.close(plan, write_report(plan).evidence.summary)
     assert record.error is None
     client = MlflowClient(record.uri)

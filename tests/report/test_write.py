@@ -10,7 +10,7 @@ from omni_msa.planning.plan import make_plan
 from omni_msa.report.write import write_report
 from omni_msa.sweep.sweep import load_sweep
 from omni_msa.system.files import read_json
-from omni_msa.tracking.mirror import Record
+from omni_msa.tracking._mirror import LedgerMirror
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_runs_are_recorded_once_however_often(plan_of, monkeypatch):
     for mae in (0.5, None):
         if mae:
             finish(plan_of(), "discriminative, seed 1", mae)
-        record = Record(plan_of())
+        record = LedgerMirror(plan_of())
         record.close(plan_of(), write_report(plan_of()).evidence.summary)
         assert record.error is None
     client = MlflowClient(record.uri)
@@ -63,7 +63,7 @@ def test_runs_are_recorded_once_however_often(plan_of, monkeypatch):
 def test_an_error_of_mlflow_is_kept_and_ends_nothing(plan_of, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     finish(plan_of(), "constant", 1.5)
-    record = Record(plan_of())
+    record = LedgerMirror(plan_of())
     record.trial(plan_of().trials[1], "complete")
     first = record.error
     assert first is not None and record.uri == "nonsense://nowhere"

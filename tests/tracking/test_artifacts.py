@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from omni_msa.tracking.artifacts import link, prune
+from omni_msa.tracking._artifacts import link, prune
 
 
 @pytest.fixture

@@ -10,14 +10,15 @@ import pytest
 
 from helpers.tracked import CELLS, CONFIG, WEIGHTS, ledger, open_tracker, record, view, weights, write_rows
 from omni_msa.tracking import mlflow
-from omni_msa.tracking.mlflow import Tracker, TrialView
+from omni_msa.tracking._base import TrialView
+from omni_msa.tracking.mlflow import MlflowTracker
 
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory):
     """Making MLflow's tables takes seconds: once for all tests."""
     folder = tmp_path_factory.mktemp("mlflow")
-    Tracker(f"sqlite:///{folder}/mlflow.db", folder / "artifacts", "other sweep", "")
+    MlflowTracker(f"sqlite:///{folder}/mlflow.db", folder / "artifacts", "other sweep", "")
     return folder / "mlflow.db"
 
 
@@ -257,14 +258,14 @@ def test_the_question_is_shown_and_kept_up_to_date(place):
 
 def test_the_environment_variable_wins(place, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place}/mlflow.db")
-    tracker = Tracker("sqlite:////nowhere/mlflow.db", place / "artifacts", "elsewhere", "")
+    tracker = MlflowTracker("sqlite:////nowhere/mlflow.db", place / "artifacts", "elsewhere", "")
     assert tracker._client.tracking_uri == f"sqlite:///{place}/mlflow.db"
 
 
 def test_a_new_database_is_made_without_a_word(tmp_path):
     code = (
-        "from pathlib import Path; from omni_msa.tracking.mlflow import Tracker;"
-        f"tracker = Tracker('sqlite:///{tmp_path}/new/mlflow.db', Path('{tmp_path}/artifacts'), 's', 'q');"
+        "from pathlib import Path; from omni_msa.tracking.mlflow import MlflowTracker;"
+        f"tracker = MlflowTracker('sqlite:///{tmp_path}/new/mlflow.db', Path('{tmp_path}/artifacts'), 's', 'q');"
         "tracker.start({'a': {}}); tracker.close()"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

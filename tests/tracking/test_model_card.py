@@ -12,7 +12,7 @@ import pytest
 
 from helpers import tiny_trials
 from omni_msa.config import plugins
-from omni_msa.tracking.model_card import model_card, sha256, weights_of
+from omni_msa.tracking._model_card import model_card, sha256, weights_of
 from omni_msa.training.checkpoints import FitFolder
 
 

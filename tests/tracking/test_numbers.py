@@ -6,7 +6,7 @@ from pathlib import Path
 from helpers.stand_ins import config, finished
 from omni_msa.system.files import digest
 from omni_msa.text import as_text, flatten
-from omni_msa.tracking.numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
+from omni_msa.tracking._numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
 
 
 def test_nested_values_become_texts_by_dotted_path() -> None:

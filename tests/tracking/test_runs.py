@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from omni_msa.tracking.runs import Run
+from omni_msa.tracking._runs import Run
 
 
 def test_only_what_is_new_is_sent():

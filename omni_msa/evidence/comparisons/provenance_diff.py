@@ -21,10 +21,18 @@ def origin_differences(pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """
     both = [(_origin(a), _origin(b)) for a, b in pairs if a.provenance and b.provenance]
     names = dict.fromkeys(name for pair in both for side in pair for name in side)
-    differing = [name for name in names if any(a.get(name) != b.get(name) for a, b in both)]
+    of_one_side = {
+        name for a, b in pairs for name in _plugins(a) ^ _plugins(b)
+    }  # a plug-in that the other has no use for
+    differing = [name for name in names if name not in of_one_side and any(a.get(name) != b.get(name) for a, b in both)]
     return {
         name: [_joined(side.get(name) for side in sides) for sides in zip(*both, strict=True)] for name in differing
     }
+
+
+def _plugins(record: TrialRecord) -> set[str]:
+    found = record.provenance.get("plugins")
+    return set(map(str, found)) if isinstance(found, Mapping) else set()
 
 
 def _joined(values: Any) -> str:
@@ -38,8 +46,9 @@ def _origin(record: TrialRecord) -> dict[str, str]:
         origin["commit"] = origin["commit"][:_HASH_LENGTH]
     if found.get("dirty") is not None:
         origin["uncommitted changes"] = "yes" if found["dirty"] else "no"
-    if isinstance(packages := found.get("packages"), Mapping):
-        origin |= {str(name): str(version) for name, version in packages.items()}
+    for group in ("packages", "plugins"):
+        if isinstance(packages := found.get(group), Mapping):
+            origin |= {str(name): str(version) for name, version in packages.items()}
     runtime = record.config.get("runtime")
     if isinstance(runtime, Mapping) and "micro_batch" in runtime:  # with another one the dropout masks are others
         origin["micro-batch"] = str(runtime["micro_batch"])
