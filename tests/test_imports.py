@@ -3,13 +3,14 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
-from helpers.paths import ROOT
+from helpers.paths import ROOT, SWEEPS
+from omni_msa.sweep import shipped
 
 PACKAGE = ROOT / "omni_msa"
 
@@ -18,7 +19,7 @@ _SMALL = "numpy pydantic pydantic_core"
 _NETWORK = f"{_SMALL} torch transformers peft safetensors tokenizers filelock"
 LIBRARIES = {
     "": ("", ""),
-    "cli": ("", "rich"),
+    "cli": ("shtab", "rich"),
     "report": ("numpy matplotlib jinja2 markupsafe", "rich sklearn threadpoolctl"),
     "tracking": ("", "mlflow"),
     "evidence": ("numpy", "pyarrow"),
@@ -55,6 +56,7 @@ OWNERS = {
     "espeakng_loader": "data/synthetic/speech",
     "yaml": "system/yaml_file",
     "pebble": "system/process_pool",
+    "shtab": "cli/arguments",
 }
 PLUGIN_FOLDERS = ("datasets", "backbones", "readouts")
 PLUGIN_TOP = {"numpy", "pydantic"}
@@ -245,8 +247,14 @@ for name in {names!r}:
 
 
 def test_everything_that_is_not_python_is_in_the_wheel() -> None:
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    packed = {file for pattern in settings["package-data"]["omni_msa"] for file in PACKAGE.glob(pattern)}
-    other = {file for file in PACKAGE.rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")}
-    assert sorted(other - packed) == []
+    packed = {file.distribution_path: Path(file.path) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    other = {file for file in PACKAGE.rglob("*") if file.is_file() and file.suffix != ".pyc"}
+    assert sorted(other - {*packed.values()}) == []
     assert any(file.name == "report.html.jinja" for file in other)
+    assert {"py.typed", "__main__.py"} < {file.name for file in other}
+
+
+def test_shipped_sweeps_and_profiles_are_in_the_wheel() -> None:
+    settings = WheelBuilder(str(ROOT)).target_config["force-include"]
+    assert settings == {"sweeps": "omni_msa/shipped_sweeps"}
+    assert shipped.folder() == SWEEPS

@@ -9,7 +9,8 @@ from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.sweep import shipped
 
 PROGRAM = "omni-msa"
-_EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started; 75 interrupted, run it again
+_EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started;
+75 interrupted, run it again
 --check-data: 0 nothing is wrong, 1 something is
 environment: OMNI_MSA_LEDGER (default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa), OMNI_MSA_CACHE_GB (room for
 prepared audio and video; default: no limit), MLFLOW_TRACKING_URI"""
@@ -59,7 +60,7 @@ def completion(shell: str) -> str:
     """
     known = " ".join(shipped.names())
     preamble = {
-        "bash": f"_omni_msa_sweeps() {{ compgen -W \"{known}\" -- $1; compgen -f -X '!*.yaml' -- $1; compgen -d -- $1; }}",
+        "bash": f"_omni_msa_sweeps() {{ compgen -W '{known}' -- $1; compgen -d -- $1; compgen -G \"$1*.yaml\"; }}",
         "zsh": f"_omni_msa_sweeps() {{ compadd {known}; _files -g '*.yaml' }}",
     }
     return shtab.complete(_whole_parser(), shell, preamble=preamble.get(shell, ""))

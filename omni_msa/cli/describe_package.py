@@ -18,7 +18,7 @@ def list_known(options: argparse.Namespace) -> int:
     _print("sweeps", questions)
     _print("profiles", {name: _first_comment(name) for name in shipped.profile_names()})
     for kind in (READOUTS, DATASETS, BACKBONES, TRACKERS):
-        known = plugins.load_all(kind)
+        known = plugins.load_each(kind)
         _print("trackers" if kind == TRACKERS else kind, {name: _about(kind, name, known[name]) for name in known})
     return COMPLETE
 

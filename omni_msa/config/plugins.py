@@ -62,7 +62,7 @@ def load(kind: Kind[T], name: str, where: str = "") -> T:
 _loaded: dict[tuple[str, str], Any] = {}
 
 
-def load_all(kind: Kind[T]) -> dict[str, T | InputError]:
+def load_each(kind: Kind[T]) -> dict[str, T | InputError]:
     """Return all plug-ins of a kind by name; of one that cannot be used, what is wrong with it."""
     found: dict[str, T | InputError] = {}
     for name in names(kind):

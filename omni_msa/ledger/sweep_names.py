@@ -1,4 +1,4 @@
-"""Whose a sweep's name is in a ledger: report, experiment and best file are called by it, so no two sweeps share one."""
+"""Which sweep has a name in a ledger: reports, experiments and best files are called by it, so no two share one."""
 
 import shlex
 from dataclasses import asdict, dataclass

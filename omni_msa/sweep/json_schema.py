@@ -29,7 +29,7 @@ def _section_schema(section: str) -> dict[str, Any]:
         assert annotation is not None
         return TypeAdapter(annotation).json_schema()
     kind = PLUGIN_SECTIONS[section]
-    usable = {name: found for name, found in plugins.load_all(kind).items() if not isinstance(found, InputError)}
+    usable = {name: found for name, found in plugins.load_each(kind).items() if not isinstance(found, InputError)}
     options = [plugin.Options.model_json_schema() for plugin in usable.values()]
     definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}
     return {"anyOf": [{"enum": list(usable)}, *options], "$defs": definitions}

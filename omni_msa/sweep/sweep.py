@@ -50,7 +50,9 @@ class SweepFile(Section):
     """A sweep file's own keys; the configuration sections beside them are checked with each cell."""
 
     question: str = Field(min_length=1)
-    name: str | None = Field(None, description="of the sweep, its report and its experiment; else the file's name")
+    name: str | None = Field(
+        None, min_length=1, description="of the sweep, its report and its experiment; else the file's name"
+    )
     profile: str = "pocket"
     axes: dict[str, list[Any]] = Field({}, description="not needed beside a search")
     search: Search | None = Field(None, description="a space to search, for each cell of the axes, if there are any")
@@ -153,7 +155,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     problems += _check_search(settings, file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
     name = (file.name if file else None) or shipped.name_of(path)
-    problems += _check_name(name, str(path))
+    problems += _check_name(name, shorten(str(path)))
     if file is None or problems:
         raise InputError(*dict.fromkeys(problems))
     return Sweep(path, name, file, tuple(cells), tuple(overrides), settings.base)

@@ -133,7 +133,7 @@ def test_a_second_sweep_that_cannot_be_read_or_compared_is_told_in_one_message(p
     foreign = place.folder / "foreign.yaml"
     foreign.write_text("question: Any?\nprofile: small\naxes: {readout: [frozen_probe]}\nseeds: [1]\n")
     for other, said in (
-        (place.folder / "no.yaml", "cannot read"),
+        (place.folder / "no.yaml", "there is no such sweep"),
         (strange, "readout"),
         (foreign, "no cell in common"),
     ):

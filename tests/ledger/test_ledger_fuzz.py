@@ -334,10 +334,10 @@ def test_mlflow_takes_what_odd_files_leave(place: Path, monkeypatch: pytest.Monk
         ]
         (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{")
     plan = look(place, "report")
-    record = LedgerMirror(plan)
-    record.close(plan, write_report(plan).evidence.summary)
-    assert record.error is None
-    client = MlflowClient(record.uri)
+    mirror = LedgerMirror(plan)
+    mirror.close(plan, write_report(plan).evidence.summary)
+    assert mirror.errors() == {}
+    client = MlflowClient(mirror.how_to_look()[0].split()[-1])
     runs = client.search_runs([client.get_experiment_by_name("sweep").experiment_id], "tags.kind = 'trial'")
     assert sorted(run.info.status for run in runs) == [*["FAILED"] * 2, *["FINISHED"] * 3]
     found = {run.data.tags["trial_id"]: run.data.metrics.get("test_mae") for run in runs}

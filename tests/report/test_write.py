@@ -51,10 +51,10 @@ def test_runs_are_recorded_once_however_often(plan_of, monkeypatch):
     for mae in (0.5, None):
         if mae:
             finish(plan_of(), "discriminative, seed 1", mae)
-        record = LedgerMirror(plan_of())
-        record.close(plan_of(), write_report(plan_of()).evidence.summary)
-        assert record.error is None
-    client = MlflowClient(record.uri)
+        mirror = LedgerMirror(plan_of())
+        mirror.close(plan_of(), write_report(plan_of()).evidence.summary)
+        assert mirror.errors() == {}
+    client = MlflowClient(mirror.how_to_look()[0].split()[-1])
     experiment = client.get_experiment_by_name("sweep")
     kinds = [run.data.tags["kind"] for run in client.search_runs([experiment.experiment_id])]
     assert sorted(kinds) == ["cell", "cell", "sweep", "trial"]
@@ -63,12 +63,12 @@ def test_runs_are_recorded_once_however_often(plan_of, monkeypatch):
 def test_an_error_of_mlflow_is_kept_and_ends_nothing(plan_of, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nonsense://nowhere")
     finish(plan_of(), "constant", 1.5)
-    record = LedgerMirror(plan_of())
-    record.trial(plan_of().trials[1], "complete")
-    first = record.error
-    assert first is not None and record.uri == "nonsense://nowhere"
-    record.close(plan_of(), write_report(plan_of()).evidence.summary)
-    assert record.error is first
+    mirror = LedgerMirror(plan_of())
+    mirror.trial(plan_of().trials[1], "complete")
+    first = mirror.errors()["MLflow"]
+    assert mirror.how_to_look() == []
+    mirror.close(plan_of(), write_report(plan_of()).evidence.summary)
+    assert mirror.errors() == {"MLflow": first}
 
 
 def test_other_peoples_files_stay_in_the_folder_and_old_ones_of_ours_go(plan_of):

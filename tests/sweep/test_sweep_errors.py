@@ -265,7 +265,7 @@ def test_a_file_whose_name_could_not_name_a_report(write_sweep: WriteSweep) -> N
         odd = path.with_name(name)
         odd.write_bytes(path.read_bytes())
         (problem,) = problems_of(odd)
-        assert problem.what == "the file's name cannot name a sweep" and problem.where.isprintable()
+        assert problem.what == "a sweep cannot have this name" and problem.where.isprintable()
 
 
 def test_messages_stay_short_whatever_was_written(write_sweep: WriteSweep) -> None:
