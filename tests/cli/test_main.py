@@ -247,3 +247,47 @@ def test_a_driver_that_was_killed_leaves_nothing_that_stops_the_next(place):
     assert ran.returncode == 0, ran.stderr
     assert "2 of 2 trials complete" in ran.stdout
     assert _steps(place)[-1] == 200
+
+
+def test_a_name_that_another_question_holds_is_refused_with_the_line_to_add(done):
+    place, _ = done
+    other = place.folder / "elsewhere" / place.sweep.name
+    other.parent.mkdir()
+    other.write_text(place.sweep.read_text().replace("Does it run?", "Does it fly?"))
+    (other.parent / "profiles").symlink_to(place.sweep.parent / "profiles")
+    for option in ([], ["--report"], ["--check-data"]):
+        refused = place.run(*option, sweep=other)
+        assert refused.returncode == 2
+        assert 'add a line to the file, as "name: small_2"' in refused.stderr and "Does it run?" in refused.stderr
+    assert "would refuse" in place.run("--plan", sweep=other).stdout
+    other.write_text("name: small_2\n" + other.read_text())
+    assert place.run("--report", sweep=other).returncode == 0
+    assert (place.ledger / "reports" / "small_2").is_dir()
+
+
+def test_other_settings_replace_the_report_and_that_is_said(done):
+    place, _ = done
+    again = place.run("--report", "seeds=[1]")
+    assert "this report replaces one that was made without settings on the command line" in again.stderr
+    back = place.run("--report")
+    assert "this report replaces one that was made with 'seeds=[1]'" in back.stderr
+    assert "replaces" not in place.run("--report").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["list"], 0, "readout_comparison"),
+        (["schema"], 0, '"title": "omni-msa sweep"'),
+        (["completion", "bash"], 0, "complete -o"),
+        (["--help"], 0, "completion"),
+        (["smoke"], 2, "omni-msa run smoke"),
+        (["lst"], 2, 'did you mean "list"?'),
+        (["run", "readout_comparisn"], 2, 'did you mean "readout_comparison"?'),
+    ],
+)
+def test_commands_of_the_package(place, arguments, code, said):
+    command = [sys.executable, "-m", "omni_msa", *arguments]
+    ran = subprocess.run(command, env=place.environment, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == code
+    assert said in ran.stdout + ran.stderr and "Traceback" not in ran.stderr

@@ -50,13 +50,13 @@ class Place:
         self.environment = {**os.environ, **own}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
-    def start(self, *arguments: str) -> subprocess.Popen:
-        command = [sys.executable, str(ROOT / "orchestrate.py"), str(self.sweep), *arguments]
+    def start(self, *arguments: str, sweep: Path | None = None) -> subprocess.Popen:
+        command = [sys.executable, str(ROOT / "orchestrate.py"), str(sweep or self.sweep), *arguments]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, env=self.environment, text=True, start_new_session=True, **pipes)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess:
-        with self.start(*arguments) as process:
+    def run(self, *arguments: str, sweep: Path | None = None) -> subprocess.CompletedProcess:
+        with self.start(*arguments, sweep=sweep) as process:
             out, err = process.communicate(timeout=300)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
