@@ -108,7 +108,7 @@ def compare_decoding(device: str) -> str:
     for place in (device, "cpu"):
         backbone = build(place)
         prompts, forward = tiny_trials.make_prompts(backbone), Forward(backbone)
-        opened = forward.open(prompts)
+        opened = forward.prefill(prompts)
         tree = forward.tree_states(opened, [5, 6, 7, 8], [-1, 0, 0, 2]).cpu()
         answers = forward.answer_states(opened, [(5, 7), (6,), (8, 9)])[:, 1].cpu()
         states = torch.cat([tree.flatten(), answers.flatten()])

@@ -18,10 +18,10 @@ from torch.nn import functional
 from omni_msa.backbones._qwen_omni import QwenOmni, QwenOmniOptions
 from omni_msa.config import plugins
 from omni_msa.config.trial import TrialConfig
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.model.adapter import Adapter, attached
 from omni_msa.model.forward import Forward
-from omni_msa.model.memory_saving import output_layer, put_output_layer_away
+from omni_msa.model.memory_saving import offload_output_layer, output_layer
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
 from omni_msa.planning.memory import clip_lengths, plan_memory
@@ -74,7 +74,7 @@ class Bench:
             self.drop()
             options = QwenOmniOptions(name="random", weights=str(self.folder), quantization=quantization)
             self._backbone = self.family.build(options, self.device)
-        put_output_layer_away(self._backbone)
+        offload_output_layer(self._backbone)
         return self._backbone
 
     def drop(self) -> None:
@@ -120,7 +120,7 @@ def make_prompts(backbone: Backbone, config: TrialConfig, clip_s: float, num: in
     for number in range(num):
         mel = rng.standard_normal((config.media.num_mel_bins, 2 * int(lengths.audio)), dtype=np.float32)
         pixels = rng.standard_normal((int(grid.prod()), 1176), dtype=np.float32)
-        media = Prepared(pixels, grid, mel)
+        media = ClipInputs(pixels, grid, mel)
         words = rng.integers(1, 250, int(lengths.tokens - lengths.video / 4 - lengths.audio / 2) - 4).tolist()
         token_ids = [ids["vision_bos"], *[ids["VIDEO"]] * media.num_video_tokens, ids["vision_eos"]]
         token_ids += [ids["audio_bos"], *[ids["AUDIO"]] * media.num_audio_tokens, ids["audio_eos"], *words]

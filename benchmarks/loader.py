@@ -21,7 +21,7 @@ import numpy as np
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.loader import NUM_BATCHES_AHEAD, Loader
-from omni_msa.data.inputs.preprocess import PreparedClips, prepare
+from omni_msa.data.inputs.preprocess import ClipInputStore, prepare
 
 NUM_FILMS = 8  # clips share films; each clip is read and decoded for itself all the same
 SECONDS, RATE_HZ, SIDE_PX, SAMPLE_RATE_HZ = 8, 25, 308, 16_000
@@ -51,7 +51,7 @@ def write_film(path: Path, seed: int) -> None:
             container.mux(audio.encode(piece))
 
 
-def inputs_of(folder: Path, num_clips: int) -> PreparedClips:
+def inputs_of(folder: Path, num_clips: int) -> ClipInputStore:
     """Return prepared clips, making films where there are none."""
     films = [folder / f"{number}.mp4" for number in range(NUM_FILMS)]
     for number, film in enumerate(films):
@@ -63,17 +63,17 @@ def inputs_of(folder: Path, num_clips: int) -> PreparedClips:
     return prepare(clips, ["audio", "video"], MediaConfig())
 
 
-def batches(inputs: PreparedClips, size: int) -> Iterator[list[str]]:
+def batches(inputs: ClipInputStore, size: int) -> Iterator[list[str]]:
     """Yield the ids of all clips, some at a time."""
     ids = list(inputs.clips)
     yield from (ids[start : start + size] for start in range(0, len(ids), size))
 
 
-def waiting(inputs: PreparedClips, num_workers: int, size: int, step_s: float) -> tuple[float, float]:
+def waiting(inputs: ClipInputStore, num_workers: int, size: int, step_s: float) -> tuple[float, float]:
     """Return the seconds that steps waited for a clip, and the clips a second."""
     with Loader(inputs, num_workers) as loader:
         started = time.perf_counter()
-        loader.expect(batches(inputs, size))
+        loader.prefetch(batches(inputs, size))
         for ids in batches(inputs, size):
             loader.take(ids)
             time.sleep(step_s)
@@ -105,7 +105,7 @@ def read_all(folder: str, num_clips: str, size: str, is_ahead: str) -> None:
             for clip in inputs.clips.values()
         }
         forward = Forward(backbone, loader=loader)
-        forward.expect([prompts[each] for each in ids] for ids in batches(inputs, int(size)))
+        forward.prefetch([prompts[each] for each in ids] for ids in batches(inputs, int(size)))
         for ids in batches(inputs, int(size)):
             forward.states([prompts[each] for each in ids])
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9)

@@ -57,7 +57,7 @@ class Drawn(Bench):
         if self._backbone is None or self._backbone.quantization != quantization:
             self.drop()
             self._backbone = self.draw(quantization)
-        rows.put_output_layer_away(self._backbone)
+        rows.offload_output_layer(self._backbone)
         return self._backbone
 
     def draw(self, quantization: str) -> Backbone:

@@ -15,20 +15,20 @@ import torch
 
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.sweep.sweep import load_sweep
-from omni_msa.training.build import Assembly, assemble
+from omni_msa.training.build import TrialParts, assemble
 
 SWEEP = Path(__file__).parents[1] / "sweeps" / "readout_comparison.yaml"
 NUM_STEPS = 6
 NUM_WARM_UP = 1
 
 
-def seconds_per_clip(built: Assembly) -> float:
+def seconds_per_clip(built: TrialParts) -> float:
     """Return the median time of a forward and backward pass, divided by the batch."""
     assert built.forward is not None
     batch = built.config.training.batch_size
     clips = built.splits.train[: batch * (NUM_STEPS + NUM_WARM_UP)]
     prompts, labels = built.prompts(clips), built.labels(clips)
-    built.forward.keep(prompts, [built.readout.answer(clip.label) for clip in clips], False)
+    built.forward.fill_cache(prompts, [built.readout.answer(clip.label) for clip in clips], False)
     built.set_training(True)
     times = []
     for first in range(0, len(clips), batch):

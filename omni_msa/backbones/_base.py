@@ -7,7 +7,7 @@ from omni_msa.config.plugins import Kind, optional
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
 from omni_msa.model.dimensions import Dimensions
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 if TYPE_CHECKING:
     from omni_msa.model.thinker import Backbone
@@ -26,7 +26,7 @@ class BackbonePlugin(BackboneFacts, Protocol):
         return []
 
     @optional
-    def fetch(self, options: BackboneOptions, progress: Progress | None = None) -> None:
+    def fetch(self, options: BackboneOptions, progress: ReportProgress | None = None) -> None:
         """Bring the weights to this machine. Optional: there is nothing to bring.
 
         Args:
@@ -37,7 +37,7 @@ class BackbonePlugin(BackboneFacts, Protocol):
             InputError: they are not there and not to be had; says which file to put where.
         """
 
-    def build(self, options: BackboneOptions, device: str, progress: Progress | None = None) -> "Backbone":
+    def build(self, options: BackboneOptions, device: str, progress: ReportProgress | None = None) -> "Backbone":
         """Build the frozen network, fetching its weights if need be.
 
         Args:

@@ -7,7 +7,7 @@ from omni_msa.backbones._pocket.towers import DIMENSIONS
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
 from omni_msa.model.dimensions import Dimensions
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 if TYPE_CHECKING:
     from omni_msa.model.thinker import Backbone
@@ -36,7 +36,7 @@ def check(options: Options) -> list[Problem]:
     return check_source(options.source, options.weights)
 
 
-def fetch(options: Options, progress: Progress | None = None) -> None:
+def fetch(options: Options, progress: ReportProgress | None = None) -> None:
     """Bring the weights to this machine: download and convert them once.
 
     Raises:
@@ -45,7 +45,7 @@ def fetch(options: Options, progress: Progress | None = None) -> None:
     llama_folder(options.source, options.weights, progress)
 
 
-def build(options: Options, device: str, progress: Progress | None = None) -> "Backbone":
+def build(options: Options, device: str, progress: ReportProgress | None = None) -> "Backbone":
     """Build the backbone, fetching its weights if need be.
 
     Args:

@@ -7,7 +7,7 @@ from pydantic import Field
 from omni_msa.config.sections import BackboneOptions
 from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.model.thinker import SPECIAL_TOKENS
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -45,7 +45,7 @@ def dimensions(options: Options) -> Dimensions:
     )
 
 
-def build(options: Options, device: str, progress: Progress | None = None) -> "Backbone":
+def build(options: Options, device: str, progress: ReportProgress | None = None) -> "Backbone":
     """Build the backbone; the process's random state is left as it was.
 
     Args:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from omni_msa.cli.exit_codes import INTERRUPTED
 from omni_msa.cli.report import finish
 from omni_msa.errors import InputError
-from omni_msa.execution.driver import Seat, sole_driver, wait_for_orphans
+from omni_msa.execution.driver import DriverSession, sole_driver, wait_for_orphans
 from omni_msa.execution.run import Outcome, execute, progress_of
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.sweep_names import hold, read_holder
@@ -42,7 +42,7 @@ def orphans(plan: Plan) -> list[int]:
     return [status.pid for status in statuses if status.state == "running" and read_process(vars(status)).is_here]
 
 
-def _train(plan: Plan, options: argparse.Namespace, mirror: "LedgerMirror", seat: Seat) -> Outcome:
+def _train(plan: Plan, options: argparse.Namespace, mirror: "LedgerMirror", seat: DriverSession) -> Outcome:
     from omni_msa.execution.staging import make_ready
 
     with progress_of(plan) as progress:

@@ -6,7 +6,7 @@ from typing import Any
 
 from omni_msa.config import plugins
 from omni_msa.config.plugin_facts import READOUTS
-from omni_msa.config.sections import Section, is_as_introduced
+from omni_msa.config.sections import Section, has_original_value
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 
 PROTOCOL_VERSION = 1
@@ -57,7 +57,7 @@ def _identity(section: Section) -> dict[str, Any]:
     values = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-        if extra.get("identity", True) and not is_as_introduced(section, name):
+        if extra.get("identity", True) and not has_original_value(section, name):
             values[name] = _plain(getattr(section, name))
     return values
 

@@ -38,7 +38,7 @@ def added_later(value_of_introduction: Any, **constraints: Any) -> Any:
     return Field(default=value_of_introduction, json_schema_extra=extra, **constraints)
 
 
-def is_as_introduced(section: Section, name: str) -> bool:
+def has_original_value(section: Section, name: str) -> bool:
     """Return whether a field was added later and stands at its value of introduction: as if it were not there."""
     extra = type(section).model_fields[name].json_schema_extra
     return isinstance(extra, dict) and "introduced_as" in extra and getattr(section, name) == extra["introduced_as"]

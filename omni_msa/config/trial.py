@@ -16,7 +16,7 @@ from omni_msa.config.sections import (
     ReadoutOptions,
     Section,
     added_later,
-    is_as_introduced,
+    has_original_value,
 )
 from omni_msa.config.validation import explain, shorten
 from omni_msa.errors import InputError, Problem
@@ -91,7 +91,7 @@ def media_options(media: MediaConfig, modality: str) -> dict[str, Any]:
         media: all options.
         modality: audio or video.
     """
-    return {name: getattr(media, name) for name in MEDIA_OPTIONS[modality] if not is_as_introduced(media, name)}
+    return {name: getattr(media, name) for name in MEDIA_OPTIONS[modality] if not has_original_value(media, name)}
 
 
 class AdapterConfig(Section):

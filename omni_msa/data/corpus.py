@@ -13,7 +13,7 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.formats.csv_table import Mistakes, first_of
 from omni_msa.data.formats.row import MediaFile, Row
 from omni_msa.errors import InputError, Problem
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 NumClips = tuple[int, int, int]
 """Clips of train, valid and test."""
@@ -90,7 +90,7 @@ class Corpus:
             return list(error.problems)
         return []
 
-    def load(self, root: Path | None, options: DatasetOptions, progress: Progress | None = None) -> list[Clip]:
+    def load(self, root: Path | None, options: DatasetOptions, progress: ReportProgress | None = None) -> list[Clip]:
         """Return the clips of all splits, by source and in their order within it.
 
         Args:

@@ -7,7 +7,7 @@ from omni_msa.config.plugin_facts import DatasetFacts
 from omni_msa.config.plugins import Kind
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.data.clip import Clip
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 
 class DatasetPlugin(DatasetFacts, Protocol):
@@ -16,7 +16,7 @@ class DatasetPlugin(DatasetFacts, Protocol):
     A corpus whose layout is known is an object `PLUGIN = omni_msa.data.corpus.Corpus(...)` and its `Options`.
     """
 
-    def load(self, root: Path | None, options: DatasetOptions, progress: Progress | None = None) -> list[Clip]:
+    def load(self, root: Path | None, options: DatasetOptions, progress: ReportProgress | None = None) -> list[Clip]:
         """Return the clips of all splits, by source and in their order within it.
 
         Args:

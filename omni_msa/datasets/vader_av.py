@@ -18,7 +18,7 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.synthetic import generate, ratings, sampling
 from omni_msa.errors import InputError, Problem
 from omni_msa.system.cache_folder import cache_folder
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 GENERATOR_VERSION = 1  # raise it when the same options would give other clips
 
@@ -96,7 +96,7 @@ def notes(root: Path | None, options: Options) -> list[str]:
     ]
 
 
-def load(root: Path | None, options: Options, progress: Progress | None = None) -> list[Clip]:
+def load(root: Path | None, options: Options, progress: ReportProgress | None = None) -> list[Clip]:
     """Return the clips of all splits, fetching the sentences and rendering the clips on first use.
 
     Args:

@@ -14,7 +14,7 @@ from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
 from omni_msa.evidence.comparisons.compare import compare, pairs_of
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control, prove
-from omni_msa.evidence.comparisons.decisions import Progress
+from omni_msa.evidence.comparisons.decisions import SweepProgress
 from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.evidence.comparisons.selection import selection_of
 from omni_msa.evidence.comparisons.verdict import Verdict, decide, leading
@@ -135,7 +135,7 @@ def _verdict(
 ) -> Verdict:
     counts, failed = plan.counts(), {row["label"]: row["failed"] for row in rows if row["failed"]}
     num_seeds = len(plan.sweep.file.seeds)
-    progress = Progress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
+    progress = SweepProgress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
     if plan.sweep.file.compare is not None:
         return decide(metric, pairs.differences, pairs.controls, progress)
     found = {row["label"]: row["metrics"][metric] for row in rows if row["metrics"].get(metric, {}).get("n")}

@@ -10,7 +10,7 @@ from omni_msa.evidence.search_verdict import compare, gains, has_seeds, sign, ve
 from omni_msa.ledger import names
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
-from omni_msa.search.rules import Score, pareto_front
+from omni_msa.search.rules import ProposalValue, pareto_front
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT, Proposal
 from omni_msa.sweep.search_space import label
@@ -63,7 +63,7 @@ def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
     return plain
 
 
-def _history(study: Study, scores: Sequence[Score]) -> list[dict[str, Any]]:
+def _history(study: Study, scores: Sequence[ProposalValue]) -> list[dict[str, Any]]:
     """Return one row for each proposal; `best_so_far` is of the complete ones."""
     direction, best, rows = sign(study), math.inf, []
     for proposal, one in zip(study.proposals, scores, strict=True):
@@ -127,7 +127,7 @@ def _first_rung(study: Study) -> str:
 def _confirmed_row(
     study: Study,
     name: int | str,
-    confirmed: Mapping[int | str, Score],
+    confirmed: Mapping[int | str, ProposalValue],
     searched: Mapping[int | str, Sequence[float] | None],
 ) -> dict[str, Any]:
     """Return search value and value with fresh seeds of one configuration, side by side."""

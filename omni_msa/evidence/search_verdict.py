@@ -6,7 +6,7 @@ from typing import Any
 
 from omni_msa.config.trial import TrialConfig
 from omni_msa.search import confirmation
-from omni_msa.search.rules import Score
+from omni_msa.search.rules import ProposalValue
 from omni_msa.search.study import PROPOSAL, STAGE, Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.stats.intervals import t_interval
@@ -21,7 +21,7 @@ DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"
 """What a search has shown: its `verdict.state`."""
 
 
-def gains(study: Study, name: int | str, ours: Score, theirs: Score) -> list[float]:
+def gains(study: Study, name: int | str, ours: ProposalValue, theirs: ProposalValue) -> list[float]:
     """Return how much better a proposal is than the default, seed by seed; a value without a seed stands with each."""
     values = [_by_seed(study, each, one) for each, one in ((name, ours), (DEFAULT, theirs))]
     return [sign(study) * (values[1][seed] - values[0][seed]) for seed in sorted(values[0].keys() & values[1].keys())]
@@ -32,14 +32,14 @@ def has_seeds(study: Study, names: Sequence[int | str]) -> bool:
     return not all(study.fresh_cell(name, False).deterministic for name in names)
 
 
-def _by_seed(study: Study, name: int | str, one: Score) -> Mapping[int, float]:
+def _by_seed(study: Study, name: int | str, one: ProposalValue) -> Mapping[int, float]:
     if not one.by_seed or not study.fresh_cell(name, False).deterministic:
         return one.by_seed
     num = len(study.search.confirm.seeds) if has_seeds(study, [name, DEFAULT]) else 1
     return dict.fromkeys(range(num), one.by_seed[0])
 
 
-def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) -> dict[str, Any] | None:
+def compare(study: Study, confirmed: Mapping[int | str, ProposalValue], candidate: Any) -> dict[str, Any] | None:
     """Return the paired comparison of the best proposal with the default on fresh seeds, None if there is none."""
     if candidate not in confirmed or DEFAULT not in confirmed:
         return None
@@ -67,7 +67,7 @@ def compare(study: Study, confirmed: Mapping[int | str, Score], candidate: Any) 
 
 def verdict(
     study: Study,
-    confirmed: Mapping[int | str, Score],
+    confirmed: Mapping[int | str, ProposalValue],
     winner: Mapping[str, Any],
     compared: Mapping[str, Any] | None,
     searched: Mapping[int | str, Sequence[float] | None],
@@ -102,7 +102,10 @@ def _why_undecided(compared: Mapping[str, Any]) -> str:
 
 
 def _found(
-    study: Study, confirmed: Mapping[int | str, Score], compared: Mapping[str, Any], searched: Sequence[float] | None
+    study: Study,
+    confirmed: Mapping[int | str, ProposalValue],
+    compared: Mapping[str, Any],
+    searched: Sequence[float] | None,
 ) -> str:
     """Say what the best proposal and the default are worth with fresh seeds, and how sure the difference is."""
     metric = METRICS[study.search.objectives[0]]
@@ -129,7 +132,7 @@ def _settings(study: Study, name: int | str) -> TrialConfig:
     return study.fresh_cell(name, False).config
 
 
-def _why_nothing(study: Study, confirmed: Mapping[int | str, Score], winner: Mapping[str, Any]) -> str:
+def _why_nothing(study: Study, confirmed: Mapping[int | str, ProposalValue], winner: Mapping[str, Any]) -> str:
     if winner:
         return "no confirmed proposal is complete with its fresh seeds"
     return "no proposal is complete" if study.is_searched() and not confirmed else "it is not over"

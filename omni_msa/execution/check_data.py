@@ -1,7 +1,7 @@
 """`--check-data`: every clip of a sweep decoded once; what is wrong, in a table and in a few lines."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor
 from pathlib import Path
@@ -15,9 +15,8 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.media.examine import TOO_LONG, Examined, Work, examine_all
 from omni_msa.datasets._base import DATASETS
 from omni_msa.sweep.sweep import Sweep
+from omni_msa.system.downloads import ReportProgress
 from omni_msa.system.files import csv_text, write_text
-
-Progress = Callable[[str, int, int], None]
 
 SAME_FILE, SAME_TRANSCRIPT = "same file in another split", "same transcript in another split"
 REMARKS = (TOO_LONG, SAME_TRANSCRIPT)
@@ -57,7 +56,7 @@ class Checked:
         return sum(row.problem not in REMARKS for row in self.rows)
 
 
-def check_data(sweep: Sweep, folder: Path, progress: Progress, num_workers: int | None = None) -> Checked:
+def check_data(sweep: Sweep, folder: Path, progress: ReportProgress, num_workers: int | None = None) -> Checked:
     """Decode every clip of the sweep's datasets once, in the modalities that its cells use, and look for problems.
 
     What was checked is kept; it is used again while a file's size and time of change stay as they are.
@@ -87,7 +86,7 @@ def check_data(sweep: Sweep, folder: Path, progress: Progress, num_workers: int 
 
 
 def _check(
-    clips: Sequence[Clip], configs: Sequence[TrialConfig], progress: Progress, num_workers: int | None
+    clips: Sequence[Clip], configs: Sequence[TrialConfig], progress: ReportProgress, num_workers: int | None
 ) -> tuple[list[Row], Work]:
     rows: list[Row] = []
     work = Work()

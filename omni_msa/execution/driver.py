@@ -26,7 +26,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
-class Seat:
+class DriverSession:
     """What the one driver of a ledger has: its lease, and a folder for temporary files with a short path."""
 
     lease: Lease
@@ -34,7 +34,7 @@ class Seat:
 
 
 @contextmanager
-def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
+def sole_driver(ledger: Ledger) -> Iterator["DriverSession"]:
     """Keep every other driver away from a ledger while the block runs.
 
     Yields:
@@ -52,7 +52,7 @@ def sole_driver(ledger: Ledger) -> Iterator["Seat"]:
             ledger.remove_report_drafts()
             ledger.write_format()
             try:
-                yield Seat(lease, scratch)
+                yield DriverSession(lease, scratch)
             finally:
                 ledger.tidy()
     except Taken as taken:

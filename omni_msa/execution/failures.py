@@ -12,13 +12,13 @@ from omni_msa.system import own_code
 from omni_msa.system.lease import LeaseLost
 
 BUG, NOT_FINITE, BAD_INPUT, BAD_CLIP = "bug", "not finite", "bad input", "bad clip"
-OUT_OF_MEMORY, DISK_FULL, CARD_BUSY = "out of memory", "disk full", "card busy"
+OUT_OF_MEMORY, DISK_FULL, GPU_BUSY = "out of memory", "disk full", "card busy"
 LOST_PROCESS, HANG = "lost process", "hang"
 NUM_RETRIES = {LOST_PROCESS: 3, HANG: 1}
 NUM_EQUAL_BUGS_MAX = 3
 History = Sequence[dict[str, Any]]
 
-_PUT_OFF = {DISK_FULL: "put off until the disk has room", CARD_BUSY: "put off until a card is free"}
+_PUT_OFF = {DISK_FULL: "put off until the disk has room", GPU_BUSY: "put off until a card is free"}
 
 
 def kind_of(error: BaseException) -> str:
@@ -41,7 +41,7 @@ def kind_of(error: BaseException) -> str:
         return LOST_PROCESS
     if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
         return OUT_OF_MEMORY
-    return CARD_BUSY if "CardBusy" in names else BUG
+    return GPU_BUSY if "GpuBusy" in names else BUG
 
 
 def facts_of(error: BaseException) -> dict[str, str]:

@@ -14,7 +14,7 @@ _POLL_S = 0.25
 _NEXT = "wait, stop it, or choose other cards with CUDA_VISIBLE_DEVICES"
 
 
-class CardBusy(Exception):
+class GpuBusy(Exception):
     """A card cannot take a trial, or did not get its memory back from one.
 
     Args:
@@ -76,7 +76,7 @@ class Guard:
         if _wait_for(lambda: available() >= needed_gb, self._patience_s) or (card := self._card()) is None:
             return
         memory = f"{available():.1f} of {card.total_gb:.1f} GB free, {needed_gb:.1f} GB needed"
-        raise CardBusy(f"{card} is busy: {memory}; held by {holders(card, (os.getpid(),))}; {_NEXT}", card.uuid)
+        raise GpuBusy(f"{card} is busy: {memory}; held by {holders(card, (os.getpid(),))}; {_NEXT}", card.uuid)
 
     def after(self, kept: str = "") -> None:
         """Check that a trial gave its memory back; the first trial with something else kept sets the baseline.
@@ -96,7 +96,7 @@ class Guard:
         allowed = self._baseline_gb + self._tolerance_gb
         if not _wait_for(lambda: self._own_gb() <= allowed, self._patience_s):
             held = f"this process holds {self._own_gb():.1f} GB, after its first trial {self._baseline_gb:.1f} GB"
-            raise CardBusy(f"{card}: a trial did not give memory back: {held}; run the same command again", card.uuid)
+            raise GpuBusy(f"{card}: a trial did not give memory back: {held}; run the same command again", card.uuid)
         self._baseline_gb = min(self._baseline_gb, self._own_gb())
 
     def _card(self) -> Card | None:

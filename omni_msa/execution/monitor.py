@@ -20,7 +20,7 @@ _Key = tuple[str, bool, int | None]
 """A trial and how far its configuration goes: one that is promoted or opened for test is not done with it."""
 
 
-class Watch:
+class Monitor:
     """Follows the trials of a plan.
 
     Args:
@@ -62,9 +62,9 @@ class Watch:
         """Record the trials that run, and those that have ended since the last time."""
         for trial in self._trials():
             state = self._status(trial).state
-            if state == "running" or (state in _ENDED and self._recorded.get(trial.reach) != state):
+            if state == "running" or (state in _ENDED and self._recorded.get(trial.run_key) != state):
                 self._record(trial, state)
-                self._recorded[trial.reach] = state
+                self._recorded[trial.run_key] = state
 
     def _trials(self) -> list[PlannedTrial]:
         """Return each trial once, as it stands last in the list."""
@@ -72,17 +72,17 @@ class Watch:
 
     def _status(self, trial: PlannedTrial) -> Status:
         """A complete trial is read once; a failed one may be tried again, one that was stopped early promoted."""
-        known = self._complete.get(trial.reach)
+        known = self._complete.get(trial.run_key)
         if known is None:
             known = stands(trial.config, trial.trial_id, self._ledger)
             if known.state == "complete":
-                self._complete[trial.reach] = known
+                self._complete[trial.run_key] = known
         return known
 
     def _note_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
         """Keep a line for each proposal that has begun, or whose test split was opened, since the first look."""
         for trial in trials:
-            state, key = statuses[trial.trial_id].state, trial.reach
+            state, key = statuses[trial.trial_id].state, trial.run_key
             had_ended = self._states is None or self._states.get(key) in _ENDED
             if self._ask is None or not (state == "running" or (state in _ENDED and not had_ended)):
                 continue
@@ -94,7 +94,7 @@ class Watch:
     def _look_out(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
         """Ask for the outlook again when something has changed, nothing runs, or for long nobody has."""
         now, before = time.monotonic(), self._states
-        self._states = {trial.reach: statuses[trial.trial_id].state for trial in trials}
+        self._states = {trial.run_key: statuses[trial.trial_id].state for trial in trials}
         is_old = now - self._asked_at >= _OUTLOOK_LASTS_S or "running" not in self._states.values()
         if self._ask is not None and (is_old or self._states != before):
             found, self._asked_at = self._ask(), now

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from omni_msa.config import lookups, plugins
 from omni_msa.config.trial import TrialConfig
 from omni_msa.errors import InputError, Interrupted, Problem
-from omni_msa.execution.gpu_guard import CardBusy, Guard
+from omni_msa.execution.gpu_guard import GpuBusy, Guard
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning import hardware, memory, timing
@@ -27,7 +27,7 @@ from omni_msa.system.process import now
 
 if TYPE_CHECKING:
     from omni_msa.model.backbone_cache import Resident
-    from omni_msa.training.build import Assembly
+    from omni_msa.training.build import TrialParts
 
 NUM_WARM_UP_STEPS = 2
 NUM_STEPS = 6
@@ -82,7 +82,7 @@ def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
 def _check_card(config: TrialConfig) -> None:
     try:
         Guard(patience_s=0.0).before(memory.memory_gb(config))
-    except CardBusy as busy:
+    except GpuBusy as busy:
         raise InputError(Problem("a card is busy, so nothing can be measured", "--measure", str(busy))) from busy
 
 
@@ -175,11 +175,11 @@ def _predictions(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
         }
 
 
-def _fit(built: "Assembly") -> None:
+def _fit(built: "TrialParts") -> None:
     """Fit a closed-form readout on a few clips, so that it can predict."""
     assert built.forward is not None
     both = [clips[:NUM_CLIPS] for clips in (built.splits.train, built.splits.valid)]
     for clips in both if built.readout.uses_kept else ():
-        built.forward.keep(built.prompts(clips), None, built.readout.decodes)
+        built.forward.fill_cache(built.prompts(clips), None, built.readout.decodes)
     train, valid = ((built.prompts(clips), built.labels(clips)) for clips in both)
     built.readout.fit(built.forward, train, valid, built.config.runtime.eval_batch)

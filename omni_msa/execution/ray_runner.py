@@ -17,7 +17,7 @@ from omni_msa.config.trial import TrialConfig
 from omni_msa.datasets._base import DATASETS
 from omni_msa.execution import ray_cluster
 from omni_msa.execution.attempt import Job, Train, record_failure, run_attempt
-from omni_msa.execution.gpu_guard import CardBusy, Guard
+from omni_msa.execution.gpu_guard import GpuBusy, Guard
 from omni_msa.execution.job_queue import JobQueue, Wait
 from omni_msa.execution.ray_cluster import Workers
 from omni_msa.ledger.ledger import Ledger
@@ -187,7 +187,7 @@ def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewh
                 return {"state": _PARKED, "done": False}
             try:
                 state = self.attempt()
-            except CardBusy as busy:
+            except GpuBusy as busy:
                 self.is_parked = True
                 return {"state": _PARKED, "card": str(busy), "done": False}
             return {"state": state, "done": True}
@@ -196,7 +196,7 @@ def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewh
             config = self.job.parsed()
             try:
                 self.card.before(memory.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
-            except CardBusy as busy:
+            except GpuBusy as busy:
                 record_failure(self.job, busy)
                 raise
             prepare = _bring_inputs if is_elsewhere and train is None else None

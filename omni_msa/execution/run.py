@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from omni_msa.execution.attempt import Job
-from omni_msa.execution.driver import Seat, StopRequest, repeatedly
+from omni_msa.execution.driver import DriverSession, StopRequest, repeatedly
 from omni_msa.execution.gpu_guard import left_behind
 from omni_msa.execution.hazards import FROZEN_EVERY_S, Hazards
 from omni_msa.execution.job_queue import JobQueue, Source, run_local
-from omni_msa.execution.monitor import Watch
+from omni_msa.execution.monitor import Monitor
 from omni_msa.execution.progress import Progress
 from omni_msa.execution.reaper import reaper
 from omni_msa.ledger.trials import PlannedTrial
@@ -46,7 +46,7 @@ def progress_of(plan: Plan) -> Progress:
 
 def execute(
     plan: Plan,
-    seat: Seat,
+    seat: DriverSession,
     progress: Progress,
     record: Callable[[PlannedTrial, str], None],
     is_local: bool = False,
@@ -67,7 +67,7 @@ def execute(
     """
     ledger, missing, trials = plan.ledger, plan.missing(), list(plan.trials)
     watched = trials if plan.studies else missing
-    watch = Watch(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
+    watch = Monitor(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = disk.reserve_gb([trial.config for trial in missing], plan.num_slots)
@@ -98,7 +98,7 @@ def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
     return SearchSource(plan, optuna_sampler.suggest, trials)
 
 
-def _run_on_ray(plan: Plan, queue: JobQueue, seat: Seat, stop: StopRequest, address: str | None) -> None:
+def _run_on_ray(plan: Plan, queue: JobQueue, seat: DriverSession, stop: StopRequest, address: str | None) -> None:
     from omni_msa.execution import ray_runner
     from omni_msa.execution.ray_cluster import Workers
 

@@ -12,7 +12,7 @@ from omni_msa.execution.attempt import Job
 from omni_msa.ledger.trials import PlannedTrial, planned
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
-from omni_msa.search.rules import Suggestion, Told
+from omni_msa.search.rules import Observation, Suggestion
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import Proposal
 from omni_msa.search.warm_start import look_up_known
@@ -20,7 +20,7 @@ from omni_msa.sweep.search_space import Search, label
 from omni_msa.sweep.sweep import Cell
 from omni_msa.system.files import is_number
 
-Suggest = Callable[[Search, Sequence[Told], int], Suggestion | None]
+Suggest = Callable[[Search, Sequence[Observation], int], Suggestion | None]
 """`omni_msa.search.optuna_sampler.suggest`, or another rule."""
 
 
@@ -138,12 +138,12 @@ class SearchSource:
             is_left = trial.status.state in ("pending", "running") or (
                 self._plan.retry and trial.status.state == "failed"
             )
-            if is_left and trial.trial_id not in self._given and trial.reach not in self._tried:
+            if is_left and trial.trial_id not in self._given and trial.run_key not in self._tried:
                 yield trial
 
     def _job(self, trial: PlannedTrial, study: Study) -> Job:
         self._given[trial.trial_id] = study
-        self._tried.add(trial.reach)
+        self._tried.add(trial.run_key)
         known = {each.trial_id: place for place, each in enumerate(self._trials)}
         if trial.trial_id in known:  # promoted, or its test split is opened: from now on it is what runs
             self._trials[known[trial.trial_id]] = trial

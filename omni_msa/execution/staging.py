@@ -1,6 +1,6 @@
 """Everything that trials share, brought to this machine once and before any of them starts: weights, clips, inputs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from omni_msa.backbones._base import BACKBONES
 from omni_msa.config import plugins
@@ -14,12 +14,12 @@ from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError, Problem
 from omni_msa.planning import bad_clips
 from omni_msa.planning.plan import Plan
+from omni_msa.system.downloads import ReportProgress
 
-Progress = Callable[[str, int, int], None]
 _MEND = "fetch or write the file again, or leave the clip out of every trial: on_bad_clip=drop"
 
 
-def make_ready(plan: Plan, progress: Progress) -> bool:
+def make_ready(plan: Plan, progress: ReportProgress) -> bool:
     """Fetch weights, fetch or generate clips, and prepare sound and picture for the trials that are to run.
 
     With `on_bad_clip: drop` the first time prepares what any cell of the sweep needs, whatever is to run: all trials
@@ -51,7 +51,7 @@ def make_ready(plan: Plan, progress: Progress) -> bool:
 
 
 def _prepare(
-    plan: Plan, dataset: DatasetOptions, clips: Sequence[Clip], progress: Progress
+    plan: Plan, dataset: DatasetOptions, clips: Sequence[Clip], progress: ReportProgress
 ) -> tuple[list[Problem], bool]:
     """Prepare the clips of a dataset; return what stops the run, and whether clips are left out from now on."""
     store = plan.stores.get(dataset)
@@ -71,7 +71,7 @@ def _prepare(
     return [], bool(found.clips)
 
 
-def _faults(configs: Sequence[TrialConfig], clips: Sequence[Clip], progress: Progress) -> list[Fault]:
+def _faults(configs: Sequence[TrialConfig], clips: Sequence[Clip], progress: ReportProgress) -> list[Fault]:
     """Prepare what these trials need of a dataset; return what cannot be used."""
     needed: dict[MediaConfig, dict[str, None]] = {}
     for config in configs:

@@ -35,7 +35,7 @@ class PlannedTrial:
         return (self.cells or ("to be proposed",))[0] + seed
 
     @property
-    def reach(self) -> tuple[str, bool, int | None]:
+    def run_key(self) -> tuple[str, bool, int | None]:
         """The trial's id and how far it is run: promoted or opened for test, it is run again."""
         return self.trial_id, self.config.opens_test, self.config.stops_after_epoch
 

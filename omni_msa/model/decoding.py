@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from omni_msa.model.kv_cache import Opened
+from omni_msa.model.kv_cache import PrefilledPrompts
 
 if TYPE_CHECKING:
     from omni_msa.model.forward import Forward
@@ -17,7 +17,7 @@ Followers = list[dict[int, int]]
 
 @torch.no_grad()
 def greedy(
-    forward: "Forward", opened: Opened, num_tokens_max: int, stop: int, followers: Followers | None = None
+    forward: "Forward", opened: PrefilledPrompts, num_tokens_max: int, stop: int, followers: Followers | None = None
 ) -> "Answers":
     """Return the most probable next tokens after each prompt, one by one, the stop token left out.
 

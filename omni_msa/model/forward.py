@@ -13,12 +13,12 @@ from torch.nn.utils.rnn import pad_sequence
 from torch.utils.checkpoint import checkpoint
 from transformers import DynamicCache
 
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.inputs.loader import Loader
-from omni_msa.model.kv_cache import Opened, tree_shape
-from omni_msa.model.memory_saving import output_layer, recomputing
+from omni_msa.model.kv_cache import PrefilledPrompts, tree_shape
+from omni_msa.model.memory_saving import activation_checkpointing, output_layer
 from omni_msa.model.padding import align, causal
-from omni_msa.model.prefix_cache import Answers, Batch, Kept, PrefixStore
+from omni_msa.model.prefix_cache import Answers, Batch, CachedPrefix, PrefixStore
 from omni_msa.model.prompt import Prompt
 from omni_msa.model.thinker import Backbone
 
@@ -53,7 +53,7 @@ class Forward:
         self.seconds_per_grid = seconds_per_grid
         self.checkpointing = checkpointing
         self.loader = loader
-        self.collect: Callable[[list[Prompt], Tensor], None] | None = None
+        self.on_states: Callable[[list[Prompt], Tensor], None] | None = None
         """Is given the prompts and the (B, D) normed states of their last tokens whenever these are read to predict."""
 
     def states(self, prompts: list[Prompt], answers: Answers | None = None) -> Tensor:
@@ -77,17 +77,17 @@ class Forward:
         return output_layer(self.backbone)(states).float()
 
     @torch.no_grad()
-    def open(self, prompts: list[Prompt]) -> Opened:
+    def prefill(self, prompts: list[Prompt]) -> PrefilledPrompts:
         """Read B prompts and keep what answers need of them."""
         cache = DynamicCache()
         hidden, positions, visible = self._lower(prompts, [()] * len(prompts), cache)
         hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, cache)
         last = positions.max(0).values.masked_fill(~visible, -1).max(-1).values  # (B,)
         states = self._collected(prompts, self.text.norm(hidden[:, -1:]), 0)
-        return Opened(cache, visible, last + 1, states[:, 0])
+        return PrefilledPrompts(cache, visible, last + 1, states[:, 0])
 
     @torch.no_grad()
-    def answer_states(self, opened: Opened, answers: Answers) -> Tensor:
+    def answer_states(self, opened: PrefilledPrompts, answers: Answers) -> Tensor:
         """Return what `states` does for these prompts and answers, (B, 1 + A, D), without reading the prompts again."""
         ids = pad_sequence([torch.tensor(answer) for answer in answers], batch_first=True)  # (B, A)
         length = ids.shape[1]
@@ -96,7 +96,7 @@ class Forward:
         return torch.cat([opened.last_state[:, None], states], dim=1)
 
     @torch.no_grad()
-    def tree_states(self, opened: Opened, tokens: list[int], parents: list[int]) -> Tensor:
+    def tree_states(self, opened: PrefilledPrompts, tokens: list[int], parents: list[int]) -> Tensor:
         """Return final states of a tree of continuations, the same tree after every prompt.
 
         Args:
@@ -130,11 +130,11 @@ class Forward:
 
     def _collected(self, prompts: list[Prompt], states: Tensor, place: int) -> Tensor:
         """Hand on, of final states (B, T, D), those at the place of the prompts' last tokens; returns all of them."""
-        if self.collect is not None:
-            self.collect(prompts, states[:, place])
+        if self.on_states is not None:
+            self.on_states(prompts, states[:, place])
         return states
 
-    def expect(self, batches: Iterable[list[Prompt]], past_store: bool = False) -> None:
+    def prefetch(self, batches: Iterable[list[Prompt]], past_store: bool = False) -> None:
         """Say which batches of prompts come next, in order: their arrays are read ahead, if they are needed.
 
         Args:
@@ -142,9 +142,9 @@ class Forward:
             past_store: they are run although the store may have their states: by `each_layer`, or to build it.
         """
         if self.loader is not None and (past_store or self.store is None):
-            self.loader.expect([prompt.clip_id for prompt in batch] for batch in batches)
+            self.loader.prefetch([prompt.clip_id for prompt in batch] for batch in batches)
 
-    def keep(self, prompts: list[Prompt], answers: Answers | None, keys_values: bool) -> None:
+    def fill_cache(self, prompts: list[Prompt], answers: Answers | None, keys_values: bool) -> None:
         """Make sure that the store, if there is one, has these prompts' lower states.
 
         Args:
@@ -153,9 +153,9 @@ class Forward:
             keys_values: whether the prompts will be continued (decoded, or scored by `tree_states`).
         """
         if self.store is not None and self.first_layer > 0:
-            self.store.keep(self._lower_states, prompts, answers or [()] * len(prompts), keys_values)
+            self.store.compute_missing(self._lower_states, prompts, answers or [()] * len(prompts), keys_values)
 
-    def extend(self, opened: Opened, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
+    def extend(self, opened: PrefilledPrompts, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
         """Let tokens follow opened prompts and return their final states; `opened` keeps them until it is rewound.
 
         Args:
@@ -174,14 +174,14 @@ class Forward:
         hidden = self._run(self.text.embed_tokens(ids.to(self.device)), positions, mask, 0, None, opened.cache)
         return self.text.norm(hidden)
 
-    def _lower_states(self, batches: Sequence[Batch], keys_values: bool) -> Iterator[list[Kept]]:
-        """Yield what a store keeps of each batch, read ahead; see `PrefixStore.keep`."""
-        self.expect((prompts for prompts, _ in batches), past_store=True)
+    def _lower_states(self, batches: Sequence[Batch], keys_values: bool) -> Iterator[list[CachedPrefix]]:
+        """Yield what a store keeps of each batch, read ahead; see `PrefixStore.compute_missing`."""
+        self.prefetch((prompts for prompts, _ in batches), past_store=True)
         for prompts, answers in batches:
             yield self.lower_states(prompts, answers, keys_values)
 
-    def lower_states(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[Kept]:
-        """Compute what a store keeps of prompts with their answers (see `Kept`), on the CPU."""
+    def lower_states(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[CachedPrefix]:
+        """Compute what a store keeps of prompts with their answers (see `CachedPrefix`), on the CPU."""
         cache = DynamicCache() if keys_values else None
         hidden, grid, visible = self._compute_lower(prompts, answers, cache)
         kept = []
@@ -192,7 +192,7 @@ class Forward:
                 sides = [torch.stack([layer.keys[place], layer.values[place]]) for layer in cache.layers]
                 blocks = torch.stack(sides)[:, :, :, real]  # (L, 2, H, T, head size)
                 blocks = blocks.permute(3, 0, 1, 2, 4)[: len(prompt.token_ids)].contiguous().cpu()
-            kept.append(Kept(hidden[place, real].cpu(), grid[:, place, real].cpu(), blocks))
+            kept.append(CachedPrefix(hidden[place, real].cpu(), grid[:, place, real].cpu(), blocks))
         return kept
 
     def _lower(
@@ -210,7 +210,10 @@ class Forward:
         self, prompts: list[Prompt], answers: Answers, cache: DynamicCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
         needs_grad = self.first_layer == 0 and torch.is_grad_enabled()
-        with torch.set_grad_enabled(needs_grad), recomputing(self.model, self.checkpointing and needs_grad):
+        with (
+            torch.set_grad_enabled(needs_grad),
+            activation_checkpointing(self.model, self.checkpointing and needs_grad),
+        ):
             hidden, grid, visible = self._arrange(prompts, *self.embed(prompts, answers))
             if self.first_layer > 0:
                 hidden = self._run(hidden, grid, causal(visible), 0, self.first_layer, cache)
@@ -261,14 +264,14 @@ class Forward:
         positions = [self._positions(*pair) for pair in zip(ids, media, strict=True)]
         return list(flat.split([len(each) for each in ids])), positions
 
-    def _media(self, prompts: list[Prompt]) -> list[Prepared]:
-        at_hand = [prompt.media for prompt in prompts if isinstance(prompt.media, Prepared)]
+    def _media(self, prompts: list[Prompt]) -> list[ClipInputs]:
+        at_hand = [prompt.media for prompt in prompts if isinstance(prompt.media, ClipInputs)]
         if len(at_hand) == len(prompts):
             return at_hand
         assert self.loader is not None
         return self.loader.take([prompt.clip_id for prompt in prompts])
 
-    def _positions(self, ids: Tensor, media: Prepared) -> Tensor:
+    def _positions(self, ids: Tensor, media: ClipInputs) -> Tensor:
         grid, mel = media.grid_thw, media.mel
         positions, _ = self.model.model.get_rope_index(
             input_ids=ids[None],

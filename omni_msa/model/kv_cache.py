@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Opened:
+class PrefilledPrompts:
     """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
 
     Args:

@@ -13,7 +13,7 @@ from omni_msa.model.thinker import Backbone
 
 
 @contextmanager
-def recomputing(model: Qwen2_5OmniThinkerForConditionalGeneration, is_on: bool) -> Iterator[None]:
+def activation_checkpointing(model: Qwen2_5OmniThinkerForConditionalGeneration, is_on: bool) -> Iterator[None]:
     """Let the blocks of both encoders keep only their inputs and compute the rest anew in the backward pass.
 
     Args:
@@ -32,7 +32,7 @@ def recomputing(model: Qwen2_5OmniThinkerForConditionalGeneration, is_on: bool) 
             del block.gradient_checkpointing, block._gradient_checkpointing_func
 
 
-def put_output_layer_away(backbone: Backbone) -> None:
+def offload_output_layer(backbone: Backbone) -> None:
     """Move `lm_head` to the host's memory until a readout writes text: at 7B it has 545 million weights, 1.09 GB.
 
     It stays loaded, so that all readouts have the same frozen weights by the same digest, and trials of both kinds can

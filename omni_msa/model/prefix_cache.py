@@ -32,7 +32,7 @@ _BITS = {torch.float32: torch.float32, torch.bfloat16: torch.int16, torch.float1
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedPrefix:
     """What is kept of one prompt (with its answer): memory-mapped, not copied.
 
     Args:
@@ -46,7 +46,7 @@ class Kept:
     keys_values: torch.Tensor | None
 
 
-Compute = Callable[[Sequence[Batch], bool], Iterator[list[Kept]]]
+Compute = Callable[[Sequence[Batch], bool], Iterator[list[CachedPrefix]]]
 """Computes what is kept of batches, in their order; True: with keys and values."""
 
 
@@ -63,15 +63,15 @@ class PrefixStore:
     def __init__(self, folder: Path, weights: str, first_layer: int, settings: str) -> None:
         self.folder = folder
         self._base = f"{_VERSION}/{weights}/{first_layer}/{settings}"
-        self._entries: dict[str, Kept] = {}
+        self._entries: dict[str, CachedPrefix] = {}
 
-    def find(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[Kept] | None:
+    def find(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[CachedPrefix] | None:
         """Return what is kept of each prompt with its answer, or None unless all of them are."""
         found = [self._entries.get(_entry(*pair)) for pair in zip(prompts, answers, strict=True)]
         whole = all(kept is not None and (kept.keys_values is not None or not keys_values) for kept in found)
         return [kept for kept in found if kept is not None] if whole else None
 
-    def fill(self, cache: DynamicCache, kept: list[Kept], device: torch.device) -> None:
+    def fill(self, cache: DynamicCache, kept: list[CachedPrefix], device: torch.device) -> None:
         """Put the lower layers' keys and values of a batch into an empty cache, padded on the left."""
         blocks = [entry.keys_values for entry in kept if entry.keys_values is not None]
         longest = max(map(len, blocks))
@@ -83,7 +83,7 @@ class PrefixStore:
         for layer in range(num_layers):
             cache.update(padded[layer, 0].contiguous(), padded[layer, 1].contiguous(), layer)
 
-    def keep(self, compute: Compute, prompts: list[Prompt], answers: Answers, keys_values: bool) -> None:
+    def compute_missing(self, compute: Compute, prompts: list[Prompt], answers: Answers, keys_values: bool) -> None:
         """Make the lower states of these prompts available, computing them unless an earlier trial did.
 
         Args:
@@ -168,7 +168,7 @@ def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
     return array
 
 
-def _open(path: Path, names: list[str]) -> dict[str, Kept] | None:
+def _open(path: Path, names: list[str]) -> dict[str, CachedPrefix] | None:
     """Return what a store holds, or None if it is not there or damaged: it is then built anew."""
     index = read_json(path / "index.json")
     try:
@@ -177,7 +177,7 @@ def _open(path: Path, names: list[str]) -> dict[str, Kept] | None:
         return None
 
 
-def _read(path: Path, names: list[str], index: dict[str, Any]) -> dict[str, Kept]:
+def _read(path: Path, names: list[str], index: dict[str, Any]) -> dict[str, CachedPrefix]:
     dtype = getattr(torch, index["dtype"])
     arrays = {
         name: torch.from_numpy(np.load(path / f"{name}.npy", mmap_mode="c", allow_pickle=False))
@@ -192,5 +192,7 @@ def _read(path: Path, names: list[str], index: dict[str, Any]) -> dict[str, Kept
         keys_values = None
         if "keys_values" in arrays:
             keys_values = arrays["keys_values"][start : start + index["prompts"][place]].view(dtype)
-        entries[name] = Kept(arrays["states"][start:end].view(dtype), arrays["positions"][start:end].T, keys_values)
+        entries[name] = CachedPrefix(
+            arrays["states"][start:end].view(dtype), arrays["positions"][start:end].T, keys_values
+        )
     return entries

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
+from omni_msa.data.inputs.clip_inputs import ClipInputs, TokenCounts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,7 +36,7 @@ class Prompt:
 
     clip_id: str
     token_ids: tuple[int, ...]
-    media: Prepared | Sizes
+    media: ClipInputs | TokenCounts
     address: str = ""
     text_span: tuple[int, int] = (0, 0)
 
@@ -44,7 +44,7 @@ class Prompt:
 def build_prompt(
     clip: Clip,
     modalities: tuple[str, ...],
-    media: Prepared | Sizes,
+    media: ClipInputs | TokenCounts,
     address: str,
     tokenizer: "PreTrainedTokenizerFast",
     label_range: tuple[float, float],

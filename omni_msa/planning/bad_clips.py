@@ -23,7 +23,7 @@ _NUM_NAMED_MAX = 10
 
 
 @dataclass(frozen=True)
-class Quarantine:
+class BadClips:
     """The bad clips of a dataset, as one sweep uses it.
 
     Args:
@@ -56,14 +56,14 @@ class Quarantine:
 
 
 @dataclass(frozen=True)
-class Store:
+class BadClipFile:
     """Where the bad clips of a dataset are listed, and the list, None until it has been made."""
 
     path: Path
-    found: Quarantine | None
+    found: BadClips | None
 
 
-def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faults: Sequence[Fault]) -> Quarantine:
+def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faults: Sequence[Fault]) -> BadClips:
     """Return the list of bad clips, each with the first fault found.
 
     Args:
@@ -74,10 +74,10 @@ def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faul
     """
     first = {fault.clip_id: fault for fault in reversed(faults)}
     bad = {clip.id: first[clip.id] for clip in clips if clip.id in first}
-    return Quarantine(dataset, tuple(modalities), len(clips), bad)
+    return BadClips(dataset, tuple(modalities), len(clips), bad)
 
 
-def check_left(clips: Sequence[Clip], found: Quarantine) -> list[Problem]:
+def check_left(clips: Sequence[Clip], found: BadClips) -> list[Problem]:
     """Return what is wrong with a dataset without its bad clips.
 
     Args:
@@ -115,7 +115,7 @@ def checks(configs: Sequence[TrialConfig]) -> list[tuple[str, dict[str, Any]]]:
     return [found[text] for text in sorted(found)]
 
 
-def look_up(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) -> dict[DatasetOptions, Store]:
+def look_up(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) -> dict[DatasetOptions, BadClipFile]:
     """Return where the bad clips of each of a sweep's datasets are listed; nothing unless the sweep drops them.
 
     Args:
@@ -129,11 +129,11 @@ def look_up(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) 
         if found and sweep.file.on_bad_clip == "drop":
             text = json.dumps([fingerprint, found], sort_keys=True)
             path = ledger.bad_clips(hashlib.sha256(text.encode()).hexdigest()[:16])
-            stores[dataset] = Store(path, read(path))
+            stores[dataset] = BadClipFile(path, read(path))
     return stores
 
 
-def apply(sweep: Sweep, stores: Mapping[DatasetOptions, Store]) -> Sweep:
+def apply(sweep: Sweep, stores: Mapping[DatasetOptions, BadClipFile]) -> Sweep:
     """Return the sweep with the bad clips left out of every cell, whatever its own modalities.
 
     Args:
@@ -149,7 +149,7 @@ def apply(sweep: Sweep, stores: Mapping[DatasetOptions, Store]) -> Sweep:
     return replace(sweep, cells=tuple(replace(cell, config=config(cell.config)) for cell in sweep.cells))
 
 
-def write(path: Path, found: Quarantine) -> None:
+def write(path: Path, found: BadClips) -> None:
     """Store a list in one step."""
     clips = {
         name: {key: value for key, value in asdict(fault).items() if key != "clip_id"}
@@ -159,18 +159,18 @@ def write(path: Path, found: Quarantine) -> None:
     write_json(path, {"key": path.stem, **values, "clips": clips})
 
 
-def read(path: Path) -> Quarantine | None:
+def read(path: Path) -> BadClips | None:
     """Return a stored list, or None if there is none (missing, torn or foreign file)."""
     values = read_json(path) or {}
     try:
         clips = {name: Fault(name, **fault) for name, fault in values["clips"].items()}
-        found = Quarantine(values["dataset"], tuple(values["modalities"]), values["num_clips"], clips)
+        found = BadClips(values["dataset"], tuple(values["modalities"]), values["num_clips"], clips)
     except (KeyError, TypeError, AttributeError):
         return None
     return found if values.get("key") == path.stem and _is_whole(found) else None
 
 
-def _is_whole(found: Quarantine) -> bool:
+def _is_whole(found: BadClips) -> bool:
     faults = list(found.clips.values())
     texts = [found.dataset, *found.modalities, *(text for fault in faults for text in vars(fault).values())]
     if not all(isinstance(text, str) for text in texts) or type(found.num_clips) is not int:

@@ -74,7 +74,7 @@ class Plan:
     expected: Expected
     costs: Mapping[str, Cost]
     retry: bool = False
-    stores: Mapping[DatasetOptions, bad_clips.Store] = field(default_factory=dict)
+    stores: Mapping[DatasetOptions, bad_clips.BadClipFile] = field(default_factory=dict)
     data_notes: tuple[str, ...] = ()
     largest: LargestTrial | None = None
     asked: Sweep | None = None

@@ -7,7 +7,7 @@ from omni_msa.config import lookups
 from omni_msa.config.trial import RuntimeConfig, TrialConfig
 from omni_msa.errors import Problem
 from omni_msa.planning import hardware, memory
-from omni_msa.planning.timing import Known, batches, key
+from omni_msa.planning.timing import MeasuredCost, batches, key
 from omni_msa.system import nvml
 from omni_msa.system.nvml import Card
 
@@ -35,7 +35,7 @@ def choose(
     configs: Sequence[TrialConfig],
     runtime: RuntimeConfig,
     weights_gb: float,
-    known: Mapping[str, Known],
+    known: Mapping[str, MeasuredCost],
     ours: Collection[int] = (),
     elsewhere: bool = False,
 ) -> Slots:
@@ -64,7 +64,7 @@ def _on_cards(
     found: Sequence[Card],
     configs: Sequence[TrialConfig],
     runtime: RuntimeConfig,
-    known: Mapping[str, Known],
+    known: Mapping[str, MeasuredCost],
     ours: Collection[int],
 ) -> Slots:
     kinds = _kinds(configs)
@@ -99,13 +99,13 @@ def _noted(note: str) -> tuple[str, ...]:
     return (note,) if note else ()
 
 
-def measured_peak_gb(config: TrialConfig, known: Mapping[str, Known]) -> float | None:
+def measured_peak_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float | None:
     """Return the highest peak of GPU memory of trials alike that are done, in GB, or None."""
     alike = known.get(key(config, True))
     return None if alike is None else alike.peaks_gb.get(batches(vars(config.runtime)))
 
 
-def needed_on_card_gb(config: TrialConfig, known: Mapping[str, Known]) -> float:
+def needed_on_card_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float:
     """Return the memory that a card must have for a trial, in GB: by a measured peak, else by the estimate."""
     peak = measured_peak_gb(config, known)
     return memory.memory_gb(config) if peak is None else peak

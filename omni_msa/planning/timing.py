@@ -42,7 +42,7 @@ class Timed(Protocol):
 
 
 @dataclass(frozen=True)
-class Known:
+class MeasuredCost:
     """What trials of one kind took that are done.
 
     Args:
@@ -108,7 +108,7 @@ def total(each: Sequence[Cost], num_slots: int) -> Expected:
     return Expected(seconds, work_s, num[_MEASURED], num[_WARMED], num[_GUESSED], num[_UNKNOWN], dates)
 
 
-def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, Known] | None = None) -> list[Cost]:
+def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, MeasuredCost] | None = None) -> list[Cost]:
     """Return what is expected of each missing trial; a shared fit is the cost of the first that needs it.
 
     One that is stopped after some of its epochs costs that share of its fit.
@@ -134,7 +134,7 @@ def _share(config: TrialConfig) -> float:
 
 
 def _times(
-    config: TrialConfig, on_gpu: bool, ledger: Ledger, known: Mapping[str, Known]
+    config: TrialConfig, on_gpu: bool, ledger: Ledger, known: Mapping[str, MeasuredCost]
 ) -> tuple[float, float, str, str]:
     """Return seconds of training and of testing, what they rest on, and the date of a warm-up."""
     if (alike := known.get(key(config, on_gpu))) is not None:
@@ -152,9 +152,9 @@ def _times(
     return num_train * num_epochs * clip_s, 0.0, _GUESSED, ""
 
 
-def measured(ledger: Ledger) -> dict[str, Known]:
+def measured(ledger: Ledger) -> dict[str, MeasuredCost]:
     """Return what each kind of trial took that is done in a ledger, by its `key`."""
-    found: dict[str, list[Known]] = defaultdict(list)
+    found: dict[str, list[MeasuredCost]] = defaultdict(list)
     for folder in ledger.begun_trials():
         if (result := folder.recorded_result()) is None:
             continue  # most of a large plan: nothing further of it is read
@@ -165,17 +165,17 @@ def measured(ledger: Ledger) -> dict[str, Known]:
             continue
         peak = _number(cost.get("peak_memory_gb"))
         peaks = {batches(_mapping(config.get("runtime"))): peak} if peak else {}
-        values = Known(*_split(train_s, attempt), peaks)
+        values = MeasuredCost(*_split(train_s, attempt), peaks)
         found[_key_of_values(config, hardware.ran_on_gpu(result, config, attempt))].append(values)
     return {name: _summary(alike) for name, alike in found.items()}
 
 
-def _summary(alike: Sequence[Known]) -> Known:
+def _summary(alike: Sequence[MeasuredCost]) -> MeasuredCost:
     fit_s, read_s = (statistics.median(getattr(each, name) for each in alike) for name in ("fit_s", "read_s"))
     peaks: dict[Batches, float] = {}
     for name, peak in (item for each in alike for item in each.peaks_gb.items()):
         peaks[name] = max(peak, peaks.get(name, 0.0))
-    return Known(fit_s, read_s, peaks)
+    return MeasuredCost(fit_s, read_s, peaks)
 
 
 def batches(runtime: Mapping[str, Any]) -> Batches:

@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from omni_msa.model.decoding import greedy
 from omni_msa.model.forward import Forward
-from omni_msa.model.kv_cache import Opened
+from omni_msa.model.kv_cache import PrefilledPrompts
 from omni_msa.model.prefix_cache import Answers
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts._answers import (
@@ -73,19 +73,19 @@ class Generation(Readout):
 
     def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
         """Decode greedily and read the first number, or the first name of a class."""
-        return self.read(forward, forward.open(prompts))
+        return self.read(forward, forward.prefill(prompts))
 
     @torch.no_grad()
     def predict_with_losses(
         self, forward: Forward, prompts: list[Prompt], labels: Tensor
     ) -> tuple[list[Prediction], Tensor]:
         """Return what `predict` and `losses` do, reading each prompt once."""
-        opened = forward.open(prompts)
+        opened = forward.prefill(prompts)
         answers = [self.answer(label) for label in labels.tolist()]
         losses = _answer_losses(forward, forward.answer_states(opened, answers), answers)
         return self.read(forward, opened), losses
 
-    def read(self, forward: Forward, opened: Opened) -> list[Prediction]:
+    def read(self, forward: Forward, opened: PrefilledPrompts) -> list[Prediction]:
         """Return the predictions of prompts that have been read."""
         decoded = greedy(forward, opened, self.num_tokens_max, self.stop, self.followers)
         texts = [str(self.tokenizer.decode(ids)) for ids in decoded]
@@ -122,7 +122,7 @@ class ExpectedValue(Generation):
         self.tree = answer_tree(self.tokenizer, task.label_range, decimals, sign)
 
     @torch.no_grad()
-    def read(self, forward: Forward, opened: Opened) -> list[Prediction]:
+    def read(self, forward: Forward, opened: PrefilledPrompts) -> list[Prediction]:
         """Return the expected scores; `text` is the most probable answer of the grid."""
         tree = self.tree
         scores = functional.log_softmax(forward.logits(forward.tree_states(opened, tree.tokens, tree.parents)), dim=-1)

@@ -20,7 +20,7 @@ POOLINGS = ("last", "mean", "text", "audio", "video")
 """The last token; the mean over all tokens of the prompt; the mean over those of one modality."""
 
 Array = NDArray[np.float64]
-Place = tuple[int, str]
+LayerPooling = tuple[int, str]
 """A layer (0: what enters the first one) and a pooling."""
 Split = tuple[list[Prompt], Tensor]
 
@@ -134,7 +134,7 @@ class FrozenProbe(Readout):
         rows = [{**row, "chosen": (row["layer"], row["pooling"]) == self.place} for row in self.rows]
         return {"probe": rows} if len(rows) > 1 else {}
 
-    def _places(self, forward: Forward, prompts: list[Prompt]) -> list[Place]:
+    def _places(self, forward: Forward, prompts: list[Prompt]) -> list[LayerPooling]:
         num_layers = forward.backbone.num_text_layers
         layers = range(num_layers + 1) if self.layer == "all" else [num_layers if self.layer == "last" else self.layer]
         there = [name for name in POOLINGS if any(_tokens(forward, prompt, name) for prompt in prompts)]
@@ -154,12 +154,12 @@ class FrozenProbe(Readout):
 
     @torch.no_grad()
     def _features(
-        self, forward: Forward, prompts: list[Prompt], places: list[Place], batch: int
-    ) -> dict[Place, list[Tensor]]:
+        self, forward: Forward, prompts: list[Prompt], places: list[LayerPooling], batch: int
+    ) -> dict[LayerPooling, list[Tensor]]:
         """Return the pooled states of each place, in batches (B, D) on the CPU; no other states are kept."""
         parts = [prompts[start : start + batch] for start in range(0, len(prompts), batch)]
-        forward.expect(parts, past_store=not self.uses_kept)
-        found: dict[Place, list[Tensor]] = {place: [] for place in places}
+        forward.prefetch(parts, past_store=not self.uses_kept)
+        found: dict[LayerPooling, list[Tensor]] = {place: [] for place in places}
         for part in parts:
             if self.uses_kept:
                 found[places[0]].append(forward.states(part)[:, 0].cpu())
@@ -168,7 +168,7 @@ class FrozenProbe(Readout):
             alive()
         return found
 
-    def _pool(self, forward: Forward, prompts: list[Prompt], found: dict[Place, list[Tensor]]) -> None:
+    def _pool(self, forward: Forward, prompts: list[Prompt], found: dict[LayerPooling, list[Tensor]]) -> None:
         shares: dict[str, Tensor] = {}
         for layer, states in enumerate(forward.each_layer(prompts)):
             for pooling in (name for number, name in found if number == layer):

@@ -9,7 +9,7 @@ from typing import Any
 
 from omni_msa.config.sections import DatasetOptions
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.search.rules import Score, best
+from omni_msa.search.rules import ProposalValue, best
 from omni_msa.search.study import PROPOSAL, STAGE, Study
 from omni_msa.search.study_folder import DEFAULT, Confirmation
 from omni_msa.sweep.search_space import text
@@ -72,7 +72,7 @@ def num_openings(study: Study) -> int:
     return sum(len(folder.winners()) for folder in study.folder.alike())
 
 
-def confirmed(study: Study) -> dict[int | str, Score]:
+def confirmed(study: Study) -> dict[int | str, ProposalValue]:
     """Return what the default and the candidates are worth with fresh seeds."""
     names: list[int | str] = [DEFAULT, *candidates(study)]
     return {name: study.whole_score(study.fresh_cell(name, False)) for name in names}

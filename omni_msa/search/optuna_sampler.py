@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from omni_msa.search.rules import Score, Suggestion, Told
+from omni_msa.search.rules import Observation, ProposalValue, Suggestion
 from omni_msa.seeding import derive
 from omni_msa.sweep.search_space import GRID_MAX, Parameter, Search, counts, grid, ordered, text
 from omni_msa.system.files import digest
@@ -38,7 +38,7 @@ _NUM_TREES = 64
 _CMA_STATE, _CMA_GENERATION = "cma:optimizer", "cma:generation"  # as Optuna names them
 
 
-def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | None:
+def suggest(search: Search, told: Sequence[Observation], number: int) -> Suggestion | None:
     """Return what to try next: a cell that was not proposed before; None if every point of the space was.
 
     What runs or failed counts as poor, so that a sampler keeps away from it: see `_as_poor`. If it insists on what was
@@ -69,7 +69,7 @@ def suggest(search: Search, told: Sequence[Told], number: int) -> Suggestion | N
     return None if any(each.score.state == "running" for each in told) else Suggestion(parameters)
 
 
-def _as_poor(search: Search, told: Sequence[Told]) -> list[Told]:
+def _as_poor(search: Search, told: Sequence[Observation]) -> list[Observation]:
     """Return what was told as a sampler hears it: a proposal that failed has a poor value.
 
     Optuna's samplers leave failed trials out, and so propose what fails again and again. The value is made up, as for
@@ -78,11 +78,11 @@ def _as_poor(search: Search, told: Sequence[Told]) -> list[Told]:
     has a value it stays failed: of failures alone a sampler would take one for the best.
     """
     every = [each.score.values for each in told if each.score.state == "complete" and each.score.values]
-    poor = Score("failed")
+    poor = ProposalValue("failed")
     if search.pruning and (every or any(each.score.by_rung for each in told)):
-        poor = Score("pruned")
+        poor = ProposalValue("pruned")
     elif every:
-        poor = Score("complete", tuple(map(_beyond, zip(*every, strict=True), search.directions)))
+        poor = ProposalValue("complete", tuple(map(_beyond, zip(*every, strict=True), search.directions)))
     return [replace(each, score=poor) if each.score.state == "failed" else each for each in told]
 
 
@@ -98,7 +98,7 @@ def _left(space: Mapping[str, Parameter], before: set[str]) -> list[dict[str, An
     return [point for point in points if text(point) not in before] if len(points) < GRID_MAX else None
 
 
-def _evolved(search: Search, told: Sequence[Told]) -> dict[str, Any]:
+def _evolved(search: Search, told: Sequence[Observation]) -> dict[str, Any]:
     """Return the state of CMA-ES: each generation of what was told is replayed, in this process.
 
     Optuna keeps that state pickled with a trial. A pickle can run any code, so none is written to the ledger, and none
@@ -156,7 +156,7 @@ def _drawn(parameter: Parameter, path: str, trial: "optuna.Trial") -> Any:
     return trial.suggest_float(path, low, high, log=parameter.is_log)
 
 
-def _frozen(search: Search, told: Told, is_view: bool = False, state: Any = None) -> "optuna.trial.FrozenTrial":
+def _frozen(search: Search, told: Observation, is_view: bool = False, state: Any = None) -> "optuna.trial.FrozenTrial":
     from optuna.trial import TrialState, create_trial
 
     params = {path: _name(value) for path, value in told.parameters.items()}
@@ -174,7 +174,7 @@ def _frozen(search: Search, told: Told, is_view: bool = False, state: Any = None
     return trial
 
 
-def _study(search: Search, told: Sequence[Told], state: Mapping[str, Any]) -> "optuna.Study":
+def _study(search: Search, told: Sequence[Observation], state: Mapping[str, Any]) -> "optuna.Study":
     """Return a study of all that was told; `state` goes with the last complete proposal, where CMA-ES looks for it."""
     study: optuna.Study = _quiet_optuna().create_study(directions=_directions(search))
     last = max((place for place, each in enumerate(told) if each.score.state == "complete"), default=None)
@@ -207,7 +207,7 @@ def _sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
     return samplers.RandomSampler(seed=seed)
 
 
-def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
+def importances(search: Search, told: Sequence[Observation]) -> dict[str, float]:
     """Return which share of the variance of the first objective each parameter explains (fANOVA), largest first.
 
     Values are those of the first rung, which all proposals have. Parameters that count only at times are left out.
@@ -224,7 +224,9 @@ def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
     if len({value for _, value in values}) < 2 or importlib.util.find_spec("sklearn") is None:
         return {}
     study = (optuna := _quiet_optuna()).create_study(direction=_directions(search)[0])
-    study.add_trials(_frozen(search, Told(each.parameters, Score("complete", (value,)))) for each, value in values)
+    study.add_trials(
+        _frozen(search, Observation(each.parameters, ProposalValue("complete", (value,)))) for each, value in values
+    )
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_NUM_TREES, seed=search.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -232,7 +234,7 @@ def importances(search: Search, told: Sequence[Told]) -> dict[str, float]:
     return {path: float(share) for path, share in sorted(found.items(), key=lambda item: -item[1])}
 
 
-def publish(path: Path, name: str, search: Search, told: Sequence[Told], is_over: bool) -> None:
+def publish(path: Path, name: str, search: Search, told: Sequence[Observation], is_over: bool) -> None:
     """Bring one study in the database up to date: `optuna-dashboard sqlite:///mlruns/optuna.db` shows it.
 
     It holds what has ended, and none is ever running. Where it holds something else (somebody else's trial, what failed
@@ -256,7 +258,7 @@ def publish(path: Path, name: str, search: Search, told: Sequence[Told], is_over
         if path.exists():
             with closing(sqlite3.connect(path, timeout=_PATIENCE_S / 20)) as there:
                 _copy(there, memory)
-        if _is_changed(memory, name, search, told, is_over):
+        if _update_study(memory, name, search, told, is_over):
             with closing(sqlite3.connect(path, timeout=_PATIENCE_S / 20)) as there:
                 _copy(memory, there)
 
@@ -272,7 +274,9 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
     source.backup(target, progress=check)
 
 
-def _is_changed(base: sqlite3.Connection, name: str, search: Search, told: Sequence[Told], is_over: bool) -> bool:
+def _update_study(
+    base: sqlite3.Connection, name: str, search: Search, told: Sequence[Observation], is_over: bool
+) -> bool:
     """Bring the study in a database in memory up to date; return whether there was anything to do."""
     ended = {_content(each): each for each in told if each.score.state != "running"}
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
@@ -295,6 +299,6 @@ def _is_changed(base: sqlite3.Connection, name: str, search: Search, told: Seque
     return is_changed
 
 
-def _content(told: Told) -> str:
+def _content(told: Observation) -> str:
     parts = [told.number, dict(told.parameters), told.score.state, told.score.values, dict(told.score.by_rung)]
     return digest(repr(parts), [])

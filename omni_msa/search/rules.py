@@ -29,7 +29,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Seen:
+class SeedOutcome:
     """What is known of one trial of a proposal.
 
     Args:
@@ -44,7 +44,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Score:
+class ProposalValue:
     """What a proposal is worth.
 
     Args:
@@ -62,7 +62,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Told:
+class Observation:
     """A cell that a sampler learns from.
 
     Args:
@@ -75,7 +75,7 @@ class Told:
     """
 
     parameters: Mapping[str, Any]
-    score: Score
+    score: ProposalValue
     number: int | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +117,7 @@ def best_so_far(rows: Sequence[Mapping[str, object]], metric: str) -> dict[int, 
     return found
 
 
-def score(trials: Sequence[Seen], steps: Sequence[Rung], rung: int) -> Score:
+def score(trials: Sequence[SeedOutcome], steps: Sequence[Rung], rung: int) -> ProposalValue:
     """Return what a proposal is worth.
 
     Args:
@@ -129,20 +129,22 @@ def score(trials: Sequence[Seen], steps: Sequence[Rung], rung: int) -> Score:
     by_rung = {number: value for number in range(rung + 1) if (value := _at(trials, steps[number])) is not None}
     is_worthless = any(trial.state == "complete" and not _is_finite(trial.values) for trial in trials)
     if is_worthless or any(trial.state == "failed" for trial in trials):
-        return Score("failed", None, {}, by_seed)
+        return ProposalValue("failed", None, {}, by_seed)
     if any(trial.state == "waiting" for trial in trials):
-        return Score("running", None, by_rung, by_seed)
+        return ProposalValue("running", None, by_rung, by_seed)
     if rung + 1 < len(steps):
-        return Score("pruned", None, by_rung, by_seed)
+        return ProposalValue("pruned", None, by_rung, by_seed)
     every = [trial.values for trial in trials if trial.values]
-    return Score("complete", tuple(math.fsum(each) / len(each) for each in zip(*every, strict=True)), by_rung, by_seed)
+    return ProposalValue(
+        "complete", tuple(math.fsum(each) / len(each) for each in zip(*every, strict=True)), by_rung, by_seed
+    )
 
 
 def _is_finite(values: Values | None) -> bool:
     return values is not None and all(map(math.isfinite, values))
 
 
-def _at(trials: Sequence[Seen], rung: Rung) -> float | None:
+def _at(trials: Sequence[SeedOutcome], rung: Rung) -> float | None:
     """Return the value of the first objective at a rung, None if the proposal is not that far."""
     if rung.num_epochs is not None:
         first = trials[0]
@@ -153,7 +155,12 @@ def _at(trials: Sequence[Seen], rung: Rung) -> float | None:
 
 
 def next_to_promote(
-    scores: Sequence[Score], reached: Sequence[int], steps: Sequence[Rung], halving: Halving, better: str, least: int
+    scores: Sequence[ProposalValue],
+    reached: Sequence[int],
+    steps: Sequence[Rung],
+    halving: Halving,
+    better: str,
+    least: int,
 ) -> int | None:
     """Return the place of the proposal that goes on to its next rung, None if none may.
 
@@ -186,7 +193,7 @@ def next_to_promote(
     return None if is_enough else _furthest(scores, reached, sign)
 
 
-def _furthest(scores: Sequence[Score], reached: Sequence[int], sign: int) -> int | None:
+def _furthest(scores: Sequence[ProposalValue], reached: Sequence[int], sign: int) -> int | None:
     """Return the place of the best of the pruned proposals that are furthest, None if none is pruned."""
     pruned = [
         (-rung, sign * one.by_rung[rung], place)
@@ -196,7 +203,7 @@ def _furthest(scores: Sequence[Score], reached: Sequence[int], sign: int) -> int
     return min(pruned)[2] if pruned else None
 
 
-def _is_not_worse(place: int, scores: Sequence[Score], sign: int, level: float) -> bool:
+def _is_not_worse(place: int, scores: Sequence[ProposalValue], sign: int, level: float) -> bool:
     complete = [one for one in scores if one.state == "complete" and one.values]
     if not complete:
         return True
@@ -244,7 +251,7 @@ def _beats(one: Values, other: Values) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))
 
 
-def best(scores: Sequence[Score], directions: Sequence[str], num: int) -> list[int]:
+def best(scores: Sequence[ProposalValue], directions: Sequence[str], num: int) -> list[int]:
     """Return the places of the best complete proposals, the best first; of two objectives, the Pareto front's first.
 
     Args:

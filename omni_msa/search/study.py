@@ -16,8 +16,18 @@ from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trial_folder import TrialFolder
-from omni_msa.search.rules import Rung, Score, Seen, Told, best, best_so_far, next_to_promote, rungs, score
-from omni_msa.search.study_folder import DEFAULT, Known, Proposal, StudyFolder, study_id
+from omni_msa.search.rules import (
+    Observation,
+    ProposalValue,
+    Rung,
+    SeedOutcome,
+    best,
+    best_so_far,
+    next_to_promote,
+    rungs,
+    score,
+)
+from omni_msa.search.study_folder import DEFAULT, PriorResult, Proposal, StudyFolder, study_id
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.search_space import GRID_MAX, Search, grid, text
 from omni_msa.sweep.sweep import Cell, Sweep, proposed
@@ -48,7 +58,7 @@ class Study:
 
     def __post_init__(self) -> None:
         self._cells: dict[int, Cell] = {}
-        self._complete: dict[str, Seen] = {}
+        self._complete: dict[str, SeedOutcome] = {}
         self._ids: dict[tuple[int | str, int | None], str] = {}
         self.proposals = self._read()
 
@@ -140,7 +150,7 @@ class Study:
         self.folder.write(proposal)
         self.proposals = self._read()
 
-    def seen(self, cell: Cell) -> list[Seen]:
+    def seen(self, cell: Cell) -> list[SeedOutcome]:
         """Return what the ledger says of a cell's trials, in the order of its seeds."""
         return [self._seen(self.id_of(cell, seed), cell.config.stops_after_epoch) for seed in cell.seeds]
 
@@ -151,18 +161,18 @@ class Study:
             self._ids[key] = trial_id(cell.config.model_copy(update={"seed": seed}), self.fingerprint)
         return self._ids[key]
 
-    def _seen(self, name: str, stops_after: int | None) -> Seen:
+    def _seen(self, name: str, stops_after: int | None) -> SeedOutcome:
         if name in self._complete:
             return self._complete[name]
         folder = self.ledger.trial(name, opens_test=False)
         result = folder.result()
         if result is not None:
-            self._complete[name] = Seen("complete", self.values(result), self._curve(folder))
+            self._complete[name] = SeedOutcome("complete", self.values(result), self._curve(folder))
             return self._complete[name]
         curve = self._curve(folder)
         if stops_after in curve:  # it stays reached, whatever becomes of it in another sweep
-            return Seen("pruned", None, curve)
-        return Seen("failed") if folder.written_status().state == "failed" else Seen()
+            return SeedOutcome("pruned", None, curve)
+        return SeedOutcome("failed") if folder.written_status().state == "failed" else SeedOutcome()
 
     def _curve(self, folder: TrialFolder) -> dict[int, float]:
         return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}
@@ -173,39 +183,39 @@ class Study:
         found = [result[group].get(name) for name, group in groups.items()]
         return None if None in found else tuple(map(float, found))
 
-    def scores(self) -> list[Score]:
+    def scores(self) -> list[ProposalValue]:
         """Return what each proposal is worth."""
         return [self._score(each) for each in self.proposals]
 
-    def _score(self, proposal: Proposal) -> Score:
+    def _score(self, proposal: Proposal) -> ProposalValue:
         try:
             cell = self.cell_of(proposal)
         except InputError:
-            return Score("failed")
+            return ProposalValue("failed")
         return score(self.seen(cell), self.steps, proposal.rung)
 
-    def told(self) -> list[Told]:
+    def told(self) -> list[Observation]:
         """Return all that a sampler learns from: the proposals, and what was known before of other cells."""
         own = {text(each.parameters) for each in self.proposals}
         known = [
-            Told(each.parameters, Score("complete", each.values), facts={"known": True})
+            Observation(each.parameters, ProposalValue("complete", each.values), facts={"known": True})
             for each in self._known()
             if text(each.parameters) not in own
         ]
         made = [
-            Told(each.parameters, one, each.number, each.notes, {"trials": each.trials})
+            Observation(each.parameters, one, each.number, each.notes, {"trials": each.trials})
             for each, one in zip(self.proposals, self.scores(), strict=True)
         ]
         return [*known, *made]
 
-    def _known(self) -> list[Known]:
+    def _known(self) -> list[PriorResult]:
         num = len(self.search.objectives)
         return [each for each in self.folder.known() or [] if len(each.values) == num] if self.search.transfer else []
 
     def best_known(self) -> list[dict[str, Any]]:
         """Return the points of the best cells that were known before, the best first: as many as are confirmed."""
         known = self._known()
-        scores = [Score("complete", each.values) for each in known]
+        scores = [ProposalValue("complete", each.values) for each in known]
         return [known[place].parameters for place in best(scores, self.search.directions, self.search.confirm.best)]
 
     def next_to_promote(self) -> Proposal | None:
@@ -261,11 +271,11 @@ class Study:
         """Return the default configuration as a cell with the seeds of the proposals, the test split locked."""
         return self._cell(DEFAULT, {}, "search", False)
 
-    def whole_score(self, cell: Cell) -> Score:
+    def whole_score(self, cell: Cell) -> ProposalValue:
         """Return what a cell is worth that no rung cuts."""
         return score(self.seen(cell), [Rung(len(cell.seeds))], 0)
 
-    def dated(self) -> list[Told]:
+    def dated(self) -> list[Observation]:
         """Return what `told` does, with when each proposal was made and when the last of its trials ended."""
         spans: dict[int | None, Any] = {each.number: self._span(each) for each in self.proposals}
         return [replace(each, span=spans.get(each.number)) for each in self.told()]

@@ -42,7 +42,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Known:
+class PriorResult:
     """A cell that trials of the ledger told of before the search began.
 
     Args:
@@ -103,12 +103,14 @@ class StudyFolder:
         stamped = proposal if proposal.time else replace(proposal, time=now())
         write_json(self.path / "proposals" / f"{_stem(proposal.number)}.json", asdict(stamped))
 
-    def known(self) -> list[Known] | None:
+    def known(self) -> list[PriorResult] | None:
         """Return what was known before the search began, None if nobody has looked yet."""
         values = read_json(self.path / "known.json")
         if values is None or not isinstance(values.get("cells"), list):
             return None
-        return [Known(each["parameters"], tuple(each["values"])) for each in values["cells"] if self._is_known(each)]
+        return [
+            PriorResult(each["parameters"], tuple(each["values"])) for each in values["cells"] if self._is_known(each)
+        ]
 
     def _is_known(self, each: Any) -> bool:
         if not isinstance(each, dict) or not isinstance(each.get("parameters"), dict):
@@ -116,7 +118,7 @@ class StudyFolder:
         values = each.get("values")
         return isinstance(values, list) and all(map(is_number, values)) and is_in(self._space, each["parameters"])
 
-    def write_known(self, cells: Sequence[Known]) -> None:
+    def write_known(self, cells: Sequence[PriorResult]) -> None:
         """Write what was known before the search began: from then on it does not change."""
         write_json(self.path / "known.json", {"cells": [asdict(each) for each in cells]})
 

@@ -7,12 +7,12 @@ from typing import Any
 from omni_msa.config.identity import trial_id
 from omni_msa.errors import InputError
 from omni_msa.search.study import Study
-from omni_msa.search.study_folder import Known
+from omni_msa.search.study_folder import PriorResult
 from omni_msa.sweep.search_space import counts, is_in, ordered, text
 from omni_msa.sweep.sweep import proposed
 
 
-def look_up_known(study: Study) -> list[Known]:
+def look_up_known(study: Study) -> list[PriorResult]:
     """Return the cells of the ledger that lie in a study's space, with the means over the seeds of its proposals.
 
     A cell counts if all of these seeds are complete: means over others could not be compared with those of proposals.
@@ -26,7 +26,7 @@ def look_up_known(study: Study) -> list[Known]:
         if parameters is not None:
             points.setdefault(text(parameters), parameters)
     found = [(point, _means(study, point)) for point in points.values()]
-    return [Known(point, means) for point, means in found if means is not None]
+    return [PriorResult(point, means) for point, means in found if means is not None]
 
 
 def _means(study: Study, parameters: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -102,8 +102,8 @@ def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -
     bias = ndtri(below)
     scale = float(np.sum(deviations**2)) ** 1.5
     acceleration = float(np.sum(deviations**3)) / (6 * scale)
-    reach = bias + np.array([-1, 1]) * _t(len(without) - 1) * math.sqrt(len(without) / (len(without) - 1))
-    low, high = np.quantile(kept, ndtr(bias + reach / (1 - acceleration * reach)))
+    run_key = bias + np.array([-1, 1]) * _t(len(without) - 1) * math.sqrt(len(without) / (len(without) - 1))
+    low, high = np.quantile(kept, ndtr(bias + run_key / (1 - acceleration * run_key)))
     return float(low), float(high)
 
 
@@ -161,8 +161,8 @@ def two_level_interval(values: ArrayLike, influences: ArrayLike, correlation: bo
 def _around(mean: float, half: float, correlation: bool) -> Interval:
     if not correlation or abs(mean) >= 1:
         return mean - half, mean + half
-    reach = half / (1 - mean**2)
-    return math.tanh(math.atanh(mean) - reach), math.tanh(math.atanh(mean) + reach)
+    run_key = half / (1 - mean**2)
+    return math.tanh(math.atanh(mean) - run_key), math.tanh(math.atanh(mean) + run_key)
 
 
 def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> float:

@@ -14,10 +14,12 @@ from pathlib import Path
 from omni_msa.errors import InputError, Problem
 from omni_msa.system.cache_folder import cache_folder
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 
 
-def fetch(requirement: str, sha256: str, binary: bool, num_bytes: int = 0, progress: Progress | None = None) -> Path:
+def fetch(
+    requirement: str, sha256: str, binary: bool, num_bytes: int = 0, progress: ReportProgress | None = None
+) -> Path:
     """Return a package's file, downloading it with pip unless it is there already; safe to call from many processes.
 
     Args:
@@ -115,7 +117,7 @@ class _Package:
             return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
 
 
-def _download(package: _Package, scratch: Path, num_bytes: int, progress: Progress | None) -> Path:
+def _download(package: _Package, scratch: Path, num_bytes: int, progress: ReportProgress | None) -> Path:
     hashed, received, log = scratch / "requirements.txt", scratch / "received", scratch / "log.txt"
     hashed.write_text(f"{package.requirement} --hash=sha256:{package.sha256}\n")
     command = [sys.executable, *package.pip_arguments, "--no-input", "--disable-pip-version-check", "--retries", "2"]
@@ -131,7 +133,7 @@ def _download(package: _Package, scratch: Path, num_bytes: int, progress: Progre
 
 
 def _watch(
-    process: subprocess.Popen[bytes], what: str, scratch: Path, num_bytes: int, progress: Progress | None
+    process: subprocess.Popen[bytes], what: str, scratch: Path, num_bytes: int, progress: ReportProgress | None
 ) -> None:
     total = max(1, -(-num_bytes // 10**6))
     reported = -1

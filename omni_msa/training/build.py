@@ -15,16 +15,16 @@ from omni_msa.config.trial import TrialConfig, classes_of, conventions_of
 from omni_msa.data.clip import Clip
 from omni_msa.data.faults import left_after
 from omni_msa.data.inputs import clip_inputs
-from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
+from omni_msa.data.inputs.clip_inputs import ClipInputs, TokenCounts
 from omni_msa.data.inputs.loader import Loader
-from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
+from omni_msa.data.inputs.preprocess import BadClip, ClipInputStore, prepare
 from omni_msa.data.splits import Splits
 from omni_msa.datasets._base import DATASETS
 from omni_msa.ledger.hidden_states import States
 from omni_msa.model.adapter import Adapter, attached, first_trained_layer
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.forward import Forward
-from omni_msa.model.memory_saving import put_output_layer_away
+from omni_msa.model.memory_saving import offload_output_layer
 from omni_msa.model.prefix_cache import PrefixStore
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.model.thinker import Backbone
@@ -74,7 +74,7 @@ def fit_options(options: ReadoutOptions) -> ReadoutOptions:
 
 
 @dataclass
-class Assembly:
+class TrialParts:
     """What a trial runs on. `adapter`, `forward` and `inputs` are None where its readout does without.
 
     Args:
@@ -98,7 +98,7 @@ class Assembly:
     fitted: Readout
     adapter: Adapter | None = None
     forward: Forward | None = None
-    inputs: PreparedClips | None = None
+    inputs: ClipInputStore | None = None
     _prompts: dict[str, Prompt] = field(default_factory=dict)
 
     def trainable(self) -> dict[str, torch.Tensor]:
@@ -135,18 +135,18 @@ class Assembly:
                 alive()
         return [self._prompts[clip.id] for clip in clips]
 
-    def _sizes(self, clip: Clip) -> Prepared | Sizes:
+    def _sizes(self, clip: Clip) -> ClipInputs | TokenCounts:
         if self.inputs is None or not self.inputs.has_media(clip.id):
-            return Prepared()
+            return ClipInputs()
         return self.inputs.sizes(clip.id)
 
-    def _prompt(self, clip: Clip, media: Prepared | Sizes) -> Prompt:
+    def _prompt(self, clip: Clip, media: ClipInputs | TokenCounts) -> Prompt:
         if self.inputs is None:
-            return Prompt(clip.id, (), Prepared())
+            return Prompt(clip.id, (), ClipInputs())
         names = [self.inputs.addresses.get((clip.id, modality), "") for modality in ("audio", "video")]
         return self._write_prompt(clip, media, "/".join(names))
 
-    def _write_prompt(self, clip: Clip, media: Prepared | Sizes, address: str) -> Prompt:
+    def _write_prompt(self, clip: Clip, media: ClipInputs | TokenCounts, address: str) -> Prompt:
         task, modalities = self.task, self.config.modalities
         assert task.tokenizer is not None
         return build_prompt(clip, modalities, media, address, task.tokenizer, task.label_range, task.classes)
@@ -157,7 +157,7 @@ class Assembly:
         self.set_training(False)
         prompts = self.prompts(clips)
         if self.forward is not None and readout.uses_kept:
-            self.forward.keep(prompts, None, readout.decodes)
+            self.forward.fill_cache(prompts, None, readout.decodes)
         batch = self.config.runtime.eval_batch
         predictions = evaluate.predict(readout, self.forward, prompts, batch)
         return evaluate.as_frame(clips, predictions)
@@ -167,9 +167,9 @@ class Assembly:
         clips = self.splits.test
         if self.forward is None:
             return self.predict(clips), None
-        self.forward.collect = collector = Collector(clips)
+        self.forward.on_states = collector = Collector(clips)
         frame = self.predict(clips)
-        self.forward.collect = None
+        self.forward.on_states = None
         return frame, collector.states()
 
     def score(self, frame: pd.DataFrame) -> dict[str, float]:
@@ -183,7 +183,7 @@ class Assembly:
             return self.score(self.predict(clips, self.fitted))
         self.set_training(False)
         prompts, batch = self.prompts(clips), self.config.runtime.eval_batch
-        self.forward.keep(prompts, None, True)
+        self.forward.fill_cache(prompts, None, True)
         found = evaluate.predict_with_losses(self.fitted, self.forward, prompts, self.labels(clips), batch)
         return self.score(evaluate.as_frame(clips, found[0])) | evaluate.diagnostics(*found)
 
@@ -198,7 +198,9 @@ class Assembly:
             bare = Forward(self.forward.backbone, seconds_per_grid=self.forward.seconds_per_grid)
 
         def read(clip: Clip) -> Prompt:
-            return self._prompt(clip, Prepared()) if bare is None else self._write_prompt(clip, self._decode(clip), "")
+            return (
+                self._prompt(clip, ClipInputs()) if bare is None else self._write_prompt(clip, self._decode(clip), "")
+            )
 
         self.set_training(False)
         with evaluate.peak_memory(self.device) as peak_gb:
@@ -206,7 +208,7 @@ class Assembly:
             # On the CPU the largest resident set is that of everything before, training included.
             return cost | ({"peak_memory_inference_gb": peak_gb()} if self.device == "cuda" else {})
 
-    def _decode(self, clip: Clip) -> Prepared:
+    def _decode(self, clip: Clip) -> ClipInputs:
         parts: dict[str, Any] = {}
         for modality in self.config.modalities:
             source = getattr(clip, modality, None)
@@ -215,10 +217,10 @@ class Assembly:
                 parts |= {
                     name: value for name, value in vars(clip_inputs.as_inputs(arrays)).items() if value is not None
                 }
-        return Prepared(**parts)
+        return ClipInputs(**parts)
 
 
-def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assembly:
+def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> TrialParts:
     """Put a trial together.
 
     Args:
@@ -242,9 +244,9 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
     )
     if "backbone" not in plugin.uses:
         readout = plugin.build(config.readout, task)
-        return Assembly(config, device, splits, task, readout, readout)
+        return TrialParts(config, device, splits, task, readout, readout)
     backbone = resident.backbone(config.backbone, device)
-    put_output_layer_away(backbone)
+    offload_output_layer(backbone)
     adapter = None
     if plugin.trained:
         adapter = stack.enter_context(attached(backbone, config.adapter, seed))
@@ -258,4 +260,4 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Assem
         raise BadClip.of(inputs.faults)
     loader = stack.enter_context(Loader(inputs, config.runtime.loader_workers))
     forward = build_forward(config, backbone, resident.weights, loader)
-    return Assembly(config, device, splits, task, readout, fitted, adapter, forward, inputs)
+    return TrialParts(config, device, splits, task, readout, fitted, adapter, forward, inputs)

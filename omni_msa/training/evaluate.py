@@ -63,7 +63,7 @@ def _batches(forward: Any, prompts: list[Prompt], batch: int) -> Iterator[list[i
     order = sorted(range(len(prompts)), key=lambda place: len(prompts[place].token_ids))
     parts = [order[start : start + batch] for start in range(0, len(order), batch)]
     if forward is not None:
-        forward.expect([prompts[place] for place in places] for places in parts)
+        forward.prefetch([prompts[place] for place in places] for places in parts)
     for places in parts:
         yield places
         alive()

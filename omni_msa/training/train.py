@@ -23,7 +23,7 @@ from omni_msa.system.process import now
 from omni_msa.system.watchdog import alive
 from omni_msa.training import evaluate, system_metrics
 from omni_msa.training.batches import _parts, epoch_batches, epoch_order
-from omni_msa.training.build import Assembly, assemble, choose_device
+from omni_msa.training.build import TrialParts, assemble, choose_device
 from omni_msa.training.checkpoints import FitFolder, FitRecord, digest, load_optimizer, optimizer_tensors
 
 CHECKPOINT_S = 600.0
@@ -51,7 +51,7 @@ def train(
         InputError: the data or weights cannot be used.
     """
     # 1. Seed. Every random draw is named by (seed, purpose, step): nothing depends on what ran before.
-    device, seed, plan = choose_device(config), config.seed or 0, config.training
+    device, seed, training = choose_device(config), config.seed or 0, config.training
     if device == "cpu":
         torch.set_num_threads(1)
     is_trained = plugins.load(READOUTS, config.readout.name).trained
@@ -72,12 +72,12 @@ def train(
 
             # 3. Resume: a finished fit is read; one that was begun goes on from its checkpoint.
             finished = fit.finished()
-            record = finished or FitRecord(hashes=_hashes(built, seed, plan))
+            record = finished or FitRecord(hashes=_hashes(built, seed, training))
             groups = [
-                {"params": built.adapter.parameters(), "peak": plan.learning_rate},
-                {"params": list(fitted.parameters()), "peak": plan.learning_rate_readout},
+                {"params": built.adapter.parameters(), "peak": training.learning_rate},
+                {"params": list(fitted.parameters()), "peak": training.learning_rate_readout},
             ]
-            optimizer = torch.optim.AdamW(groups, weight_decay=plan.weight_decay)
+            optimizer = torch.optim.AdamW(groups, weight_decay=training.weight_decay)
             if finished is None and (begun := fit.state()) is not None:
                 record, tensors = begun
                 built.load(tensors)
@@ -85,22 +85,22 @@ def train(
             trial.write_metrics(record.rows)
 
             # 4. Loop over optimiser steps; at each epoch's end, valid decides whether its weights are kept.
-            steps_per_epoch = math.ceil(len(splits.train) / plan.batch_size)
-            num_steps = steps_per_epoch * plan.epochs
-            last_step = min(num_steps, steps_per_epoch * (config.stops_after_epoch or plan.epochs))
+            steps_per_epoch = math.ceil(len(splits.train) / training.batch_size)
+            num_steps = steps_per_epoch * training.epochs
+            last_step = min(num_steps, steps_per_epoch * (config.stops_after_epoch or training.epochs))
             saved_at = beat_at = time.monotonic()
             if finished is None:
                 labels, prompts = built.labels(splits.train), built.prompts(splits.train)
-                forward.keep(prompts, [fitted.answer(label) for label in labels.tolist()], False)
+                forward.fill_cache(prompts, [fitted.answer(label) for label in labels.tolist()], False)
             batches: list[list[int]] = []
             while finished is None and record.step < last_step:
                 started = time.perf_counter()
                 epoch, place = divmod(record.step, steps_per_epoch)
                 if place == 0 or not batches:
                     lengths = [len(prompt.token_ids) for prompt in prompts]
-                    batches = epoch_batches(lengths, plan, seed, epoch)
+                    batches = epoch_batches(lengths, training, seed, epoch)
                     coming = (part for each in batches[place:] for part in _parts(each, config.runtime.micro_batch))
-                    forward.expect([prompts[each] for each in part] for part in coming)
+                    forward.prefetch([prompts[each] for each in part] for part in coming)
                 batch = batches[place]
                 torch.manual_seed(derive(seed, "dropout", record.step))
                 built.set_training(True)
@@ -111,12 +111,12 @@ def train(
                     loss.backward()  # type: ignore[no-untyped-call]
                     total += loss.item()
                     alive()
-                norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), plan.clip_norm).item()
+                norm = torch.nn.utils.clip_grad_norm_(list(trainable.values()), training.clip_norm).item()
                 if not math.isfinite(total) or not math.isfinite(norm):
                     facts = {"step": str(record.step + 1), "loss": str(total), "gradient_norm": str(norm)}
                     raise NotFinite({**facts, "clips": ", ".join(splits.train[each].id for each in batch)})
                 for group in optimizer.param_groups:
-                    group["lr"] = group["peak"] * schedule(record.step, num_steps, plan.warmup_fraction)
+                    group["lr"] = group["peak"] * schedule(record.step, num_steps, training.warmup_fraction)
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 record.step += 1
@@ -129,8 +129,8 @@ def train(
                     if epoch_ends:
                         valid = built.valid_metrics()
                         row |= {f"valid_{name}": value for name, value in valid.items()}
-                        if _is_better(valid[plan.select_metric], record, plan.select_metric):
-                            record.best_epoch, record.best_metric = epoch + 1, valid[plan.select_metric]
+                        if _is_better(valid[training.select_metric], record, training.select_metric):
+                            record.best_epoch, record.best_metric = epoch + 1, valid[training.select_metric]
                             fit.save_best(trainable, epoch + 1)
                     record.rows.append(row | usage())
                     trial.write_metrics(record.rows)
@@ -156,7 +156,7 @@ def train(
         elif readout.closed_form and forward is not None:
             started = time.perf_counter()
             for clips in (splits.train, splits.valid) if readout.uses_kept else ():
-                forward.keep(built.prompts(clips), None, readout.decodes)
+                forward.fill_cache(built.prompts(clips), None, readout.decodes)
             both = [(built.prompts(clips), built.labels(clips)) for clips in (splits.train, splits.valid)]
             readout.fit(forward, both[0], both[1], config.runtime.eval_batch)
             record.train_s = time.perf_counter() - started
@@ -219,12 +219,12 @@ def _is_better(value: float, record: FitRecord, metric: str) -> bool:
     return sign * value < sign * best
 
 
-def _hashes(built: Assembly, seed: int, plan: TrainingConfig) -> dict[str, str]:
+def _hashes(built: TrialParts, seed: int, plan: TrainingConfig) -> dict[str, str]:
     clips = built.splits.train
-    order = [place for epoch in range(plan.epochs) for place in epoch_order(len(clips), seed, epoch)]
-    if plan.length_buckets:
+    order = [place for epoch in range(training.epochs) for place in epoch_order(len(clips), seed, epoch)]
+    if training.length_buckets:
         lengths = [len(prompt.token_ids) for prompt in built.prompts(clips)]
-        epochs = (epoch_batches(lengths, plan, seed, epoch) for epoch in range(plan.epochs))
+        epochs = (epoch_batches(lengths, training, seed, epoch) for epoch in range(training.epochs))
         order = [place for batches in epochs for batch in batches for place in batch]
     assert built.adapter is not None
     return {

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from helpers.fake_nvml import FakeCard
-from omni_msa.execution.gpu_guard import CardBusy, Guard, left_behind
+from omni_msa.execution.gpu_guard import GpuBusy, Guard, left_behind
 
 ME = os.getpid()
 
@@ -49,7 +49,7 @@ def test_without_a_driver_nothing_is_checked(nvml):
 def test_a_trial_starts_where_its_memory_is_free(nvml):
     nvml(FakeCard(24.0, processes={7: 8.0, ME: 6.0}))  # 10 GB are free, 6 more are the backbone kept here
     guard().before(16.0)
-    with pytest.raises(CardBusy) as caught:
+    with pytest.raises(GpuBusy) as caught:
         guard().before(16.1)
     message = str(caught.value)
     assert "card 0 (Card of a test) is busy: 16.0 of 24.0 GB free, 16.1 GB needed" in message
@@ -65,7 +65,7 @@ def test_a_busy_card_is_waited_for(nvml, meanwhile):
 
 
 def test_a_card_busy_survives_the_way_between_processes():
-    copy = pickle.loads(pickle.dumps(CardBusy("card 0 is busy", "GPU-0a")))
+    copy = pickle.loads(pickle.dumps(GpuBusy("card 0 is busy", "GPU-0a")))
     assert str(copy) == "card 0 is busy" and copy.uuid == "GPU-0a"
 
 
@@ -77,7 +77,7 @@ def test_after_a_trial_memory_is_back_at_the_baseline(nvml, torch):
     card.processes[ME] = 6.2  # kernels loaded since
     watched.after("backbone a")
     card.processes[ME] = 6.3
-    with pytest.raises(CardBusy, match=r"did not give memory back: this process holds 6\.3 GB, after .* 6\.0 GB"):
+    with pytest.raises(GpuBusy, match=r"did not give memory back: this process holds 6\.3 GB, after .* 6\.0 GB"):
         watched.after("backbone a")
     assert torch.num_emptied == 3  # what torch only keeps for later is no fault of the trial
 
@@ -89,7 +89,7 @@ def test_another_backbone_has_another_baseline(nvml):
     watched.after("backbone a")
     card.processes[ME] = 17.0
     watched.after("backbone b")
-    with pytest.raises(CardBusy):
+    with pytest.raises(GpuBusy):
         card.processes[ME] = 18.0
         watched.after("backbone b")
 
@@ -104,7 +104,7 @@ def test_a_slow_creep_is_seen_against_the_lowest_baseline(nvml):
     card.processes[ME] = 5.2
     watched.after()
     card.processes[ME] = 5.4
-    with pytest.raises(CardBusy):
+    with pytest.raises(GpuBusy):
         watched.after()
 
 
@@ -113,11 +113,11 @@ def test_where_the_driver_does_not_tell_torch_does(nvml, torch, processes):
     nvml(FakeCard(24.0, free=2.0, processes=processes))
     watched = guard()
     watched.before(7.0)  # 2 GB are free, 5 GB are ours
-    with pytest.raises(CardBusy):
+    with pytest.raises(GpuBusy):
         watched.before(7.1)
     watched.after()
     torch.reserved += 10**9
-    with pytest.raises(CardBusy):
+    with pytest.raises(GpuBusy):
         watched.after()
 
 

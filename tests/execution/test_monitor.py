@@ -9,7 +9,7 @@ from helpers.searched import NUM_EPOCHS, Searched, train
 from helpers.stand_ins import complete
 from omni_msa.execution.attempt import Job, run_attempt
 from omni_msa.execution.job_queue import JobQueue
-from omni_msa.execution.monitor import Watch
+from omni_msa.execution.monitor import Monitor
 from omni_msa.execution.progress import Progress
 from omni_msa.execution.search_source import SearchSource
 from omni_msa.ledger.ledger import Ledger
@@ -28,7 +28,7 @@ def plan(tmp_path, write_sweep, own_cache):
 @pytest.fixture
 def watched(plan):
     shown, recorded = [], []
-    watch = Watch(plan.trials, plan.ledger, shown.append, lambda trial, state: recorded.append((trial.label, state)))
+    watch = Monitor(plan.trials, plan.ledger, shown.append, lambda trial, state: recorded.append((trial.label, state)))
     return watch, shown, recorded
 
 
@@ -116,7 +116,7 @@ def locked(plan, number, stops_after=None):
 
 def test_a_trial_that_is_promoted_runs_again_and_is_not_done_meanwhile(plan):
     trials, shown, recorded = [locked(plan, 0, 1)], [], []
-    watch = Watch(trials, plan.ledger, shown.append, lambda trial, state: recorded.append(state))
+    watch = Monitor(trials, plan.ledger, shown.append, lambda trial, state: recorded.append(state))
     folder = begin(plan, 0)
     watch.look()
     (running,) = shown[-1].running
@@ -142,7 +142,7 @@ def test_a_trial_that_is_promoted_runs_again_and_is_not_done_meanwhile(plan):
 
 def test_what_was_stopped_early_and_runs_again_is_seen_whatever_the_list_says(plan):
     shown = []
-    watch = Watch([locked(plan, 0, 1)], plan.ledger, shown.append, lambda *what: None)
+    watch = Monitor([locked(plan, 0, 1)], plan.ledger, shown.append, lambda *what: None)
     folder = begin(plan, 0)
     folder.write_metrics([{"step": 4, "epoch": 1, "valid_mae": 1.0}])
     folder.interrupt("pruned")
@@ -154,7 +154,7 @@ def test_what_was_stopped_early_and_runs_again_is_seen_whatever_the_list_says(pl
 
 def test_the_last_total_is_asked_for_when_nothing_runs(plan):
     shown, numbers = [], iter([4, 0])
-    watch = Watch(plan.trials, plan.ledger, shown.append, lambda *what: None, lambda: Outlook(next(numbers)))
+    watch = Monitor(plan.trials, plan.ledger, shown.append, lambda *what: None, lambda: Outlook(next(numbers)))
     watch.look()
     watch.look()
     assert [one.num_trials for one in shown] == [7, 3]
@@ -162,7 +162,7 @@ def test_the_last_total_is_asked_for_when_nothing_runs(plan):
 
 def test_a_trial_whose_test_split_is_opened_later_is_done_when_test_is_read(plan):
     trials, shown, recorded = [locked(plan, 0)], [], []
-    watch = Watch(trials, plan.ledger, shown.append, lambda trial, state: recorded.append(state))
+    watch = Monitor(trials, plan.ledger, shown.append, lambda trial, state: recorded.append(state))
     folder = plan.ledger.trial(plan.trials[0].trial_id, opens_test=False)
     folder.begin(trials[0].config, {})
     folder.complete({"valid": {"mae": 1.0}, "cost": {"train_s": 1.0}})
@@ -180,7 +180,7 @@ def test_a_trial_whose_test_split_is_opened_later_is_done_when_test_is_read(plan
 
 def test_the_total_is_of_the_trials_known_of_those_nobody_had_to_run_and_of_those_to_come(plan):
     shown, found = [], [Outlook(5, frozenset({"known before", plan.trials[0].trial_id}), is_least=True)]
-    watch = Watch(plan.trials, plan.ledger, shown.append, lambda *what: None, lambda: found[-1])
+    watch = Monitor(plan.trials, plan.ledger, shown.append, lambda *what: None, lambda: found[-1])
     watch.look()
     assert (shown[-1].num_done, shown[-1].num_trials, shown[-1].is_least) == (1, 3 + 1 + 5, True)
     begin(plan, 0)
@@ -202,7 +202,7 @@ def test_an_outlook_that_knows_more_than_the_list_waits_for_it(plan):
             trials.append(plan.trials[2])
         return Outlook(number)
 
-    watch = Watch(trials, plan.ledger, shown.append, lambda *what: None, look)
+    watch = Monitor(trials, plan.ledger, shown.append, lambda *what: None, look)
     for _ in range(3):
         watch.look()
     assert [snapshot.num_trials for snapshot in shown] == [3, 3, 3]
@@ -219,7 +219,7 @@ def test_a_whole_search_in_lines(tmp_path, monkeypatch):
         shown.append((snapshot.num_done, snapshot.num_trials))
         progress.update(snapshot)
 
-    watch = Watch(trials, plan.ledger, show, lambda *what: None, lookout(plan.studies))
+    watch = Monitor(trials, plan.ledger, show, lambda *what: None, lookout(plan.studies))
     queue = JobQueue([], lambda: False, source=SearchSource(plan, optuna_sampler.suggest, trials))
 
     def looked_at(*arguments):

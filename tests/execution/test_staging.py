@@ -14,7 +14,7 @@ from helpers.paths import ROOT, TESTS
 from omni_msa.errors import InputError
 from omni_msa.execution.staging import make_ready
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.planning.bad_clips import Quarantine
+from omni_msa.planning.bad_clips import BadClips
 from omni_msa.planning.plan import Plan, make_plan
 from omni_msa.sweep.sweep import load_sweep
 
@@ -122,7 +122,7 @@ def test_good_clips_leave_every_id_as_it_is(rendered_clips, plan_of):
     after = plan_of()
     assert [trial.trial_id for trial in after.trials] == [trial.trial_id for trial in before.trials]
     (store,) = after.stores.values()
-    assert store.found == Quarantine("vader_av", ("audio", "video"), 16, {})
+    assert store.found == BadClips("vader_av", ("audio", "video"), 16, {})
 
 
 def test_another_list_for_other_data_modalities_or_options(rendered_clips, plan_of):

@@ -1,11 +1,11 @@
 """Comparisons as they come out of the statistics, and the sentence about them: for tests of what is said."""
 
 from omni_msa.evidence.comparisons.comparison import Comparison
-from omni_msa.evidence.comparisons.decisions import Progress
+from omni_msa.evidence.comparisons.decisions import SweepProgress
 from omni_msa.evidence.comparisons.verdict import decide
 from omni_msa.stats.power import num_seeds_needed
 
-FULL = Progress(12, 12, num_seeds=3)
+FULL = SweepProgress(12, 12, num_seeds=3)
 BASE = "discriminative"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
-from omni_msa.search.rules import Score, Told
+from omni_msa.search.rules import Observation, ProposalValue
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.search_space import Search
 
@@ -64,13 +64,13 @@ def curve(parameters: Mapping[str, Any], seed: int, num_epochs: int) -> dict[int
     return {epoch: last + 3 * (left**epoch - left**num_epochs) for epoch in range(1, num_epochs + 1)}
 
 
-def told(parameters: Mapping[str, Any], number: int) -> Told:
+def told(parameters: Mapping[str, Any], number: int) -> Observation:
     """Return a proposal that three seeds have measured."""
     value = math.fsum(measured(parameters, seed) for seed in (1, 2, 3)) / 3
-    return Told(parameters, Score("complete", (value,), {0: value}), number)
+    return Observation(parameters, ProposalValue("complete", (value,), {0: value}), number)
 
 
-def lowest(cells: Sequence[Told]) -> float:
+def lowest(cells: Sequence[Observation]) -> float:
     """Return the true height of the cell that was measured lowest: what a search really finds."""
     chosen = min(cells, key=lambda each: (each.score.values or (math.inf,))[0])
     return height(chosen.parameters)

@@ -12,7 +12,7 @@ from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.trial import TrialConfig, parse_trial
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.media.mel import num_audio_tokens
 from omni_msa.data.synthetic import generate
 from omni_msa.ledger.ledger import Ledger
@@ -21,7 +21,7 @@ from omni_msa.model.backbone_cache import Resident
 from omni_msa.model.decoding import greedy
 from omni_msa.model.prompt import Prompt, build_prompt
 from omni_msa.readouts._task import Task
-from omni_msa.training.build import Assembly, assemble
+from omni_msa.training.build import TrialParts, assemble
 from omni_msa.training.train import train
 
 torch.set_num_threads(1)  # as in trials; tiny matrices gain nothing from more
@@ -121,7 +121,7 @@ def tiny_task(backbone) -> Task:
     return Task(LABEL_RANGE, 0.2, 1.8, 0.15, backbone.hidden_size, backbone.tokenizer)
 
 
-def random_media(number: int, modalities: tuple[str, ...]) -> Prepared:
+def random_media(number: int, modalities: tuple[str, ...]) -> ClipInputs:
     """Return made-up network inputs whose sizes differ from number to number."""
     generator = np.random.default_rng(number)
     mel = pixels = grid = None
@@ -130,7 +130,7 @@ def random_media(number: int, modalities: tuple[str, ...]) -> Prepared:
     if "video" in modalities:
         grid = np.array([2 + number % 3, 4, 4 + 4 * (number % 2)], dtype=np.int64)
         pixels = generator.standard_normal((int(grid.prod()), 1176)).astype(np.float32)
-    return Prepared(pixels, grid, mel)
+    return ClipInputs(pixels, grid, mel)
 
 
 def make_prompts(backbone, modalities: tuple[str, ...] = ("text", "audio", "video"), num: int = 3) -> list[Prompt]:
@@ -176,7 +176,7 @@ def outcome(folder: TrialFolder) -> dict[str, Any]:
     return found | {name: result[name] for name in kept}
 
 
-class Assembled(list[Assembly]):
+class Assembled(list[TrialParts]):
     """What the trials that are run are put together from, the latest last; see the fixture `assembled`.
 
     Args:
@@ -189,7 +189,7 @@ class Assembled(list[Assembly]):
         """Is given each before anything is done with it."""
         monkeypatch.setattr("omni_msa.training.train.assemble", self._assemble)
 
-    def _assemble(self, *arguments) -> Assembly:
+    def _assemble(self, *arguments) -> TrialParts:
         built = assemble(*arguments)
         self.append(built)
         self.change(built)

@@ -9,7 +9,7 @@ from omni_msa.model.kv_cache import tree_shape
 STOP = 9
 
 
-class Opened:
+class PrefilledPrompts:
     def __init__(self, num):
         self.last_state, self.num_rewound = torch.zeros(num, 1), 0
 
@@ -45,7 +45,7 @@ def decode(followers=None, num_tokens_max=4):
             [one_hot_like(5), one_hot_like(5)],
         ]
     )
-    opened = Opened(2)
+    opened = PrefilledPrompts(2)
     answers = greedy(table, opened, num_tokens_max, STOP, followers)
     assert opened.num_rewound == 1
     return answers, table.steps

@@ -127,7 +127,7 @@ def test_tree_states_are_those_of_each_path_as_a_plain_continuation(backbone, mo
     prompts = tiny_trials.make_prompts(backbone, modalities)
     forward = Forward(backbone)
     tokens, parents = [43, 50, 46, 49, 51], [-1, 0, 1, 2, 0]  # two branches: 43 50 46 49 and 43 51
-    states = forward.tree_states(forward.open(prompts), tokens, parents)
+    states = forward.tree_states(forward.prefill(prompts), tokens, parents)
     assert states.shape == (3, 6, backbone.hidden_size)
     long = forward.states(prompts, [(43, 50, 46, 49)] * 3)
     short = forward.states(prompts, [(43, 51)] * 3)
@@ -137,13 +137,13 @@ def test_tree_states_are_those_of_each_path_as_a_plain_continuation(backbone, mo
 
 def test_a_tree_without_inner_nodes_is_the_prompts_last_token(backbone, prompts):
     forward = Forward(backbone)
-    close(forward.tree_states(forward.open(prompts), [], []), forward.states(prompts))
+    close(forward.tree_states(forward.prefill(prompts), [], []), forward.states(prompts))
 
 
 def test_the_whole_answer_tree_equals_brute_force(backbone, prompts):
     forward = Forward(backbone)
     tree = answer_tree(backbone.tokenizer, (-1.0, 1.0), 1)
-    states = forward.tree_states(forward.open(prompts), tree.tokens, tree.parents)
+    states = forward.tree_states(forward.prefill(prompts), tree.tokens, tree.parents)
     for path in tree.paths[::5]:
         answer = tuple(token for _, token in path)
         plain = forward.states(prompts, [answer] * 3)

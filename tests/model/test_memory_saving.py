@@ -12,7 +12,7 @@ from helpers.saved_tensors import saved_bytes
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
-from omni_msa.model.memory_saving import output_layer, put_output_layer_away, recomputing
+from omni_msa.model.memory_saving import activation_checkpointing, offload_output_layer, output_layer
 from omni_msa.model.thinker import parameter_hash
 
 
@@ -22,7 +22,7 @@ def test_an_encoder_keeps_less(tower):
     prompts = tiny_trials.make_prompts(backbone)
 
     def embed(is_on: bool) -> torch.Tensor:
-        with recomputing(backbone.model, is_on):
+        with activation_checkpointing(backbone.model, is_on):
             return torch.cat(Forward(backbone).embed(prompts, [()] * 3)[0])
 
     with attached(backbone, AdapterConfig(rank=2, towers=(tower,)), seed=1):
@@ -34,7 +34,7 @@ def test_the_network_is_left_as_it_was():
     backbone = tiny_trials.tiny_backbone()
     blocks = [*backbone.model.model.audio_tower.layers, *backbone.model.model.visual.blocks]
     before = [sorted(vars(block)) for block in blocks]
-    with recomputing(backbone.model, True):
+    with activation_checkpointing(backbone.model, True):
         assert all(block.gradient_checkpointing for block in blocks)
         inner = [module for block in blocks for module in block.modules() if module is not block]
         assert not any(module.training for module in inner)
@@ -48,7 +48,7 @@ def test_the_output_layer_follows_its_use(tmp_path):
     untied.model.config.text_config.tie_word_embeddings = False
     untied.model.lm_head.weight = torch.nn.Parameter(untied.model.lm_head.weight.clone(), requires_grad=False)
     before = parameter_hash(untied.model)
-    put_output_layer_away(untied)
+    offload_output_layer(untied)
     assert parameter_hash(untied.model) == before
     elsewhere = replace(untied, device="meta")  # as a card: another device than the host
     assert output_layer(elsewhere).weight.is_meta
@@ -58,5 +58,5 @@ def test_the_output_layer_follows_its_use(tmp_path):
 def test_a_tied_output_layer_stays():
     backbone = tiny_trials.tiny_backbone()
     table = backbone.model.get_input_embeddings().weight
-    put_output_layer_away(backbone)
+    offload_output_layer(backbone)
     assert output_layer(backbone).weight is table

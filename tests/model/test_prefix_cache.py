@@ -50,14 +50,14 @@ def test_states_decoding_and_trees_are_those_of_the_uncached_path(plain_backbone
     with attached(plain_backbone, LAST_TWO, seed=1) as adapter:
         tiny_trials.move(adapter)
         plain, kept = Forward(plain_backbone), cached(plain_backbone, tmp_path)
-        kept.keep(prompts, answers, keys_values=False)
-        kept.keep(prompts, None, keys_values=True)
+        kept.fill_cache(prompts, answers, keys_values=False)
+        kept.fill_cache(prompts, None, keys_values=True)
         hook = plain_backbone.model.model.language_model.embed_tokens.register_forward_hook(_refuse_prompts)
         try:
             bare = kept.states(prompts[:4])
             found = kept.states(prompts[:4], answers[:4])
             decoded = decode(kept, prompts[2:7], 5, stop=-1)
-            scored = kept.tree_states(kept.open(prompts[:3]), tree.tokens, tree.parents)
+            scored = kept.tree_states(kept.prefill(prompts[:3]), tree.tokens, tree.parents)
         finally:
             hook.remove()
         close(bare, plain.states(prompts[:4]))
@@ -65,7 +65,7 @@ def test_states_decoding_and_trees_are_those_of_the_uncached_path(plain_backbone
         for row, other, answer in zip(found, expected, answers[:4], strict=True):
             close(row[: 1 + len(answer)], other[: 1 + len(answer)])
         assert decoded == decode(plain, prompts[2:7], 5, stop=-1)
-        close(scored, plain.tree_states(plain.open(prompts[:3]), tree.tokens, tree.parents))
+        close(scored, plain.tree_states(plain.prefill(prompts[:3]), tree.tokens, tree.parents))
 
 
 def _refuse_prompts(module, inputs, output):
@@ -84,7 +84,7 @@ def test_losses_and_gradients_are_those_of_the_uncached_path(plain_backbone, tmp
     with attached(plain_backbone, LAST_TWO, seed=1) as adapter:
         tiny_trials.move(adapter)
         for forward in (Forward(plain_backbone), cached(plain_backbone, tmp_path)):
-            forward.keep(prompts, [readout.answer(label) for label in labels.tolist()], keys_values=False)
+            forward.fill_cache(prompts, [readout.answer(label) for label in labels.tolist()], keys_values=False)
             losses = readout.losses(forward, prompts, labels)
             gradients = torch.autograd.grad(losses.sum(), adapter.parameters())
             results.append([losses, *gradients])
@@ -97,7 +97,7 @@ def test_what_is_kept_is_what_was_computed_bit_for_bit(backbone, tmp_path):
     prompts = tiny_trials.make_prompts(backbone, num=5)
     forward = cached(backbone, tmp_path)
     computed = forward.lower_states(prompts, [()] * 5, keys_values=True)
-    forward.keep(prompts, None, keys_values=True)
+    forward.fill_cache(prompts, None, keys_values=True)
     found = forward.store.find(prompts, [()] * 5, keys_values=True)
     for left, right, prompt in zip(computed, found, prompts, strict=True):
         assert left.states.dtype == right.states.dtype == backbone.model.dtype
@@ -110,7 +110,7 @@ def test_what_is_kept_is_what_was_computed_bit_for_bit(backbone, tmp_path):
 def test_it_runs_in_half_precision_as_well(backbone, tmp_path):
     prompts = tiny_trials.make_prompts(backbone)
     kept = cached(backbone, tmp_path)
-    kept.keep(prompts, None, keys_values=True)
+    kept.fill_cache(prompts, None, keys_values=True)
     plain = Forward(backbone, first_layer=2)
     tolerance = 1e-5 if backbone.model.dtype == torch.float32 else 0.05
     torch.testing.assert_close(kept.states(prompts), plain.states(prompts), atol=tolerance, rtol=tolerance)
@@ -119,24 +119,25 @@ def test_it_runs_in_half_precision_as_well(backbone, tmp_path):
 def test_a_second_trial_finds_the_store(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
     first = cached(plain_backbone, tmp_path)
-    first.keep(prompts, ANSWERS, keys_values=True)
+    first.fill_cache(prompts, ANSWERS, keys_values=True)
     before = files(tmp_path)
     second = cached(plain_backbone, tmp_path)
-    second.keep(prompts, ANSWERS, keys_values=True)
+    second.fill_cache(prompts, ANSWERS, keys_values=True)
     assert files(tmp_path) == before
     assert torch.equal(first.states(prompts, ANSWERS), second.states(prompts, ANSWERS))
 
 
 def test_a_second_process_finds_the_store(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
-    cached(plain_backbone, tmp_path).keep(prompts, ANSWERS, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, ANSWERS, keys_values=False)
     before = files(tmp_path)
     script = (
         "import sys; from pathlib import Path; sys.path[:0] = sys.argv[2:]\n"
         "from helpers import prefix_stores, tiny_trials\n"
         "backbone = tiny_trials.tiny_backbone()\n"
         "prompts = tiny_trials.make_prompts(backbone)\n"
-        "prefix_stores.cached(backbone, Path(sys.argv[1])).keep(prompts, prefix_stores.ANSWERS, keys_values=False)\n"
+        "forward = prefix_stores.cached(backbone, Path(sys.argv[1]))\n"
+        "forward.fill_cache(prompts, prefix_stores.ANSWERS, keys_values=False)\n"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path), *sys.path], check=True, timeout=300)
     assert files(tmp_path) == before
@@ -144,19 +145,19 @@ def test_a_second_process_finds_the_store(plain_backbone, tmp_path):
 
 def test_a_half_built_store_is_built_again(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     (store,) = stores(tmp_path)
     (store / "index.json").unlink()
     (store / "states.npy").write_bytes(b"half")
     again = cached(plain_backbone, tmp_path)
-    again.keep(prompts, None, keys_values=False)
+    again.fill_cache(prompts, None, keys_values=False)
     close(again.states(prompts), Forward(plain_backbone).states(prompts))
 
 
 @pytest.mark.parametrize("damage", ["short array", "odd index", "other index", "no array"])
 def test_a_damaged_store_is_built_again(plain_backbone, tmp_path, damage):
     prompts = tiny_trials.make_prompts(plain_backbone)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     (store,) = stores(tmp_path)
     array, index = store / "states.npy", store / "index.json"
     if damage == "short array":
@@ -168,23 +169,23 @@ def test_a_damaged_store_is_built_again(plain_backbone, tmp_path, damage):
     else:
         array.unlink()
     again = cached(plain_backbone, tmp_path)
-    again.keep(prompts, None, keys_values=False)
+    again.fill_cache(prompts, None, keys_values=False)
     close(again.states(prompts), Forward(plain_backbone).states(prompts))
 
 
 def test_a_store_with_keys_serves_those_who_need_none(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=True)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=True)
     before = files(tmp_path)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     assert files(tmp_path) == before
 
 
 def test_a_store_without_keys_does_not_serve_those_who_need_them(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
     forward = cached(plain_backbone, tmp_path)
-    forward.keep(prompts, None, keys_values=False)
-    forward.keep(prompts, None, keys_values=True)
+    forward.fill_cache(prompts, None, keys_values=False)
+    forward.fill_cache(prompts, None, keys_values=True)
     assert len(stores(tmp_path)) == 2
     assert forward.store.find(prompts, [()] * 3, keys_values=True) is not None
 
@@ -192,7 +193,7 @@ def test_a_store_without_keys_does_not_serve_those_who_need_them(plain_backbone,
 @pytest.mark.parametrize("change", ["weights", "settings", "answers", "media", "prompts"])
 def test_whatever_changes_the_states_names_another_store(plain_backbone, tmp_path, change):
     prompts = tiny_trials.make_prompts(plain_backbone)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     other, answers = cached(plain_backbone, tmp_path), None
     if change in ("weights", "settings"):
         other = cached(plain_backbone, tmp_path, **{change: "other"})
@@ -202,7 +203,7 @@ def test_whatever_changes_the_states_names_another_store(plain_backbone, tmp_pat
         prompts = [type(p)(p.clip_id, p.token_ids, p.media, f"{p.address}/other") for p in prompts]
     else:
         prompts = prompts[::-1]
-    other.keep(prompts, answers, keys_values=False)
+    other.fill_cache(prompts, answers, keys_values=False)
     assert len(stores(tmp_path)) == 2
     found = other.states(prompts, answers)[:, 0]
     close(found, Forward(plain_backbone).states(prompts)[:, 0])
@@ -211,7 +212,7 @@ def test_whatever_changes_the_states_names_another_store(plain_backbone, tmp_pat
 def test_what_is_not_kept_is_computed(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone, num=4)
     forward = cached(plain_backbone, tmp_path)
-    forward.keep(prompts[:3], None, keys_values=False)
+    forward.fill_cache(prompts[:3], None, keys_values=False)
     close(forward.states(prompts[2:]), Forward(plain_backbone).states(prompts[2:]))
     assert decode(forward, prompts, 3, stop=-1) == decode(Forward(plain_backbone), prompts, 3, stop=-1)
 
@@ -220,7 +221,7 @@ def test_training_leaves_what_is_kept_alone(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone)
     forward = cached(plain_backbone, tmp_path)
     with attached(plain_backbone, LAST_TWO, seed=1) as adapter:
-        forward.keep(prompts, None, keys_values=True)
+        forward.fill_cache(prompts, None, keys_values=True)
         contents = {path: path.read_bytes() for path in tmp_path.rglob("*.npy")}
         bare = forward.states(prompts).detach()
         tiny_trials.move(adapter)
@@ -233,7 +234,7 @@ def test_training_leaves_what_is_kept_alone(plain_backbone, tmp_path):
 
 def test_an_array_that_could_run_code_is_refused(plain_backbone, tmp_path):
     prompts = tiny_trials.make_prompts(plain_backbone, ("text",), num=2)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     (store,) = stores(tmp_path)
     ran = tmp_path / "ran"
 
@@ -242,6 +243,6 @@ def test_an_array_that_could_run_code_is_refused(plain_backbone, tmp_path):
             return ran.touch, ()
 
     np.save(store / "states.npy", np.array([Trap()] * 2, dtype=object), allow_pickle=True)
-    cached(plain_backbone, tmp_path).keep(prompts, None, keys_values=False)
+    cached(plain_backbone, tmp_path).fill_cache(prompts, None, keys_values=False)
     assert not ran.exists()
     assert np.load(store / "states.npy", allow_pickle=False).dtype == np.float32  # built anew

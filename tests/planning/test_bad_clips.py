@@ -17,7 +17,7 @@ from omni_msa.data.clip import Clip
 from omni_msa.data.faults import Fault
 from omni_msa.errors import InputError
 from omni_msa.planning import bad_clips
-from omni_msa.planning.bad_clips import Quarantine
+from omni_msa.planning.bad_clips import BadClips
 
 SWEEP = """
 question: Does it go on?
@@ -44,12 +44,12 @@ def test_two_clips_of_a_tested_split_are_enough(num_bad, is_fine):
 
 def written(folder: Path) -> Path:
     path = folder / "0123.json"
-    bad_clips.write(path, Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT}))
+    bad_clips.write(path, BadClips("vader_av", ("video",), 16, {"clip_3": FAULT}))
     return path
 
 
 def test_a_list_survives_writing(tmp_path):
-    assert bad_clips.read(written(tmp_path)) == Quarantine("vader_av", ("video",), 16, {"clip_3": FAULT})
+    assert bad_clips.read(written(tmp_path)) == BadClips("vader_av", ("video",), 16, {"clip_3": FAULT})
     assert bad_clips.read(tmp_path / "none.json") is None
 
 
@@ -89,7 +89,7 @@ def test_the_text_names_ten_clips_and_counts_the_rest():
     text = bad_clips.collect("vader_av", ["audio"], clips, [*faults, replace(faults[0], reason="later")]).text()
     assert text.startswith("12 of 20 clips of vader_av left out (11 train, 0 valid, 1 test): c00: audio, it hums; c01")
     assert text.endswith("c09: audio, it hums; 2 more in dropped_clips.csv.")
-    assert Quarantine("vader_av", (), 5, {}).text() == ""
+    assert BadClips("vader_av", (), 5, {}).text() == ""
 
 
 def test_a_dropped_clip_must_be_one_of_the_data():

@@ -11,7 +11,7 @@ from helpers.fake_nvml import FakeCard, FakeNvml
 from helpers.stand_ins import config
 from omni_msa.planning import hardware
 from omni_msa.planning.slots import choose, measured_peak_gb, needed_on_card_gb, usable_cards
-from omni_msa.planning.timing import Known, batches, key
+from omni_msa.planning.timing import MeasuredCost, batches, key
 from omni_msa.system.nvml import Card, Process
 
 ME = 5
@@ -49,8 +49,8 @@ def slots(*configs, known=None, elsewhere=False, **runtime):
     return choose(configs, config(runtime={"device": "cuda", **runtime}).runtime, 0.0, known or {}, (), elsewhere)
 
 
-def known(peak_memory_gb: float, **sections) -> dict[str, Known]:
-    return {key(config(**sections), True): Known(1.0, 1.0, peaks(peak_memory_gb))}
+def known(peak_memory_gb: float, **sections) -> dict[str, MeasuredCost]:
+    return {key(config(**sections), True): MeasuredCost(1.0, 1.0, peaks(peak_memory_gb))}
 
 
 def peaks(peak_memory_gb: float) -> dict:
@@ -85,7 +85,7 @@ def test_every_kind_must_have_been_measured_and_the_largest_counts(machine):
 
 def test_what_was_measured_on_a_cpu_says_nothing(machine):
     machine(FakeCard())
-    on_cpu = {key(config(), False): Known(1.0, 1.0, peaks(2.0))}
+    on_cpu = {key(config(), False): MeasuredCost(1.0, 1.0, peaks(2.0))}
     assert measured_peak_gb(config(), on_cpu) is None and measured_peak_gb(config(), known(2.0)) == 2.0
     assert slots(config(), trials_at_once=2, known=on_cpu).num == 1
 

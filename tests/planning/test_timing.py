@@ -7,7 +7,7 @@ from omni_msa import datasets
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.timing import (
     Cost,
-    Known,
+    MeasuredCost,
     Timed,
     batches,
     costs,
@@ -122,7 +122,9 @@ def test_the_highest_peak_of_trials_alike_is_known(tmp_path):
         folder = finished(tmp_path, f"t{number}", config(seed=number, runtime={"device": "cpu"}))
         cost = {"train_s": 6.0, "peak_memory_gb": peak}
         folder.complete({"valid": {"mae": 1.0}, "cost": cost})
-    assert measured(Ledger(tmp_path)) == {key(config(), False): Known(6.0, 0.0, {batches(vars(config().runtime)): 4.0})}
+    assert measured(Ledger(tmp_path)) == {
+        key(config(), False): MeasuredCost(6.0, 0.0, {batches(vars(config().runtime)): 4.0})
+    }
 
 
 def test_work_is_the_sum_of_all_trials_and_time_the_share_of_a_slot():

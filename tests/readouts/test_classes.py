@@ -13,7 +13,7 @@ from helpers.summaries import cell, summary
 from omni_msa.config import plugins
 from omni_msa.config.trial import AdapterConfig
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.splits import Splits
 from omni_msa.model.adapter import attached
 from omni_msa.model.forward import Forward
@@ -121,7 +121,7 @@ def test_of_names_that_begin_alike_the_whole_word_counts():
 
 def test_the_question_names_the_classes_and_no_range(backbone):
     clip = Clip("a", "a", 0, "train", 1.0, "so good", None, None)
-    args = clip, ("text",), Prepared(), "", backbone.tokenizer, (0.0, 2.0)
+    args = clip, ("text",), ClipInputs(), "", backbone.tokenizer, (0.0, 2.0)
     text = backbone.tokenizer.decode(build_prompt(*args, CLASSES).token_ids)
     assert "Answer with exactly one of these words: negative, neutral, positive.<|im_end|>" in text
     assert "number" not in text and "most negative" not in text

@@ -116,7 +116,7 @@ def test_a_prediction_depends_on_no_other_clip(name, backbone, prompts):
 def test_predictions_are_the_same_from_kept_states(name, backbone, prompts, tmp_path):
     readout = ready(name, backbone, prompts)
     kept = Forward(backbone, 2, PrefixStore(tmp_path, "weights", 2, ""))
-    kept.keep(prompts, None, readout.decodes)
+    kept.fill_cache(prompts, None, readout.decodes)
     assert numbers(readout.predict(kept, prompts)) == pytest.approx(
         numbers(readout.predict(Forward(backbone), prompts)), abs=1e-5
     )

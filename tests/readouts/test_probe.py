@@ -118,7 +118,7 @@ def test_one_pass_a_clip_gives_all_and_a_prediction_stops_at_its_layer(backbone,
 
 def test_states_that_are_kept_change_nothing(backbone, prompts, tmp_path):
     kept = Forward(backbone, 2, PrefixStore(tmp_path / "prefix", "weights", 2, ""))
-    kept.keep(prompts, None, False)
+    kept.fill_cache(prompts, None, False)
     expected = fitted(backbone, prompts).tables()["probe"]
     for row, plain in zip(fitted(backbone, prompts, kept).tables()["probe"], expected, strict=True):
         assert row["valid_mae"] == pytest.approx(plain["valid_mae"], abs=1e-5)

@@ -10,19 +10,19 @@ import pytest
 from helpers.surface import search_of, told
 from omni_msa.search import optuna_sampler as service
 from omni_msa.search.optuna_sampler import publish
-from omni_msa.search.rules import Score, Told
+from omni_msa.search.rules import Observation, ProposalValue
 
 
-def cells_of(num: int) -> list[Told]:
+def cells_of(num: int) -> list[Observation]:
     points = (
         {"training.learning_rate": 10.0**-each, "adapter.rank": 2, "adapter.dropout": 0.1} for each in range(1, 5)
     )
     return [told({**point, "readout.loss": "l1"}, number) for number, point in zip(range(num), points, strict=False)]
 
 
-def told_at(dropout: float, number: int) -> Told:
+def told_at(dropout: float, number: int) -> Observation:
     value = abs(dropout - 0.4)
-    return Told({"adapter.dropout": dropout}, Score("complete", (value,), {0: value}), number)
+    return Observation({"adapter.dropout": dropout}, ProposalValue("complete", (value,), {0: value}), number)
 
 
 @pytest.fixture
@@ -37,9 +37,15 @@ def stored(database, name: str = "s") -> list[optuna.trial.FrozenTrial]:
 def test_the_database_holds_what_has_ended_once(database):
     cells = cells_of(3)
     for _ in range(2):
-        publish(database, "s", search_of(), [*cells[:2], Told(cells[2].parameters, Score("running"), 2)], False)
+        publish(
+            database,
+            "s",
+            search_of(),
+            [*cells[:2], Observation(cells[2].parameters, ProposalValue("running"), 2)],
+            False,
+        )
         assert [trial.value for trial in stored(database)] == [each.score.values[0] for each in cells[:2]]
-    publish(database, "s", search_of(), [*cells, Told(cells[0].parameters, Score("failed"), 3)], False)
+    publish(database, "s", search_of(), [*cells, Observation(cells[0].parameters, ProposalValue("failed"), 3)], False)
     assert [trial.user_attrs["proposal"] for trial in stored(database)] == [0, 1, 2, 3]
     assert stored(database)[3].state.name == "FAIL"
 
@@ -59,13 +65,13 @@ def test_it_names_the_objectives(database):
     assert study.metric_names == ["mae", "peak_memory_gb"]
 
 
-def publish_halving(database, *told: Told, is_over: bool) -> None:
+def publish_halving(database, *told: Observation, is_over: bool) -> None:
     space = {"adapter.dropout": {"uniform": [0.0, 1.0]}}
     publish(database, "s", search_of(space=space, pruning={"halving": {"epochs": [1]}}), told, is_over)
 
 
-def pruned(number: int) -> Told:
-    return Told({"adapter.dropout": 0.1}, Score("pruned", None, {0: 0.9}), number)
+def pruned(number: int) -> Observation:
+    return Observation({"adapter.dropout": 0.1}, ProposalValue("pruned", None, {0: 0.9}), number)
 
 
 def test_what_may_still_be_promoted_is_shown_when_it_has_ended(database, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from helpers.searched import NUM_EPOCHS, Searched
 from omni_msa.execution import ray_runner, run
-from omni_msa.execution.monitor import Watch
+from omni_msa.execution.monitor import Monitor
 from omni_msa.search import confirmation
 from omni_msa.search.forecast import Ahead, Outlook, look_ahead, lookout
 from omni_msa.system.files import write_json
@@ -173,5 +173,5 @@ def test_what_was_stopped_early_in_an_earlier_run_tells_nothing_of_the_pace_of_t
     place.run(num_jobs=6)
     plan = place.plan()
     progress = run.progress_of(plan)
-    Watch(list(plan.trials), plan.ledger, progress.update, lambda *what: None, lookout(plan.studies)).look()
+    Monitor(list(plan.trials), plan.ledger, progress.update, lambda *what: None, lookout(plan.studies)).look()
     assert plan.counts()["pruned"] and plan.missing() and progress.seconds_left() is None

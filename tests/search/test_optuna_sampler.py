@@ -9,14 +9,14 @@ import pytest
 from helpers.surface import height, search_of, told
 from omni_msa.search import optuna_sampler as service
 from omni_msa.search.optuna_sampler import NUM_STARTUP, importances, suggest
-from omni_msa.search.rules import Score, Told
+from omni_msa.search.rules import Observation, ProposalValue
 from omni_msa.sweep.search_space import is_in, text
 
 SAMPLERS = ["tpe", "random", "grid", "gp", "cmaes"]
 
 
-def one_by_one(search, num: int) -> list[Told]:
-    cells: list[Told] = []
+def one_by_one(search, num: int) -> list[Observation]:
+    cells: list[Observation] = []
     for number in range(num):
         cells.append(told(suggest(search, cells, number).parameters, number))
     return cells
@@ -27,16 +27,18 @@ def test_one_by_one_a_seed_settles_every_proposal_also_across_a_kill(name):
     changes = {"space": {"adapter.rank": {"int": [1, 40]}, "readout.loss": {"choice": ["l1", "mse"]}}}
     search = search_of(name, 3, **changes)
 
-    def cell(suggestion, number) -> Told:
+    def cell(suggestion, number) -> Observation:
         value = abs(suggestion.parameters["adapter.rank"] - 20) + number / 100
-        score = Score("failed") if number == 2 else Score("complete", (value,), {0: value})
-        return Told(suggestion.parameters, score, number, suggestion.notes)
+        score = ProposalValue("failed") if number == 2 else ProposalValue("complete", (value,), {0: value})
+        return Observation(suggestion.parameters, score, number, suggestion.notes)
 
-    whole: list[Told] = []
+    whole: list[Observation] = []
     for number in range(NUM_STARTUP + 4):
         whole.append(cell(suggest(search, whole, number), number))
     for number in (0, 3, NUM_STARTUP + 1, NUM_STARTUP + 3):  # all that is known then, read anew
-        again = [Told(dict(each.parameters), each.score, each.number, dict(each.notes)) for each in whole[:number]]
+        again = [
+            Observation(dict(each.parameters), each.score, each.number, dict(each.notes)) for each in whole[:number]
+        ]
         assert suggest(search, again, number).parameters == whole[number].parameters
     other = suggest(search_of(name, 4, **changes), [], 0)
     assert name == "grid" or other.parameters != whole[0].parameters
@@ -53,19 +55,21 @@ def test_proposals_that_run_together_are_no_duplicates(name):
     """In a space that can be counted every point is proposed once, whatever the sampler insists on; then it is over."""
     space = {"adapter.rank": {"int": [1, 5]}, "readout.loss": {"choice": ["l1", "mse"]}}
     search = search_of(name, space=space)
-    cells: list[Told] = []
+    cells: list[Observation] = []
     while (found := suggest(search, cells, len(cells))) is not None:
         assert text(found.parameters) not in [text(dict(each.parameters)) for each in cells]
         score = (
-            Score("running") if len(cells) % 4 == 3 else Score("complete", (float(found.parameters["adapter.rank"]),))
+            ProposalValue("running")
+            if len(cells) % 4 == 3
+            else ProposalValue("complete", (float(found.parameters["adapter.rank"]),))
         )
-        cells.append(Told(found.parameters, score, len(cells), found.notes))
+        cells.append(Observation(found.parameters, score, len(cells), found.notes))
     assert len(cells) == 10
 
 
 def test_a_countable_space_in_which_the_sampler_insists_goes_on_at_random(monkeypatch):
     search = search_of(space={"adapter.rank": {"int": [1, 9]}})
-    one = Told({"adapter.rank": 1}, Score("complete", (1.0,), {0: 1.0}), 0)
+    one = Observation({"adapter.rank": 1}, ProposalValue("complete", (1.0,), {0: 1.0}), 0)
     monkeypatch.setattr(service, "_draw", lambda space, trial: {"adapter.rank": 1})
     found = [suggest(search, [one], number).parameters["adapter.rank"] for number in range(1, 12)]
     assert 1 not in found and len(set(found)) > 3
@@ -75,7 +79,7 @@ def test_a_countable_space_in_which_the_sampler_insists_goes_on_at_random(monkey
 def test_a_space_without_end_in_which_the_sampler_insists_goes_on_at_random(monkeypatch):
     search, made = search_of(space={"adapter.dropout": {"uniform": [0.0, 1.0]}}), service._sampler
     monkeypatch.setattr(service, "_sampler", lambda name, seed: made("random", seed if name == "random" else 1))
-    cells: list[Told] = []
+    cells: list[Observation] = []
     for number in range(4):
         cells.append(told_at(suggest(search, cells, number).parameters["adapter.dropout"], number))
     assert len({each.parameters["adapter.dropout"] for each in cells}) == 4
@@ -91,7 +95,7 @@ def test_an_old_cell_is_proposed_again_only_where_nothing_else_is_found_and_noth
 @pytest.mark.parametrize("name", ["grid", "tpe"])
 def test_each_proposal_is_compared_once(monkeypatch, name):
     search, asked = search_of(name, space={"adapter.rank": {"int": [1, 200]}}), []
-    cells = [Told({"adapter.rank": rank}, Score("complete", (1.0,)), rank) for rank in range(1, 151)]
+    cells = [Observation({"adapter.rank": rank}, ProposalValue("complete", (1.0,)), rank) for rank in range(1, 151)]
     monkeypatch.setattr(service, "text", lambda value: asked.append(value) or text(value))
     assert suggest(search, cells, 151).parameters["adapter.rank"] > 150
     assert len(asked) <= 400 + 20
@@ -106,24 +110,30 @@ def test_after_failures_in_a_corner_proposals_leave_it(name, num_seeds):
         for number in range(18):
             suggestion = suggest(search, cells, number)
             dropout, warmup = suggestion.parameters.values()
-            score = Score("complete", (dropout + warmup / 3,)) if dropout > 0.4 else Score("failed")
-            cells.append(Told(suggestion.parameters, score, number, suggestion.notes))
+            score = ProposalValue("complete", (dropout + warmup / 3,)) if dropout > 0.4 else ProposalValue("failed")
+            cells.append(Observation(suggestion.parameters, score, number, suggestion.notes))
         num_failed += sum(each.score.state == "failed" for each in cells[10:])
     assert num_failed <= num_seeds * 8 / 2, num_failed
 
 
 def test_with_halving_what_failed_ranks_below_what_was_cut():
     search = search_of(space=BOWL, pruning={"halving": {"epochs": [1]}})
-    rest = [Told({}, Score("complete", (1.0,)), 0), Told({}, Score("pruned", None, {0: 9.0}), 1)]
-    heard = service._as_poor(search, [*rest, Told({}, Score("failed"), 2)])
-    assert heard == [*rest, Told({}, Score("pruned"), 2)]  # TPE: complete, then by the last value, then those without
+    rest = [
+        Observation({}, ProposalValue("complete", (1.0,)), 0),
+        Observation({}, ProposalValue("pruned", None, {0: 9.0}), 1),
+    ]
+    heard = service._as_poor(search, [*rest, Observation({}, ProposalValue("failed"), 2)])
+    assert heard == [
+        *rest,
+        Observation({}, ProposalValue("pruned"), 2),
+    ]  # TPE: complete, then by the last value, then those without
 
 
 @pytest.mark.parametrize("pruning", [None, {"halving": {"epochs": [1]}}])
 def test_of_failures_alone_none_is_taken_for_good(pruning):
     search = search_of(space=BOWL, pruning=pruning)
     points = [{"adapter.dropout": 0.1, "training.warmup_fraction": place / 20} for place in range(9)]
-    failed = [Told(point, Score("failed"), place) for place, point in enumerate(points)]
+    failed = [Observation(point, ProposalValue("failed"), place) for place, point in enumerate(points)]
     assert service._as_poor(search, failed) == failed
     assert suggest(search, failed, 9) == suggest(search_of("random", space=BOWL), failed, 9)
 
@@ -132,8 +142,8 @@ def test_a_failed_proposal_has_the_worst_value_of_each_objective():
     search = search_of("gp", objectives=["acc7", "peak_memory_gb"])
     values = [(0.3, 2.0), (0.1, 1.0), (0.2, 4.0)]
     every = [
-        *(Told({}, Score("complete", each), place) for place, each in enumerate(values)),
-        Told({}, Score("failed"), 3),
+        *(Observation({}, ProposalValue("complete", each), place) for place, each in enumerate(values)),
+        Observation({}, ProposalValue("failed"), 3),
     ]
     assert service._as_poor(search, every)[3].score.values == pytest.approx((0.1, 4.0))
     assert service._as_poor(search, every)[3].score.values[0] < 0.1  # never before the one it is made of
@@ -165,24 +175,24 @@ def test_tpe_learns_of_parameters_together_and_hears_of_what_runs(monkeypatch):
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes"])
 def test_where_higher_is_better_a_sampler_climbs_as_it_goes_down_elsewhere(name):
     down, up = (search_of(name, 1, space=BOWL, objectives=[metric]) for metric in ("mae", "corr"))
-    lows: list[Told] = []
-    highs: list[Told] = []
+    lows: list[Observation] = []
+    highs: list[Observation] = []
     for number in range(NUM_STARTUP + 10):
         suggestion = suggest(up, highs, number)
         assert suggestion == suggest(down, lows, number)
         lows.append(told_of_a_bowl(suggestion, number))
-        highs.append(replace(lows[-1], score=Score("complete", (-lows[-1].score.values[0],))))
+        highs.append(replace(lows[-1], score=ProposalValue("complete", (-lows[-1].score.values[0],))))
     values = [each.score.values[0] for each in highs]
     assert sum(values[-6:]) / 6 > sum(values[:NUM_STARTUP]) / NUM_STARTUP
 
 
-def told_at(dropout: float, number: int) -> Told:
+def told_at(dropout: float, number: int) -> Observation:
     value = abs(dropout - 0.4)
-    return Told({"adapter.dropout": dropout}, Score("complete", (value,), {0: value}), number)
+    return Observation({"adapter.dropout": dropout}, ProposalValue("complete", (value,), {0: value}), number)
 
 
-def running(dropout: float, number: int) -> Told:
-    return Told({"adapter.dropout": dropout}, Score("running"), number)
+def running(dropout: float, number: int) -> Observation:
+    return Observation({"adapter.dropout": dropout}, ProposalValue("running"), number)
 
 
 def test_lists_can_be_chosen():
@@ -193,10 +203,12 @@ def test_lists_can_be_chosen():
 
 def test_two_objectives_can_be_searched():
     search = search_of(objectives=["mae", "peak_memory_gb"])
-    cells: list[Told] = []
+    cells: list[Observation] = []
     for number in range(10):
         found = suggest(search, cells, number).parameters
-        cells.append(Told(found, Score("complete", (height(found), float(found["adapter.rank"]))), number))
+        cells.append(
+            Observation(found, ProposalValue("complete", (height(found), float(found["adapter.rank"]))), number)
+        )
     assert len({str(each.parameters) for each in cells}) == 10
 
 
@@ -217,9 +229,11 @@ class Bomb:
         return Path.touch, (self.path,)
 
 
-def told_of_a_bowl(suggestion, number: int, **notes) -> Told:
+def told_of_a_bowl(suggestion, number: int, **notes) -> Observation:
     value = sum((each - 0.2) ** 2 for each in suggestion.parameters.values())
-    return Told(suggestion.parameters, Score("complete", (value,), {0: value}), number, {**suggestion.notes, **notes})
+    return Observation(
+        suggestion.parameters, ProposalValue("complete", (value,), {0: value}), number, {**suggestion.notes, **notes}
+    )
 
 
 BOWL = {"adapter.dropout": {"uniform": [0.0, 1.0]}, "training.warmup_fraction": {"uniform": [0.0, 1.0]}}
@@ -230,7 +244,7 @@ def test_nothing_of_a_proposal_is_ever_unpickled(tmp_path, name):
     bomb, search = pickle.dumps(Bomb(tmp_path / "gone off")).hex(), search_of(name, space=BOWL)
     pickle.loads(bytes.fromhex(bomb))
     (tmp_path / "gone off").unlink()  # it works
-    cells: list[Told] = []
+    cells: list[Observation] = []
     for number in range(NUM_STARTUP + 8):
         notes = {"cma:optimizer:0": bomb, "cma:generation": 0, "x": "y"}
         cells.append(told_of_a_bowl(suggest(search, cells, number), number, **notes))
@@ -247,5 +261,5 @@ def test_cmaes_learns_from_generation_to_generation_and_notes_only_their_numbers
     assert generations == sorted(generations) and generations[-1] >= 6  # of six proposals each, with two parameters
     values = [each.score.values[0] for each in cells]
     assert sum(values[-12:]) < sum(values[NUM_STARTUP : NUM_STARTUP + 12]) / 3
-    again = [Told(dict(each.parameters), each.score, each.number, dict(each.notes)) for each in cells[:30]]
+    again = [Observation(dict(each.parameters), each.score, each.number, dict(each.notes)) for each in cells[:30]]
     assert suggest(search, again, 30).parameters == cells[30].parameters  # after a kill

@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import wilcoxon
 
 from omni_msa.search.rules import (
+    ProposalValue,
     Rung,
-    Score,
-    Seen,
+    SeedOutcome,
     best,
     best_so_far,
     next_to_promote,
@@ -23,8 +23,8 @@ from omni_msa.sweep.search_space import Halving
 FULL = [Rung(3)]
 
 
-def done(*values: float) -> Seen:
-    return Seen("complete", values)
+def done(*values: float) -> SeedOutcome:
+    return SeedOutcome("complete", values)
 
 
 def test_a_proposal_is_worth_the_mean_over_its_seeds():
@@ -34,15 +34,15 @@ def test_a_proposal_is_worth_the_mean_over_its_seeds():
 
 
 def test_a_proposal_with_a_failed_seed_is_incomplete_not_better():
-    found = score([done(0.1), Seen("failed"), done(0.1)], FULL, 0)
+    found = score([done(0.1), SeedOutcome("failed"), done(0.1)], FULL, 0)
     assert (found.state, found.values, found.by_rung) == ("failed", None, {})
     assert score([done(0.1), done(math.nan), done(0.1)], FULL, 0).state == "failed"  # a metric that is not defined
-    assert score([Seen("complete", None)], [Rung(1)], 0).state == "failed"
+    assert score([SeedOutcome("complete", None)], [Rung(1)], 0).state == "failed"
     assert best([found, score([done(9.0)] * 3, FULL, 0)], ["lower"], 2) == [1]
 
 
 def test_a_proposal_whose_seeds_are_not_all_there_is_running():
-    found = score([done(0.1), Seen()], FULL, 0)
+    found = score([done(0.1), SeedOutcome()], FULL, 0)
     assert (found.state, found.values, found.by_rung) == ("running", None, {})
 
 
@@ -64,15 +64,15 @@ def test_what_an_epoch_is_worth_is_the_best_until_then():
 
 def test_a_proposal_stopped_below_the_last_rung_is_pruned():
     steps = rungs(HALVING, 4, 2)
-    stopped = Seen("pruned", None, {1: 0.9, 2: 0.8})
-    assert score([stopped], steps, 1) == Score("pruned", None, {0: 0.9, 1: 0.8}, {})
+    stopped = SeedOutcome("pruned", None, {1: 0.9, 2: 0.8})
+    assert score([stopped], steps, 1) == ProposalValue("pruned", None, {0: 0.9, 1: 0.8}, {})
     assert score([done(0.7)], steps, 2).by_rung == {0: 0.7, 1: 0.7, 2: 0.7}  # it was known before: it has no curve
-    whole = score([Seen("complete", (0.7,), {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.7}), done(0.5)], steps, 3)
+    whole = score([SeedOutcome("complete", (0.7,), {1: 0.9, 2: 0.8, 3: 0.7, 4: 0.7}), done(0.5)], steps, 3)
     assert (whole.state, whole.by_rung) == ("complete", {0: 0.9, 1: 0.8, 2: 0.7, 3: 0.6})
 
 
-def at(rung: int, value: float) -> Score:
-    return Score("pruned", None, dict.fromkeys(range(rung + 1), value), {})
+def at(rung: int, value: float) -> ProposalValue:
+    return ProposalValue("pruned", None, dict.fromkeys(range(rung + 1), value), {})
 
 
 def test_the_better_half_goes_on_and_the_highest_rung_first():
@@ -87,14 +87,14 @@ def test_the_better_half_goes_on_and_the_highest_rung_first():
     assert promote(two, [0, 1]) is None  # it was promoted, and runs
     four = [at(0, 1.0), at(1, 0.5), at(1, 0.4), at(0, 0.9)]
     assert promote(four, [0, 1, 1, 0]) == 2  # from the second rung, before any from the first
-    assert promote([Score("failed"), at(0, 1.0)], [0, 0]) is None  # what failed is not one of two
+    assert promote([ProposalValue("failed"), at(0, 1.0)], [0, 0]) is None  # what failed is not one of two
 
 
 def test_on_paired_seeds_what_is_worse_is_cut():
     steps = rungs(HALVING, 1, 3)  # one, two, three seeds
-    whole = Score("complete", (0.5,), {0: 0.4, 1: 0.45, 2: 0.5}, {0: 0.4, 1: 0.5, 2: 0.6})
-    worse = Score("pruned", None, {0: 0.5, 1: 0.55}, {0: 0.5, 1: 0.6})
-    mixed = Score("pruned", None, {0: 0.3, 1: 0.55}, {0: 0.3, 1: 0.8})
+    whole = ProposalValue("complete", (0.5,), {0: 0.4, 1: 0.45, 2: 0.5}, {0: 0.4, 1: 0.5, 2: 0.6})
+    worse = ProposalValue("pruned", None, {0: 0.5, 1: 0.55}, {0: 0.5, 1: 0.6})
+    mixed = ProposalValue("pruned", None, {0: 0.3, 1: 0.55}, {0: 0.3, 1: 0.8})
     assert next_to_promote([whole, worse], [2, 1], steps, HALVING, "lower", True) is None
     assert next_to_promote([whole, mixed], [2, 1], steps, HALVING, "lower", True) == 1
     assert next_to_promote([whole, worse], [2, 1], steps, Halving(p=0.2), "lower", True) == 1  # 2 pairs: p >= 1/4
@@ -103,8 +103,8 @@ def test_on_paired_seeds_what_is_worse_is_cut():
 
 def test_where_fewer_are_complete_than_are_to_be_confirmed_the_furthest_of_the_others_go_on():
     steps = rungs(HALVING, 4, 2)
-    whole = Score("complete", (0.5,), dict.fromkeys(range(4), 0.5), {0: 0.5, 1: 0.5})
-    others = [at(0, 0.6), at(1, 0.9), at(1, 0.8), Score("failed")]
+    whole = ProposalValue("complete", (0.5,), dict.fromkeys(range(4), 0.5), {0: 0.5, 1: 0.5})
+    others = [at(0, 0.6), at(1, 0.9), at(1, 0.8), ProposalValue("failed")]
     scores, reached = [whole, *others], [3, 0, 1, 1, 2]
 
     def promote(least, better="lower"):
@@ -112,7 +112,9 @@ def test_where_fewer_are_complete_than_are_to_be_confirmed_the_furthest_of_the_o
 
     assert promote(1) is None and promote(2) == 3 and promote(2, "higher") == 2
     assert promote(0) is None  # others may come
-    assert next_to_promote([whole, Score("failed")], [3, 0], steps, HALVING, "lower", 3) is None  # nobody is left
+    assert (
+        next_to_promote([whole, ProposalValue("failed")], [3, 0], steps, HALVING, "lower", 3) is None
+    )  # nobody is left
 
 
 def test_the_signed_rank_test_agrees_with_scipy():
@@ -131,7 +133,7 @@ def test_the_pareto_front_is_what_nothing_beats():
     values = [(1.0, 5.0), (2.0, 4.0), (2.0, 5.0), (3.0, 1.0), (1.0, 5.0)]
     assert pareto_front(values, ["lower", "lower"]) == [0, 1, 3, 4]
     assert pareto_front([(1.0, 1.0), (2.0, 2.0)], ["lower", "higher"]) == [0, 1]
-    scores = [Score("complete", each) for each in values]
+    scores = [ProposalValue("complete", each) for each in values]
     assert best(scores, ["lower", "lower"], 3) == [0, 4, 1]
-    singles = [Score("complete", (1.0,)), Score("running"), Score("complete", (2.0,))]
+    singles = [ProposalValue("complete", (1.0,)), ProposalValue("running"), ProposalValue("complete", (2.0,))]
     assert best(singles, ["higher"], 5) == [2, 0] and best(singles, ["lower"], 1) == [0]

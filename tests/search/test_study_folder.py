@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from omni_msa.search.study_folder import Known, Proposal, StudyFolder, study_id
+from omni_msa.search.study_folder import PriorResult, Proposal, StudyFolder, study_id
 from omni_msa.sweep.search_space import read_space
 from omni_msa.system.files import write_json
 
@@ -50,9 +50,9 @@ def test_a_torn_or_foreign_file_is_no_proposal_and_its_number_is_not_given_again
 
 def test_what_was_known_before_is_settled_once(folder):
     assert folder.known() is None
-    folder.write_known([Known(POINT, (0.5,))])
-    assert folder.known() == [Known(POINT, (0.5,))]
-    folder.write_known([Known({"adapter.rank": 5}, (0.5,))])
+    folder.write_known([PriorResult(POINT, (0.5,))])
+    assert folder.known() == [PriorResult(POINT, (0.5,))]
+    folder.write_known([PriorResult({"adapter.rank": 5}, (0.5,))])
     assert folder.known() == []
 
 

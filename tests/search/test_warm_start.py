@@ -9,7 +9,7 @@ from helpers.searched import Searched
 from helpers.stand_ins import complete
 from omni_msa.config.identity import trial_id
 from omni_msa.search import confirmation
-from omni_msa.search.study_folder import Known
+from omni_msa.search.study_folder import PriorResult
 from omni_msa.search.warm_start import look_up_known
 from omni_msa.sweep.sweep import proposed
 from omni_msa.system.files import read_json, write_json
@@ -47,7 +47,7 @@ def test_a_cell_is_told_when_all_seeds_of_the_search_are_complete(place):
     assert look_up_known(place.study()) == []
     run(place, 2, 0.7)
     (one,) = look_up_known(place.study())
-    assert one == Known(POINT, (pytest.approx(0.6),))
+    assert one == PriorResult(POINT, (pytest.approx(0.6),))
     assert type(one.parameters["adapter.alpha"]) is int  # as the space writes it, though the ledger has 8.0
 
 
@@ -70,7 +70,7 @@ def test_a_cell_whose_readout_is_deterministic_has_one_trial(tmp_path):
     folder = place.ledger.trial(trial_id(config, study.fingerprint))
     folder.begin(config, {})
     complete(folder, 0.8)
-    assert look_up_known(study) == [Known({"readout.name": "constant"}, (0.8,))]
+    assert look_up_known(study) == [PriorResult({"readout.name": "constant"}, (0.8,))]
 
 
 def test_what_is_no_trial_of_the_study_is_left_out(place):

@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 
 from helpers import tiny_trials
-from omni_msa.data.inputs.clip_inputs import Prepared, Sizes
+from omni_msa.data.inputs.clip_inputs import ClipInputs, TokenCounts
 from omni_msa.model.backbone_cache import Resident
 from omni_msa.training.build import assemble
 
@@ -46,7 +46,7 @@ def test_prompts_have_the_sizes_of_their_arrays_and_not_the_arrays(resident, ren
         assert built.prompts(built.splits.train[::-1]) == prompts[::-1]
         for prompt in prompts:
             arrays = built.inputs.load(prompt.clip_id)
-            assert prompt.media == Sizes(arrays.num_video_tokens, arrays.num_audio_tokens)
+            assert prompt.media == TokenCounts(arrays.num_video_tokens, arrays.num_audio_tokens)
             ids = built.task.tokenizer.convert_tokens_to_ids(["<|VIDEO|>", "<|AUDIO|>"])
             assert [prompt.token_ids.count(each) for each in ids] == list(vars(prompt.media).values())
             assert min(vars(prompt.media).values()) > 0
@@ -55,4 +55,4 @@ def test_prompts_have_the_sizes_of_their_arrays_and_not_the_arrays(resident, ren
 def test_prompts_of_text_alone_need_no_loader(resident, text_clips):
     with ExitStack() as stack:
         built = assemble(tiny_trials.config(), resident, stack)
-        assert {type(prompt.media) for prompt in built.prompts(built.splits.train)} == {Prepared}
+        assert {type(prompt.media) for prompt in built.prompts(built.splits.train)} == {ClipInputs}

@@ -6,7 +6,7 @@ import pytest
 
 from helpers import tiny_trials
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts._module import Readout
 from omni_msa.readouts._task import Prediction, clip_score
@@ -30,7 +30,7 @@ class Lengths(Readout):
 
 def test_predictions_come_in_the_order_of_the_prompts_and_like_lengths_share_a_pass():
     lengths = [5, 1, 9, 2, 7]
-    prompts = [Prompt(str(n), (0,) * length, Prepared()) for n, length in enumerate(lengths)]
+    prompts = [Prompt(str(n), (0,) * length, ClipInputs()) for n, length in enumerate(lengths)]
     readout = Lengths()
     assert [each.score for each in evaluate.predict(readout, None, prompts, batch=2)] == lengths
     assert readout.batches == [[1, 2], [5, 7], [9]]
@@ -72,7 +72,7 @@ class Clock:
         def prepare(clip):
             seen.append(clip.id)
             self.now += waits[int(clip.id)][0]
-            return Prompt(clip.id, (), Prepared())
+            return Prompt(clip.id, (), ClipInputs())
 
         def predict(prompt):
             self.now += waits[int(prompt.clip_id)][1]

@@ -5,10 +5,10 @@ import json
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 
-def convert(gguf: Path, folder: Path, progress: Progress | None = None) -> None:
+def convert(gguf: Path, folder: Path, progress: ReportProgress | None = None) -> None:
     """Write a GGUF language model as `config.json`, `model.safetensors` (float32) and `tokenizer.json`.
 
     Args:

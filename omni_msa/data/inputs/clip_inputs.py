@@ -20,7 +20,7 @@ PREPARE_VERSION = 1  # rises when the same file and options give other numbers
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class ClipInputs:
     """The network inputs of one clip; a modality that is not used is None.
 
     Args:
@@ -45,7 +45,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class Sizes:
+class TokenCounts:
     """How many tokens the towers make of one clip: enough for its prompt, while the arrays stay on disk.
 
     Args:
@@ -144,7 +144,7 @@ def build_file(path: Path, modality: str, options: MediaConfig, target: Path) ->
     write_atomic(target, lambda temporary: save_file(arrays, temporary))
 
 
-def read_file(file: Path) -> Prepared:
+def read_file(file: Path) -> ClipInputs:
     """Read what `build_file` wrote.
 
     Raises:
@@ -160,14 +160,14 @@ def read_file(file: Path) -> Prepared:
     return as_inputs(arrays)
 
 
-def as_inputs(arrays: dict[str, NDArray[Any]]) -> Prepared:
+def as_inputs(arrays: dict[str, NDArray[Any]]) -> ClipInputs:
     """Return the network inputs of one modality from what `compute` gave."""
     if "mel" in arrays:
-        return Prepared(mel=arrays["mel"])
-    return Prepared(normalise_patches(arrays["patches"]), arrays["grid_thw"])
+        return ClipInputs(mel=arrays["mel"])
+    return ClipInputs(normalise_patches(arrays["patches"]), arrays["grid_thw"])
 
 
-def read_sizes(file: Path) -> Sizes:
+def read_sizes(file: Path) -> TokenCounts:
     """Return how many tokens a prepared input makes, reading little more than the file's header.
 
     Raises:
@@ -178,8 +178,8 @@ def read_sizes(file: Path) -> Sizes:
     try:
         with safe_open(file, "np") as arrays:
             if "mel" in arrays.keys():  # noqa: SIM118 (not a mapping)
-                return Sizes(num_audio_tokens=num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
-            return Sizes(num_video_tokens=num_video_tokens(arrays.get_tensor("grid_thw")))
+                return TokenCounts(num_audio_tokens=num_audio_tokens(arrays.get_slice("mel").get_shape()[1]))
+            return TokenCounts(num_video_tokens=num_video_tokens(arrays.get_tensor("grid_thw")))
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{file}: {error}") from error
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from omni_msa.data.inputs import clip_inputs
-from omni_msa.data.inputs.clip_inputs import Prepared, Sizes, file_of
+from omni_msa.data.inputs.clip_inputs import ClipInputs, TokenCounts, file_of
 from omni_msa.system.cache_folder import cache_folder, limit_gb
 from omni_msa.system.files import read_json, write_json
 
@@ -26,7 +26,7 @@ _NO_ONE: frozenset[str] = frozenset()
 _ON_THE_WAY = "on_the_way"
 
 
-class Shelf:
+class InputCache:
     """The folder of prepared inputs, within a limit.
 
     Args:
@@ -38,14 +38,14 @@ class Shelf:
         self._lock = threading.Lock()
         self._num_bytes: int | None = None  # as far as known: what other processes add is seen at the next look
 
-    def __reduce__(self) -> tuple[type["Shelf"], tuple[float]]:
-        return Shelf, (self.limit,)
+    def __reduce__(self) -> tuple[type["InputCache"], tuple[float]]:
+        return InputCache, (self.limit,)
 
     def has(self, address: str) -> bool:
         """Return whether an input was built: it is there, or was dropped for want of room, and room is still short."""
         return file_of(address).is_file() or (self._is_limited and _read_note(address) is not None)
 
-    def sizes(self, address: str) -> Sizes:
+    def sizes(self, address: str) -> TokenCounts:
         """Return how many tokens an input makes, also of one that was dropped.
 
         Raises:
@@ -56,7 +56,7 @@ class Shelf:
             return note
         return clip_inputs.read_sizes(file)
 
-    def read(self, address: str) -> Prepared:
+    def read(self, address: str) -> ClipInputs:
         """Read an input.
 
         Raises:
@@ -165,8 +165,8 @@ def _note_of(address: str) -> Path:
     return file_of(address).with_suffix(".json")
 
 
-def _read_note(address: str) -> Sizes | None:
+def _read_note(address: str) -> TokenCounts | None:
     values = read_json(_note_of(address)) or {}
-    numbers = [values.get(field.name) for field in fields(Sizes)]
+    numbers = [values.get(field.name) for field in fields(TokenCounts)]
     is_whole = all(isinstance(number, int) and number >= 0 for number in numbers)
-    return Sizes(**values) if is_whole and len(values) == len(numbers) else None
+    return TokenCounts(**values) if is_whole and len(values) == len(numbers) else None

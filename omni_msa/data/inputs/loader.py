@@ -10,8 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from types import TracebackType
 
-from omni_msa.data.inputs.clip_inputs import Prepared
-from omni_msa.data.inputs.preprocess import PreparedClips
+from omni_msa.data.inputs.clip_inputs import ClipInputs
+from omni_msa.data.inputs.preprocess import ClipInputStore
 from omni_msa.system.process_pool import JobPool
 from omni_msa.system.watchdog import alive
 
@@ -34,13 +34,13 @@ class Loader:
         num_ahead: batches read ahead of the one in use, at least 1.
     """
 
-    def __init__(self, inputs: PreparedClips, num_workers: int, num_ahead: int = NUM_BATCHES_AHEAD) -> None:
+    def __init__(self, inputs: ClipInputStore, num_workers: int, num_ahead: int = NUM_BATCHES_AHEAD) -> None:
         self._inputs, self._num_ahead = inputs, num_ahead
         self._workers = JobPool(max(1, num_workers), inputs.limits)
         self._threads = ThreadPoolExecutor(num_workers, "loader") if num_workers else None
         self._expected: Iterator[Ids] = iter(())
-        self._ahead: deque[tuple[Ids, list[Future[Prepared]]]] = deque()
-        self._held: tuple[Ids, list[Prepared]] = ((), [])
+        self._ahead: deque[tuple[Ids, list[Future[ClipInputs]]]] = deque()
+        self._held: tuple[Ids, list[ClipInputs]] = ((), [])
         self.waited_s = 0.0
         """Seconds that `take` has taken so far."""
 
@@ -52,7 +52,7 @@ class Loader:
     ) -> None:
         self.close()
 
-    def expect(self, batches: Iterable[Sequence[str]]) -> None:
+    def prefetch(self, batches: Iterable[Sequence[str]]) -> None:
         """Say which batches will be taken next, in order; those expected before and not taken are forgotten.
 
         Args:
@@ -62,7 +62,7 @@ class Loader:
         self._expected = map(tuple, batches)
         self._read_ahead()
 
-    def take(self, clip_ids: Sequence[str]) -> list[Prepared]:
+    def take(self, clip_ids: Sequence[str]) -> list[ClipInputs]:
         """Return the arrays of a batch. The last batch is kept, so that it can be taken again.
 
         Args:
@@ -94,7 +94,7 @@ class Loader:
                 future.cancel()
         self._ahead.clear()
 
-    def _next(self, ids: Ids) -> list[Prepared]:
+    def _next(self, ids: Ids) -> list[ClipInputs]:
         if self._ahead and self._ahead[0][0] == ids:
             _, futures = self._ahead.popleft()
             self._read_ahead()
@@ -111,11 +111,11 @@ class Loader:
         for ids in islice(self._expected, self._num_ahead - len(self._ahead)):
             self._ahead.append((ids, [self._threads.submit(self._load, clip_id) for clip_id in ids]))
 
-    def _wait(self, futures: Sequence[Future[Prepared]]) -> None:
+    def _wait(self, futures: Sequence[Future[ClipInputs]]) -> None:
         alive_until = time.monotonic() + _START_S + _PATIENCE * self._inputs.limits.seconds * len(futures)
         while wait(futures, _LOOK_EVERY_S).not_done:
             if time.monotonic() < alive_until:  # beyond it the watch over this process may end it
                 alive()
 
-    def _load(self, clip_id: str) -> Prepared:
+    def _load(self, clip_id: str) -> ClipInputs:
         return self._inputs.load(clip_id, self._workers.call)

@@ -11,14 +11,14 @@ from omni_msa.config.trial import MEDIA_OPTIONS, MediaConfig
 from omni_msa.data.clip import Clip
 from omni_msa.data.faults import Fault
 from omni_msa.data.inputs import clip_inputs
-from omni_msa.data.inputs.clip_inputs import Prepared, Sizes, content_address, file_digest, file_of
-from omni_msa.data.inputs.input_cache import Shelf
+from omni_msa.data.inputs.clip_inputs import ClipInputs, TokenCounts, content_address, file_digest, file_of
+from omni_msa.data.inputs.input_cache import InputCache
 from omni_msa.data.media.clip_media import BadMedia
 from omni_msa.errors import InputError
+from omni_msa.system.downloads import ReportProgress
 from omni_msa.system.process_pool import Limits, ProcessDied, num_cores, run_jobs
 
 T = TypeVar("T")
-Progress = Callable[[str, int, int], None]
 Call = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 """Calls a function with arguments in another process and returns what it returns: `pool.JobPool.call`."""
 Owner = tuple[str, str]
@@ -37,7 +37,7 @@ class BadClip(InputError):
 
 
 @dataclass(frozen=True)
-class PreparedClips:
+class ClipInputStore:
     """The prepared inputs of some clips, read from disk when asked for.
 
     Args:
@@ -54,14 +54,14 @@ class PreparedClips:
     media: MediaConfig
     faults: tuple[Fault, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    shelf: Shelf = field(default_factory=Shelf, compare=False, repr=False)
+    shelf: InputCache = field(default_factory=InputCache, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
         """SHA-256 over the addresses in order: equal digests, equal inputs in equal order."""
         return hashlib.sha256("\n".join(self.addresses.values()).encode()).hexdigest()
 
-    def load(self, clip_id: str, call: Call | None = None) -> Prepared:
+    def load(self, clip_id: str, call: Call | None = None) -> ClipInputs:
         """Read a clip's inputs; a file that is damaged or gone is built again, in another process.
 
         Args:
@@ -72,13 +72,13 @@ class PreparedClips:
             KeyError: no such clip.
             BadClip: the source file changed or broke since the clips were prepared.
         """
-        inputs = Prepared()
+        inputs = ClipInputs()
         for modality in self._modalities(clip_id):
             part = self._read(clip_id, modality, self.shelf.read, clip_inputs.read_file, call)
             inputs = replace(inputs, **{name: value for name, value in vars(part).items() if value is not None})
         return inputs
 
-    def sizes(self, clip_id: str) -> Sizes:
+    def sizes(self, clip_id: str) -> TokenCounts:
         """Return how many tokens the towers make of a clip; the arrays are not read.
 
         Args:
@@ -87,7 +87,7 @@ class PreparedClips:
         Raises:
             KeyError, BadClip: as `load`.
         """
-        sizes = Sizes()
+        sizes = TokenCounts()
         for modality in self._modalities(clip_id):
             part = self._read(clip_id, modality, self.shelf.sizes, clip_inputs.read_sizes, None)
             sizes = replace(sizes, **{name: value for name, value in vars(part).items() if value})
@@ -154,10 +154,10 @@ def prepare(
     clips: Sequence[Clip],
     modalities: Sequence[str],
     media: MediaConfig,
-    progress: Progress | None = None,
+    progress: ReportProgress | None = None,
     num_workers: int | None = None,
     seconds_max: float = 60.0,
-) -> PreparedClips:
+) -> ClipInputStore:
     """Build the prepared inputs that are missing on disk, in other processes; start none if nothing is missing.
 
     Where the disk's share is limited, each clip is built once, and of this corpus as much is kept as there is room for.
@@ -174,10 +174,10 @@ def prepare(
         what can be used; `faults` has every clip whose file is missing, damaged, silent or black, or whose decoding
         crashes, hangs or takes too much memory.
     """
-    limits, shelf = Limits(seconds_max), Shelf()
+    limits, shelf = Limits(seconds_max), InputCache()
     media_modalities = [modality for modality in MEDIA_OPTIONS if modality in modalities]
     addresses, faults = _addresses(clips, media_modalities, media, progress)
-    built = PreparedClips({clip.id: clip for clip in clips}, addresses, media, (), limits, shelf)
+    built = ClipInputStore({clip.id: clip for clip in clips}, addresses, media, (), limits, shelf)
     faults += _build_missing(built, progress, num_workers)
     shelf.make_room(spared=frozenset(addresses.values()))
     bad = {(fault.clip_id, fault.modality) for fault in faults}
@@ -186,7 +186,7 @@ def prepare(
 
 
 def _addresses(
-    clips: Sequence[Clip], modalities: Sequence[str], media: MediaConfig, progress: Progress | None
+    clips: Sequence[Clip], modalities: Sequence[str], media: MediaConfig, progress: ReportProgress | None
 ) -> tuple[dict[Owner, str], list[Fault]]:
     digests: dict[Path, str] = {}  # sound and picture are often one file: it is read once
     addresses: dict[Owner, str] = {}
@@ -205,7 +205,7 @@ def _addresses(
     return addresses, faults
 
 
-def _build_missing(inputs: PreparedClips, progress: Progress | None, num_workers: int | None) -> list[Fault]:
+def _build_missing(inputs: ClipInputStore, progress: ReportProgress | None, num_workers: int | None) -> list[Fault]:
     missing = _missing(inputs.addresses, inputs.shelf)
     keys, wanted = list(missing), frozenset(inputs.addresses.values())
     jobs = []
@@ -226,7 +226,7 @@ def _build_missing(inputs: PreparedClips, progress: Progress | None, num_workers
     return [_fault(inputs.clips[name], modality, error, inputs.limits) for (name, modality), error in failed if error]
 
 
-def _missing(addresses: Mapping[Owner, str], shelf: Shelf) -> dict[str, list[Owner]]:
+def _missing(addresses: Mapping[Owner, str], shelf: InputCache) -> dict[str, list[Owner]]:
     owners: dict[str, list[Owner]] = {}  # clips that share a file share the work
     for owner, key in addresses.items():
         owners.setdefault(key, []).append(owner)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +18,7 @@ from omni_msa.data.inputs.preprocess import reason_of
 from omni_msa.data.media import clip_media, decode
 from omni_msa.data.media.mel import num_audio_tokens
 from omni_msa.system.cache_folder import cache_folder
+from omni_msa.system.downloads import ReportProgress
 from omni_msa.system.process_pool import Limits, num_cores, run_jobs
 
 EXAMINE_VERSION = 1  # rises when the same file and options give other findings
@@ -129,9 +130,6 @@ def _lengths(path: Path) -> dict[str, float]:
     return lengths
 
 
-Progress = Callable[[str, int, int], None]
-
-
 Key = tuple[str, int, int]
 """A file's path, size in bytes and time of change in nanoseconds."""
 
@@ -159,7 +157,7 @@ def examine_all(
     files: Mapping[Path, Sequence[str]],
     options: MediaConfig,
     seconds_max: float,
-    progress: Progress,
+    progress: ReportProgress,
     work: Work,
     num_workers: int | None = None,
 ) -> dict[Path, Examined]:

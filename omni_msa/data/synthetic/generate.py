@@ -11,7 +11,7 @@ from pathlib import Path
 from omni_msa.data.clip import Clip
 from omni_msa.data.synthetic.clip_video import make_clip
 from omni_msa.data.synthetic.sampling import drive
-from omni_msa.system.downloads import Progress
+from omni_msa.system.downloads import ReportProgress
 
 ANNOTATION = "clips.csv"
 CLIPS_PER_PROCESS = 16  # starting a process pays off from about this many
@@ -38,7 +38,7 @@ class Row:
     ratings: str
 
 
-def generate(folder: Path, rows: Sequence[Row], seed: int, progress: Progress | None = None) -> None:
+def generate(folder: Path, rows: Sequence[Row], seed: int, progress: ReportProgress | None = None) -> None:
     """Render the clips that are missing, in several processes, then write the annotation.
 
     Args:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from omni_msa.data.synthetic.grouping import clean, merge, near_duplicates
-from omni_msa.system.downloads import Progress, fetch, unpack
+from omni_msa.system.downloads import ReportProgress, fetch, unpack
 
 REQUIREMENT = "vaderSentiment==3.3.2"
 SHA256 = "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9"
@@ -48,7 +48,7 @@ class Sentence:
     ratings: tuple[int, ...]
 
 
-def fetch_sentences(progress: Progress | None = None) -> list[Sentence]:
+def fetch_sentences(progress: ReportProgress | None = None) -> list[Sentence]:
     """Return the sentences of all domains, fetching the source distribution that holds them if need be.
 
     Raises:

@@ -12,7 +12,7 @@ from omni_msa.evidence.cell_trials import CellTrials, Seed
 from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
 from omni_msa.evidence.comparisons.comparison import Comparison, Interval, Pairing
 from omni_msa.evidence.comparisons.pair_note import note_of
-from omni_msa.evidence.comparisons.paired_cells import Twins, on_other_clips, twins_of
+from omni_msa.evidence.comparisons.paired_cells import PairedScores, on_other_clips, twins_of
 from omni_msa.stats.intervals import moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.multiplicity import holm
@@ -99,7 +99,7 @@ def _pairing(cell: CellTrials, other: CellTrials) -> Pairing:
     return "clips" if cell.cell.deterministic and other.cell.deterministic else "seeds"
 
 
-def _compare(cell: CellTrials, other: CellTrials | None, metric: str, twins: Twins | None) -> Comparison:
+def _compare(cell: CellTrials, other: CellTrials | None, metric: str, twins: PairedScores | None) -> Comparison:
     if other is None:
         return Comparison(cell.label, "", metric, pairing="none")
     seeds = common_seeds(cell.seeds, other.seeds)
@@ -157,7 +157,7 @@ def _with_power(one: Comparison) -> Comparison:
     )
 
 
-def _by_clip(one: Comparison, twins: Twins | None) -> tuple[str, Array] | None:
+def _by_clip(one: Comparison, twins: PairedScores | None) -> tuple[str, Array] | None:
     """Return the clips' name and what each says about the difference, float (N,)."""
     influences = twins.influences(one.metric, one.seeds) if twins and one.n else None
     if twins is None or influences is None or not np.isfinite(influences).all():
@@ -180,7 +180,7 @@ def _with_clip_tests(
 
 
 def _with_clip_intervals(
-    found: list[Comparison], twins: Sequence[Twins | None], resampler: Resampler
+    found: list[Comparison], twins: Sequence[PairedScores | None], resampler: Resampler
 ) -> list[Comparison]:
     """Add intervals over clips where one pair of trials counts; those over seeds are not to be had there."""
     known: dict[tuple[str, str, Seed], dict[str, Interval]] = {}

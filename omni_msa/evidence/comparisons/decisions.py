@@ -27,7 +27,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True)
-class Progress:
+class SweepProgress:
     """How far a sweep is.
 
     Args:
@@ -82,7 +82,7 @@ class Findings:
         return [one for more in sorted(self.more_seeds) for one in self.more_seeds[more]]
 
 
-def sort(differences: Sequence[Comparison], progress: Progress) -> Findings:
+def sort(differences: Sequence[Comparison], progress: SweepProgress) -> Findings:
     """Sort comparisons by what can be said of them.
 
     A comparison is decided if its p-value, corrected for all comparisons of the sweep, is below 0.05, the interval over
@@ -102,7 +102,7 @@ def sort(differences: Sequence[Comparison], progress: Progress) -> Findings:
     return found
 
 
-def _kind(one: Comparison, progress: Progress) -> Kind:
+def _kind(one: Comparison, progress: SweepProgress) -> Kind:
     if not one.n:
         return "undefined"
     if one.pairing == "other clips":
@@ -121,7 +121,7 @@ def _kind(one: Comparison, progress: Progress) -> Kind:
     return _kind_undecided(one, progress)
 
 
-def _kind_undecided(one: Comparison, progress: Progress) -> Kind:
+def _kind_undecided(one: Comparison, progress: SweepProgress) -> Kind:
     if not any(one.values):
         return "same values"
     if one.is_over_clips:
@@ -148,7 +148,7 @@ def is_within_stated(one: Comparison) -> bool:
     return -one.stated_difference < low and high < one.stated_difference
 
 
-def num_seeds_more(one: Comparison, family: int, progress: Progress) -> int | None:
+def num_seeds_more(one: Comparison, family: int, progress: SweepProgress) -> int | None:
     """Return how many seeds beyond those of the sweep decide a comparison, with 80 % power if it is as it looks.
 
     Args:

@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Twins:
+class PairedScores:
     """Two cells' trials on the same clips.
 
     Args:
@@ -100,14 +100,14 @@ class Twins:
         return williams_p(r_xy, r_xz, float(np.corrcoef(*scores)[0, 1]), self.first.num_clips)
 
 
-def twins_of(first: CellTrials, second: CellTrials) -> Twins | None:
+def twins_of(first: CellTrials, second: CellTrials) -> PairedScores | None:
     """Return two cells' predictions side by side, None if they were tested on different clips or have none."""
     a, b = first.tested, second.tested
     if a is None or b is None or on_other_clips(a, b):
         return None
     seeds = common_seeds(a.seeds, b.seeds)
     rows = [tuple(each.seeds.index(seed if seed in each.seeds else None) for each in (a, b)) for seed in seeds]
-    return Twins(a, b, tuple(seeds), tuple(rows)) if seeds else None  # type: ignore[arg-type]
+    return PairedScores(a, b, tuple(seeds), tuple(rows)) if seeds else None  # type: ignore[arg-type]
 
 
 def on_other_clips(first: ClipScores | None, second: ClipScores | None) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from omni_msa.evidence.comparisons import wording
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control
-from omni_msa.evidence.comparisons.decisions import Findings, Kind, Progress, sort
+from omni_msa.evidence.comparisons.decisions import Findings, Kind, SweepProgress, sort
 from omni_msa.evidence.comparisons.verdict_clauses import clauses, is_wholly_failed
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.multiplicity import LEVEL
@@ -35,7 +35,7 @@ class Verdict:
     num_seeds_more: int | None = None
 
 
-def leading(metric: str, means: Mapping[str, float], progress: Progress, num_partial: int = 0) -> Verdict:
+def leading(metric: str, means: Mapping[str, float], progress: SweepProgress, num_partial: int = 0) -> Verdict:
     """Describe a sweep that names no comparison.
 
     Args:
@@ -62,7 +62,9 @@ def leading(metric: str, means: Mapping[str, float], progress: Progress, num_par
     return Verdict(_with_tail(text, progress), state)
 
 
-def decide(metric: str, differences: Sequence[Comparison], controls: Sequence[Control], progress: Progress) -> Verdict:
+def decide(
+    metric: str, differences: Sequence[Comparison], controls: Sequence[Control], progress: SweepProgress
+) -> Verdict:
     """Return what comparisons with one cell have shown; what is decided, `findings.sort` says.
 
     Args:
@@ -90,7 +92,7 @@ def decide(metric: str, differences: Sequence[Comparison], controls: Sequence[Co
     return Verdict(text, "incomplete" if progress.is_open else state, more)
 
 
-def _nothing(metric: str, progress: Progress, has_same: bool = False) -> Verdict:
+def _nothing(metric: str, progress: SweepProgress, has_same: bool = False) -> Verdict:
     """Say why there is nothing to say."""
     if progress.is_open:
         text = (
@@ -104,7 +106,7 @@ def _nothing(metric: str, progress: Progress, has_same: bool = False) -> Verdict
     return Verdict(_with_tail(text, progress), "not decided")
 
 
-def _settled(metric: str, found: Findings, controls: Sequence[Control], progress: Progress) -> str:
+def _settled(metric: str, found: Findings, controls: Sequence[Control], progress: SweepProgress) -> str:
     """Say what is decided, and what is equal but for less than what matters."""
     decided = [_decision(metric, found.of("decided"))] if found.of("decided") else []
     return "; ".join([*decided, *clauses(metric, found, controls, progress, ("equal",))])
@@ -128,7 +130,7 @@ def _decision(metric: str, decided: Sequence[Comparison]) -> str:
 
 def _strength(decided: Sequence[Comparison]) -> str:
     """Say how sure a decision is, and by which test."""
-    highest, family = wording.odds(max(one.p_holm or 0.0 for one in decided)), max(one.family for one in decided)
+    highest, family = wording.p_text(max(one.p_holm or 0.0 for one in decided)), max(one.family for one in decided)
     p = f"p = {highest}" if len(decided) == 1 else f"p at most {highest}"
     p += f" after Holm's correction for {family} comparisons" if family > 1 else ""
     counts = sorted({one.n for one in decided if not one.is_over_clips})
@@ -139,7 +141,7 @@ def _strength(decided: Sequence[Comparison]) -> str:
     return f"{p}, {seeds}" + (f", {wording.names(by_clips)} over clips alone" if by_clips else "")
 
 
-def _indecision(metric: str, found: Findings, undecided: Sequence[str], num: int, progress: Progress) -> str:
+def _indecision(metric: str, found: Findings, undecided: Sequence[str], num: int, progress: SweepProgress) -> str:
     """Say why nothing is decided: in full where seeds are all that is missing, else clause by clause."""
     first = next(one for ones in found.by_kind.values() for one in ones)
     if len(undecided) > 1:
@@ -157,10 +159,10 @@ def _chance(undecided: Sequence[Comparison]) -> str:
         return f"{wording.seeds(n)} {are(n)} too few to show {'any difference' if many else 'it'}"
     if many:
         return f"with {wording.seeds(n)} all could be chance"
-    return f"with {wording.seeds(n)} it could be chance (p = {wording.odds(undecided[0].p_holm or 1.0)})"
+    return f"with {wording.seeds(n)} it could be chance (p = {wording.p_text(undecided[0].p_holm or 1.0)})"
 
 
-def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: Progress) -> str:
+def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: SweepProgress) -> str:
     """Describe differences that are not decided, of so many to other cells."""
     if len(ones) == 1:
         better, worse = map(wording.name, ones[0].names)
@@ -176,7 +178,7 @@ def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: Progress)
     return f"{base} {'leads' if sides == {'against'} else 'trails'} {wording.others(len(ones), num)}"
 
 
-def _needed(found: Findings, progress: Progress) -> str:
+def _needed(found: Findings, progress: SweepProgress) -> str:
     lowest, *higher = sorted(found.more_seeds)
     beyond = " beyond those planned" if progress.is_open else ""
     text = (
@@ -204,7 +206,7 @@ def _collapses(metric: str, found: Findings) -> str:
     return f", though {wording.listed(parts)}" if parts else ""
 
 
-def _with_tail(text: str, progress: Progress, found: Findings | None = None) -> str:
+def _with_tail(text: str, progress: SweepProgress, found: Findings | None = None) -> str:
     """End the sentence with what has failed and is left out: in parentheses, but never in a second pair of them."""
     said = {one.label for one in (found.of("undefined") if found else ()) if is_wholly_failed(one.label, progress)}
     lacks = [wording.failed(label, seeds) for label, seeds in progress.failed.items() if label not in said]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from omni_msa.evidence.comparisons import wording
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control
-from omni_msa.evidence.comparisons.decisions import NUM_SEEDS_MORE_MAX, Findings, Kind, Progress
+from omni_msa.evidence.comparisons.decisions import NUM_SEEDS_MORE_MAX, Findings, Kind, SweepProgress
 from omni_msa.evidence.comparisons.pair_note import OTHER_CLIPS
 from omni_msa.stats.metrics import METRICS
 
@@ -13,7 +13,7 @@ Ones = Sequence[Comparison]
 
 
 def clauses(
-    metric: str, found: Findings, controls: Sequence[Control], progress: Progress, kinds: Sequence[Kind]
+    metric: str, found: Findings, controls: Sequence[Control], progress: SweepProgress, kinds: Sequence[Kind]
 ) -> list[str]:
     """Return a clause for each kind of comparison that there is.
 
@@ -37,7 +37,7 @@ def _both(ones: Ones) -> tuple[str, str]:
     return wording.names([one.label for one in ones]), wording.name(ones[0].against)
 
 
-def _waiting(found: Findings, progress: Progress) -> str:
+def _waiting(found: Findings, progress: SweepProgress) -> str:
     """Say how many seeds those need that more seeds can decide."""
     cells, many = wording.names([one.label for one in found.waiting]), len(found.waiting) > 1
     lowest, highest = min(found.more_seeds), max(found.more_seeds)
@@ -97,7 +97,7 @@ def _collapsed(metric: str, ones: Ones) -> str:
 def _ahead(metric: str, one: Comparison) -> str:
     better, worse = map(wording.name, one.names)
     corrected = " after correction" if one.family > 1 else ""
-    chance = f"p = {wording.odds(one.p_holm or 0.0)}{corrected}, {wording.seeds(one.n)}"
+    chance = f"p = {wording.p_text(one.p_holm or 0.0)}{corrected}, {wording.seeds(one.n)}"
     return f"{better} is ahead of {worse} by {wording.size(metric, one.mean)} ({chance})"
 
 
@@ -126,7 +126,7 @@ def _uncontrolled(ones: Ones, flags: Mapping[str, Sequence[str]]) -> str:
     return f"the difference between {cells} and {base} cannot be put down to an axis: {why}"
 
 
-def _undefined(metric: str, one: Comparison, progress: Progress) -> str:
+def _undefined(metric: str, one: Comparison, progress: SweepProgress) -> str:
     title, failed = METRICS[metric].title, progress.failed.get(one.label, ())
     if one.num_collapsed:
         why = f"no seed has a {title} in both"
@@ -139,7 +139,7 @@ def _undefined(metric: str, one: Comparison, progress: Progress) -> str:
     return f"{wording.name(one.label)} cannot be compared: {why}"
 
 
-def is_wholly_failed(label: str, progress: Progress) -> bool:
+def is_wholly_failed(label: str, progress: SweepProgress) -> bool:
     """Return whether all trials of a cell have failed."""
     failed = progress.failed.get(label, ())
     return None in failed or len(failed) >= progress.num_seeds

@@ -45,7 +45,7 @@ def more_seeds(num: int) -> str:
     return count(num, "more seed")
 
 
-def odds(p: float) -> str:
+def p_text(p: float) -> str:
     """Return a p-value with two digits."""
     return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
 

@@ -17,7 +17,7 @@ _HISTORY_FIELDS = ("attempt", "time", "retried", "reaction", "kind", "message")
 
 
 @dataclass(frozen=True)
-class Place:
+class SortableText:
     """One place of a table that sorts: what is read, and what it is sorted by ("" goes last)."""
 
     text: str
@@ -29,8 +29,8 @@ class Place:
 class TrialTable:
     """All trials: headings, one row each, and the states there are, with their number."""
 
-    headings: list[Place]
-    rows: list[list[Place]]
+    headings: list[SortableText]
+    rows: list[list[SortableText]]
     states: dict[str, int]
 
 
@@ -64,22 +64,22 @@ def trial_table(evidence: Evidence) -> TrialTable:
     return TrialTable(head, rows, {state: states.count(state) for state in dict.fromkeys(states)})
 
 
-def _word(text: str) -> Place:
-    return Place(text, text)
+def _word(text: str) -> SortableText:
+    return SortableText(text, text)
 
 
-def _number(text: str, value: float | None) -> Place:
-    return Place(text, "" if value is None or math.isnan(value) else repr(value), True)
+def _number(text: str, value: float | None) -> SortableText:
+    return SortableText(text, "" if value is None or math.isnan(value) else repr(value), True)
 
 
-def _metric(record: TrialRecord, name: str) -> Place:
+def _metric(record: TrialRecord, name: str) -> SortableText:
     if not record.is_complete or name not in record.metrics:
-        return Place("", is_number=True)
+        return SortableText("", is_number=True)
     value = record.metrics[name]
-    return Place("NaN", is_number=True) if value is None else _number(METRICS[name].show(value), value)
+    return SortableText("NaN", is_number=True) if value is None else _number(METRICS[name].show(value), value)
 
 
-def _attempts(record: TrialRecord) -> Place:
+def _attempts(record: TrialRecord) -> SortableText:
     attempt = record.trial.status.attempt
     return _number(str(attempt or ""), attempt or None)
 

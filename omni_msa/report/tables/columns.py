@@ -45,7 +45,7 @@ def ends(interval: Sequence[float] | None, metric: Metric, signed: bool = False)
     return None if interval is None else Entry(f"[{', '.join(metric.show(end, signed) for end in interval)}]")
 
 
-def odds(value: float | None) -> Entry | None:
+def p_text(value: float | None) -> Entry | None:
     """Return a p-value with three significant digits, None for None."""
     return None if value is None else Entry(f"{value:.3g}", value=value)
 

@@ -110,7 +110,7 @@ def _row(cell: SharedCell, one: MetricDifference) -> list[Entry]:
     metric = METRICS[one.metric]
     spread = "" if one.std is None else f" ± {metric.show(one.std)}"
     interval = DASH if one.interval is None else f"[{', '.join(metric.show(end, True) for end in one.interval)}]"
-    odds = [DASH if value is None or cell.same_trials else f"{value:.3g}" for value in (one.p, one.p_floor)]
+    p_text = [DASH if value is None or cell.same_trials else f"{value:.3g}" for value in (one.p, one.p_floor)]
     return [
         Entry(cell.label),
         Entry(metric.show(one.mean), value=one.mean),
@@ -118,7 +118,7 @@ def _row(cell: SharedCell, one: MetricDifference) -> list[Entry]:
         Entry(metric.show(one.difference, True) + spread, value=one.difference),
         Entry(str(len(one.values)), value=len(one.values)),
         Entry(DASH if cell.same_trials else interval),
-        *map(Entry, odds),
+        *map(Entry, p_text),
         Entry(cell.note(one)),
     ]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control
-from omni_msa.report.tables.columns import ColumnOf, Row, count, ends, lay_out, odds, percent, word
+from omni_msa.report.tables.columns import ColumnOf, Row, count, ends, lay_out, p_text, percent, word
 from omni_msa.report.tables.grid import DASH, Entry, Grid
 from omni_msa.report.tables.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
 from omni_msa.stats.metrics import METRICS, Metric
@@ -67,8 +67,8 @@ def _holm_note(rows: Sequence[Comparison], family: str) -> str:
 def _corrected(rows: Sequence[Comparison]) -> PairColumn:
     """Return the column of corrected p-values; of one test alone that of its clip p, if that is what it rests on."""
     if _family(rows) > 1:
-        return "Holm p", lambda one: odds(one.p_holm)
-    return "clip p", lambda one: odds(one.p_clips) if _is_over_clips(one) else None
+        return "Holm p", lambda one: p_text(one.p_holm)
+    return "clip p", lambda one: p_text(one.p_clips) if _is_over_clips(one) else None
 
 
 def _family(rows: Sequence[Comparison]) -> int:
@@ -98,7 +98,7 @@ def strength_grid(differences: Sequence[Comparison], exploratory: Sequence[Compa
     known: list[PairColumn] = [
         *_STRENGTH,
         *_mcnemar_columns(differences),
-        ("Williams p", lambda one: odds(one.williams_p)),
+        ("Williams p", lambda one: p_text(one.williams_p)),
         *_clip_corr_columns(exploratory),
         *seeds,
     ]
@@ -132,7 +132,7 @@ def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
     """One column for each accuracy; the test is of hits, which an F1 is not."""
 
     def shown(name: str) -> Callable[[Comparison], Entry | None]:
-        return lambda one: odds(one.mcnemar.get(name))
+        return lambda one: p_text(one.mcnemar.get(name))
 
     names = dict.fromkeys(name for one in differences for name in one.mcnemar)
     return [(f"McNemar p, {METRICS[name].title}", shown(name)) for name in names if not name.startswith("f1")]
@@ -141,7 +141,7 @@ def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
 def _clip_corr_columns(exploratory: Sequence[Comparison]) -> list[PairColumn]:
     """The clip p of the correlation, where that is not the metric of the table."""
     known = {(one.label, one.against): one.p_clips for one in exploratory if one.metric == "corr"}
-    return [("clip p, Corr", lambda one: odds(known.get((one.label, one.against))))] if known else []
+    return [("clip p, Corr", lambda one: p_text(known.get((one.label, one.against))))] if known else []
 
 
 def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[Row] = ()) -> Grid:
@@ -159,8 +159,8 @@ def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[Row] = (
         ("pairs", lambda one: count(_num_pairs(one))),
         ("95 % interval", lambda one: ends(one.interval, METRICS[one.metric], True)),
         ("over clips", lambda one: ends(one.interval_clips, METRICS[one.metric], True)),
-        ("sign-flip p", lambda one: odds(one.p)),
-        ("clip p", lambda one: odds(one.p_clips)),
+        ("sign-flip p", lambda one: p_text(one.p)),
+        ("clip p", lambda one: p_text(one.p_clips)),
         *([_corrected(exploratory)] if _family(exploratory) > 1 else []),
     ]
     grid = lay_out("Exploratory comparisons", exploratory, columns, words=("against", "metric"))
@@ -220,8 +220,8 @@ def _difference_columns(metric: Metric) -> list[PairColumn]:
         ("95 % interval", lambda one: ends(one.interval, metric, True)),
         ("over seeds and clips", lambda one: ends(one.interval_two_level, metric, True)),
         ("over clips", lambda one: ends(one.interval_clips, metric, True)),
-        ("sign-flip p", lambda one: odds(one.p)),
-        ("floor of p", lambda one: odds(one.p_floor)),
+        ("sign-flip p", lambda one: p_text(one.p)),
+        ("floor of p", lambda one: p_text(one.p_floor)),
     ]
 
 
@@ -256,7 +256,7 @@ _STRENGTH: list[PairColumn] = [
     ("better in seeds (%)", lambda one: percent(one.improvement_seeds)),
     ("nearer in clips (%)", lambda one: percent(one.improvement_clips)),
     ("effect size", lambda one: None if one.effect_size is None else Entry(f"{one.effect_size:+z.2f}")),
-    ("clip p", lambda one: odds(one.p_clips)),
+    ("clip p", lambda one: p_text(one.p_clips)),
 ]
 _COMBINED = (
     "several seed pairs are combined by Rueger's rule, the middle p times the number of pairs over its rank (1.5 with "

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omni_msa.data.inputs.clip_inputs import Sizes, file_of
-from omni_msa.data.inputs.input_cache import Shelf
+from omni_msa.data.inputs.clip_inputs import TokenCounts, file_of
+from omni_msa.data.inputs.input_cache import InputCache
 
 NUM_BYTES = 128 * 100 * 4  # of one mel; its header takes little more
 KB = 1000
@@ -41,17 +41,17 @@ def test_the_least_lately_used_go_first():
     for number, age_s in enumerate([40, 10, 30, 20]):
         add(f"{number}" * 64, age_s)
     names = [f"{number}" * 64 for number in range(4)]
-    Shelf(3.5 * NUM_BYTES).added(names[1])
+    InputCache(3.5 * NUM_BYTES).added(names[1])
     assert there(*names) == names[1:]
-    Shelf(2.5 * NUM_BYTES).added(names[1])
+    InputCache(2.5 * NUM_BYTES).added(names[1])
     assert there(*names) == [names[1], names[3]]
-    Shelf(0).added(names[1])
+    InputCache(0).added(names[1])
     assert there(*names) == []
 
 
 def test_without_a_limit_nothing_is_dropped_or_noted(own_cache):
     add("a" * 64, 0)
-    shelf = Shelf()
+    shelf = InputCache()
     assert shelf.limit == float("inf")
     shelf.added("a" * 64)
     shelf.make_room()
@@ -63,21 +63,23 @@ def test_those_spared_go_last_and_of_them_the_newest_first():
         add(name * 64, age_s)
     spared = frozenset(name * 64 for name in "abc")
     names = [name * 64 for name in "abcd"]
-    Shelf(3.5 * NUM_BYTES).make_room(spared)
+    InputCache(3.5 * NUM_BYTES).make_room(spared)
     assert there(*names) == names[:3]
-    Shelf(2.5 * NUM_BYTES).make_room(spared)
+    InputCache(2.5 * NUM_BYTES).make_room(spared)
     assert there(*names) == names[:2]
 
 
 def test_what_was_dropped_counts_as_built_and_its_sizes_are_known_while_room_is_short():
     name = "a" * 64
     add(name, 0)
-    tight, wide = Shelf(10 * KB), Shelf()
-    assert tight.has(name) and tight.sizes(name) == Sizes(num_audio_tokens=25)  # 100 mel frames, a quarter of them
+    tight, wide = InputCache(10 * KB), InputCache()
+    assert tight.has(name) and tight.sizes(name) == TokenCounts(
+        num_audio_tokens=25
+    )  # 100 mel frames, a quarter of them
     tight.added(name)
     assert there(name) == []
     assert tight.has(name) and not wide.has(name)
-    assert tight.sizes(name) == wide.sizes(name) == Sizes(num_audio_tokens=25)
+    assert tight.sizes(name) == wide.sizes(name) == TokenCounts(num_audio_tokens=25)
     with pytest.raises(ValueError):
         tight.read(name)
     assert tight.build(name, write, lambda file: file.stat().st_size) > NUM_BYTES
@@ -89,23 +91,23 @@ def test_a_damaged_note_is_none(content):
     note = file_of("a" * 64).with_suffix(".json")
     note.parent.mkdir(parents=True)
     note.write_text(content)
-    assert not Shelf(KB).has("a" * 64)
+    assert not InputCache(KB).has("a" * 64)
     with pytest.raises(ValueError):
-        Shelf(KB).sizes("a" * 64)
+        InputCache(KB).sizes("a" * 64)
 
 
 def test_a_damaged_file_is_dropped_without_a_note():
     add("a" * 64, 0)
     file_of("a" * 64).write_bytes(b"torn" * 10_000)
-    Shelf(KB).make_room()
-    assert not Shelf(KB).has("a" * 64)
+    InputCache(KB).make_room()
+    assert not InputCache(KB).has("a" * 64)
 
 
 def test_use_is_marked_at_most_once_an_hour():
     for age_s, is_marked in ((1800, False), (7200, True)):
         add("a" * 64, age_s)
         before = file_of("a" * 64).stat().st_mtime
-        Shelf().read("a" * 64)
+        InputCache().read("a" * 64)
         after = file_of("a" * 64).stat().st_mtime
         assert (after != before) is is_marked
         assert not is_marked or time.time() - after < 60
@@ -113,13 +115,13 @@ def test_use_is_marked_at_most_once_an_hour():
 
 def test_what_is_built_is_read_even_if_another_process_drops_everything():
     def read(file: Path) -> int:
-        Shelf(0).make_room()  # the other one, at the worst moment
+        InputCache(0).make_room()  # the other one, at the worst moment
         return file.stat().st_size
 
-    shelf = Shelf()
+    shelf = InputCache()
     assert shelf.build("a" * 64, write, read) > NUM_BYTES
     assert there("a" * 64) == ["a" * 64]
-    Shelf(0).make_room()
+    InputCache(0).make_room()
     with pytest.raises(ValueError):
         shelf.read("a" * 64)  # to be built again
 
@@ -130,7 +132,7 @@ def test_a_failed_build_leaves_nothing(own_cache):
         raise RuntimeError("no picture")
 
     with pytest.raises(RuntimeError, match="no picture"):
-        Shelf().build("a" * 64, fail, len)
+        InputCache().build("a" * 64, fail, len)
     assert [path for path in own_cache.rglob("*") if path.is_file()] == []
 
 
@@ -141,18 +143,18 @@ def test_what_is_being_written_is_left_alone_unless_its_process_was_killed(folde
     for place in places:
         write(place)
     os.utime(places[0], (time.time() - 7200,) * 2)
-    Shelf(0).make_room()
+    InputCache(0).make_room()
     assert [place.is_file() for place in places] == [False, True]
 
 
 def test_it_can_be_sent_to_another_process():
-    shelf = pickle.loads(pickle.dumps(Shelf(5.0)))
+    shelf = pickle.loads(pickle.dumps(InputCache(5.0)))
     assert shelf.limit == 5.0
     shelf.make_room()
 
 
 def test_the_limit_holds_while_files_are_added_and_others_add_too():
-    shelf, limit = Shelf(20 * NUM_BYTES), 20 * NUM_BYTES
+    shelf, limit = InputCache(20 * NUM_BYTES), 20 * NUM_BYTES
     for number in range(60):
         shelf.build(f"{number:064}", write, lambda file: None)
         files = list(file_of("0").parent.parent.rglob("*.safetensors"))

@@ -20,9 +20,9 @@ from helpers.media_files import moving_picture, tone, write_mp4, write_sound
 from helpers.paths import ROOT, TESTS
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared, file_of
+from omni_msa.data.inputs.clip_inputs import ClipInputs, file_of
 from omni_msa.data.inputs.loader import Loader
-from omni_msa.data.inputs.preprocess import BadClip, PreparedClips, prepare
+from omni_msa.data.inputs.preprocess import BadClip, ClipInputStore, prepare
 
 OPTIONS = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 NAMES = tuple("abcdefgh")
@@ -30,12 +30,12 @@ BATCHES = [NAMES[start : start + 2] for start in range(0, 8, 2)]
 
 
 @dataclass(frozen=True)
-class Counted(PreparedClips):
+class Counted(ClipInputStore):
     """Clips that remember the arrays they gave out, without keeping them."""
 
     given: list[weakref.ref] = field(default_factory=list)
 
-    def load(self, clip_id, call=None) -> Prepared:
+    def load(self, clip_id, call=None) -> ClipInputs:
         found = super().load(clip_id, call)
         self.given.append(weakref.ref(found.mel))
         return found
@@ -64,7 +64,7 @@ def clips(own_cache, tmp_path) -> Counted:
     return Counted(**vars(prepare(found, ["audio"], OPTIONS)))
 
 
-def forget(clips: PreparedClips, name: str) -> None:
+def forget(clips: ClipInputStore, name: str) -> None:
     file_of(clips.addresses[name, "audio"]).unlink()
 
 
@@ -78,7 +78,7 @@ def helpers() -> set[int]:
 def test_batches_come_as_asked_for_whether_expected_or_not(clips, num_workers):
     with Loader(clips, num_workers, num_ahead=2) as loader:
         for expected in (BATCHES, [], BATCHES[::-1], BATCHES[:1]):
-            loader.expect(iter(expected))
+            loader.prefetch(iter(expected))
             for names in BATCHES:
                 found = loader.take(names)
                 again = loader.take(names)
@@ -92,7 +92,7 @@ def test_batches_come_as_asked_for_whether_expected_or_not(clips, num_workers):
 @pytest.mark.parametrize("num_ahead", [1, 2])
 def test_no_more_batches_than_said_are_in_memory(clips, num_ahead):
     with Loader(clips, 3, num_ahead) as loader:
-        loader.expect(BATCHES * 3)
+        loader.prefetch(BATCHES * 3)
         for number, names in enumerate(BATCHES * 3):
             loader.take(names)
             due = min(len(BATCHES) * 3, number + 1 + num_ahead)
@@ -116,11 +116,11 @@ def test_batches_are_asked_for_only_as_far_as_they_are_read(clips):
             yield names
 
     with Loader(clips, 1, num_ahead=2) as loader:
-        loader.expect(batches())
+        loader.prefetch(batches())
         assert asked == BATCHES[:2]
         loader.take(BATCHES[0])
         assert asked == BATCHES[:3]
-        loader.expect([])
+        loader.prefetch([])
         loader.take(BATCHES[1])
         assert asked == BATCHES[:3]
 
@@ -130,7 +130,7 @@ def test_a_clip_that_broke_is_told_when_its_batch_is_due(clips, num_workers):
     forget(clips, "d")
     write_sound(clips.clips["d"].audio, tone(0.2))
     with Loader(clips, num_workers) as loader:
-        loader.expect(BATCHES)
+        loader.prefetch(BATCHES)
         loader.take(BATCHES[0])
         with pytest.raises(BadClip, match="changed while it was in use"):
             loader.take(BATCHES[1])
@@ -153,14 +153,14 @@ if __name__ == "__main__":
         file_of(address).unlink(missing_ok=True)
     sys.path.insert(0, {libraries!r})  # processes that are started look there first
     with Loader(found, 2) as loader:
-        loader.expect(BATCHES)
+        loader.prefetch(BATCHES)
         print("ready", flush=True)
         print(sum(len(loader.take(names)) for names in BATCHES))
     print("soundfile" in sys.modules, all(file_of(address).is_file() for address in found.addresses.values()))
 """
 
 
-def start(clips: PreparedClips, libraries: Path) -> subprocess.Popen[str]:
+def start(clips: ClipInputStore, libraries: Path) -> subprocess.Popen[str]:
     """Run `SCRIPT` on these clips in a process of its own."""
     folder = next(iter(clips.clips.values())).audio.parent
     places = [str(TESTS), str(ROOT)]
@@ -192,7 +192,7 @@ def test_after_an_error_neither_threads_nor_processes_are_left(clips):
         forget(clips, name)
     before = helpers()
     with pytest.raises(ZeroDivisionError), Loader(clips, 2, num_ahead=1) as loader:
-        loader.expect(BATCHES)
+        loader.prefetch(BATCHES)
         loader.take(BATCHES[0])
         assert helpers() > before
         raise ZeroDivisionError

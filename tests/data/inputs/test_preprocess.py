@@ -16,7 +16,7 @@ from helpers.media_files import moving_picture, tone, write_mp4, write_sound
 from helpers.paths import ROOT, TESTS
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.inputs import clip_inputs
-from omni_msa.data.inputs.clip_inputs import Sizes
+from omni_msa.data.inputs.clip_inputs import TokenCounts
 from omni_msa.data.inputs.preprocess import BadClip, address, prepare
 from omni_msa.data.media import clip_media, denoise
 from omni_msa.data.media.clip_media import BadMedia
@@ -56,7 +56,7 @@ def test_values_are_those_of_media(film, num_workers):
     assert [array.dtype for array in vars(loaded).values()] == [np.float32, np.int64, np.float32]
     assert all(array.flags.writeable for array in vars(loaded).values())
     # 2 x 4 x 4 patches in groups of four; 2.048 s = 52 mel frames of 40 ms -> 26 -> 13
-    assert (loaded.num_video_tokens, loaded.num_audio_tokens, inputs.sizes("a")) == (8, 13, Sizes(8, 13))
+    assert (loaded.num_video_tokens, loaded.num_audio_tokens, inputs.sizes("a")) == (8, 13, TokenCounts(8, 13))
 
 
 def test_modalities_not_asked_for_are_absent(film):
@@ -64,7 +64,7 @@ def test_modalities_not_asked_for_are_absent(film):
     assert vars(prepare([everything], ["audio"], OPTIONS).load("a"))["pixel_values"] is None
     assert prepare([everything], ["video"], OPTIONS).load("a").mel is None
     text = prepare([clip("a")], ["text"], OPTIONS)
-    assert set(vars(text.load("a")).values()) == {None} and text.sizes("a") == Sizes()
+    assert set(vars(text.load("a")).values()) == {None} and text.sizes("a") == TokenCounts()
     for inputs in (text, prepare([everything], ["audio"], OPTIONS)):
         with pytest.raises(KeyError):
             inputs.load("b")

@@ -8,7 +8,7 @@ from helpers.golden_media import CASES, EVERY_FRAME, EVERY_ROW, FIXTURE, frames_
 from helpers.tiny_trials import LABEL_RANGE, SENTENCES, tiny_backbone
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.media.mel import mel_features
 from omni_msa.data.media.patches import patches
 from omni_msa.model.prompt import build_prompt
@@ -26,7 +26,7 @@ def ours(name: str) -> dict[str, np.ndarray]:
     pixels, grid = patches(frames_of(number)) if "video" in modalities else (None, None)
     mel = mel_features(sound_of(number), MediaConfig()) if "audio" in modalities else None
     clip = Clip("one", "source", 0, "train", 1.0, SENTENCES[number][2], None, None)
-    media, tokenizer = Prepared(pixels, grid, mel), tiny_backbone().tokenizer
+    media, tokenizer = ClipInputs(pixels, grid, mel), tiny_backbone().tokenizer
     prompt = build_prompt(clip, tuple(modalities.split()), media, "", tokenizer, LABEL_RANGE)
     found = {"token_ids": np.array(prompt.token_ids), "grid_thw": grid}
     found |= {"pixel_values": None if pixels is None else pixels[::EVERY_ROW]}

@@ -12,7 +12,7 @@ from helpers import tiny_trials
 from helpers.media_files import moving_picture, tone, write_mp4
 from omni_msa.config.trial import MediaConfig
 from omni_msa.data.clip import Clip
-from omni_msa.data.inputs.clip_inputs import Prepared
+from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.media import clip_media, decode
 from omni_msa.model.prompt import build_prompt
 
@@ -97,6 +97,6 @@ def test_a_transcript_is_text_whatever_it_holds(transcript):
     markers = [backbone.tokenizer.convert_tokens_to_ids(name) for name in names]
     counts = []
     for said in (clip, replace(clip, transcript="plain")):
-        prompt = build_prompt(said, ("text",), Prepared(), "", backbone.tokenizer, tiny_trials.LABEL_RANGE)
+        prompt = build_prompt(said, ("text",), ClipInputs(), "", backbone.tokenizer, tiny_trials.LABEL_RANGE)
         counts.append([prompt.token_ids.count(number) for number in markers])
     assert counts[0] == counts[1]  # nothing that a person says opens a turn or stands for sound

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.made_pairs import BASE, FULL, pair, said
 from omni_msa.evidence.comparisons.comparison import Comparison
-from omni_msa.evidence.comparisons.decisions import Progress, num_seeds_more, sort
+from omni_msa.evidence.comparisons.decisions import SweepProgress, num_seeds_more, sort
 from omni_msa.evidence.comparisons.verdict import leading
 from omni_msa.stats.power import num_seeds_needed
 
@@ -21,7 +21,7 @@ def test_one_comparison_with_too_few_seeds():
         "Not decided: on MAE, generative leads discriminative by 0.200, but 1 seed is too few to show "
         "it: 5 more seeds are needed."
     )
-    assert said(pair("generative", -0.2, n=1), progress=Progress(2, 2, num_seeds=1)) == (one, "not decided", 5)
+    assert said(pair("generative", -0.2, n=1), progress=SweepProgress(2, 2, num_seeds=1)) == (one, "not decided", 5)
     common = said(pair("generative", -0.2, n=1))[0]  # of three
     assert "generative leads discriminative by 0.200 at the one seed both have, but 1 seed is too few" in common
 
@@ -81,9 +81,9 @@ def test_several_decided_and_some_not():
     assert said(*many, open_one) == (text, "supported", more)
     tiny = pair("frozen_probe", 0.0001, 8, p=0.9, family=4)
     assert said(*many, tiny)[0].endswith("is too uncertain: with 8 seeds anything from -0.020 to +0.020 is possible.")
-    later = said(*many, open_one, progress=Progress(90, 80, num_seeds=9))[0]
+    later = said(*many, open_one, progress=SweepProgress(90, 80, num_seeds=9))[0]
     assert later.endswith(f"; still open: frozen_probe needs {more - 1} seeds beyond those planned.")
-    soon = said(many[0], replace(open_one, num_seeds_needed=9), progress=Progress(90, 80, num_seeds=9))[0]
+    soon = said(many[0], replace(open_one, num_seeds_needed=9), progress=SweepProgress(90, 80, num_seeds=9))[0]
     assert soon.endswith("; still open: for frozen_probe the trials still to run may be enough.")
     six = [pair(f"cell {place}", 0.2, 10, family=6) for place in range(6)]
     assert "discriminative is ahead of 6 cells (p at most" in said(*six)[0]
@@ -115,13 +115,13 @@ def test_where_nothing_is_random_only_clips_can_tell():
 
 
 def test_trials_that_are_outstanding_are_told():
-    text, state, more = said(pair("generative", 0.2, 2), progress=Progress(12, 9, num_seeds=3))
+    text, state, more = said(pair("generative", 0.2, 2), progress=SweepProgress(12, 9, num_seeds=3))
     assert state == "incomplete" and more == 3
     assert text.startswith("Not decided yet, with 9 of 12 trials finished: on MAE, discriminative leads generative by")
     assert text.endswith("3 more seeds beyond those planned are needed.")
-    enough = said(pair("generative", 0.2, 4), progress=Progress(20, 9, num_seeds=10))
+    enough = said(pair("generative", 0.2, 4), progress=SweepProgress(20, 9, num_seeds=10))
     assert enough[0].endswith("the trials still to run may be enough.") and enough[2] is None
-    ahead = said(pair("generative", 0.2, 6), progress=Progress(20, 13, num_seeds=10))
+    ahead = said(pair("generative", 0.2, 6), progress=SweepProgress(20, 13, num_seeds=10))
     assert ahead[:2] == (
         "So far, with 13 of 20 trials finished, on MAE, discriminative is ahead of generative by 0.200 "
         "(p = 0.031, 6 seeds).",
@@ -130,25 +130,25 @@ def test_trials_that_are_outstanding_are_told():
 
 
 def test_failed_seeds_and_bad_clips_are_named():
-    progress = Progress(16, 15, 1, {"generative": [1113]}, 8, 3)
+    progress = SweepProgress(16, 15, 1, {"generative": [1113]}, 8, 3)
     assert said(pair("generative", 0.2, 7), progress=progress)[0].endswith(
         " (p = 0.016, 7 seeds); seed 1113 of generative failed; 3 bad clips are left out of every trial."
     )
-    several = Progress(16, 12, 4, {"a": [1, 2], "b": [None]}, 8, 1)
+    several = SweepProgress(16, 12, 4, {"a": [1, 2], "b": [None]}, 8, 1)
     assert said(pair("a", 0.2, 6), progress=several)[0].endswith(
         "6 seeds); seeds 1 and 2 of a failed; the trial of b failed; 1 bad clip is left out of every trial."
     )
-    many = Progress(16, 12, 4, {"a": [1], "b": [2], "c": [3, 4]}, 8)
+    many = SweepProgress(16, 12, 4, {"a": [1], "b": [2], "c": [3, 4]}, 8)
     assert said(pair("a", 0.2, 6), progress=many)[0].endswith(" 6 seeds); 4 trials failed.")
-    waiting = said(pair("a", 0.2), progress=Progress(7, 6, 1, {"a": [3]}, 4))[0]
+    waiting = said(pair("a", 0.2), progress=SweepProgress(7, 6, 1, {"a": [3]}, 4))[0]
     assert waiting.endswith("3 more seeds are needed (seed 3 of a failed).")
 
 
 def test_nothing_to_compare():
     none = Comparison("generative", BASE, "mae")
-    assert said(none, progress=Progress(12, 0)) == ("No trial is finished yet.", "incomplete", None)
-    assert said(none, progress=Progress(12, 0, 12)) == ("No trial is complete: all 12 failed.", "incomplete", None)
-    assert said(none, progress=Progress(12, 3))[0] == "No trials that could be compared are finished yet."
+    assert said(none, progress=SweepProgress(12, 0)) == ("No trial is finished yet.", "incomplete", None)
+    assert said(none, progress=SweepProgress(12, 0, 12)) == ("No trial is complete: all 12 failed.", "incomplete", None)
+    assert said(none, progress=SweepProgress(12, 3))[0] == "No trials that could be compared are finished yet."
     text = "Not decided: no two cells have a Corr that could be compared."
     assert said(Comparison("constant", BASE, "corr", num_collapsed=3), metric="corr") == (text, "not decided", None)
     partly = said(pair("generative", 0.2, 8), replace(none, label="constant"))[0]
@@ -174,7 +174,7 @@ def test_a_sweep_without_comparison_is_described():
         leading("mae", {"a": 0.5}, FULL).text
         == "The sweep names no comparison; the only mean MAE is that of a (0.500)."
     )
-    assert leading("mae", {}, Progress(4, 0)).text == "No trial is finished yet."
+    assert leading("mae", {}, SweepProgress(4, 0)).text == "No trial is finished yet."
     partial = leading("corr", {"a": 0.5}, FULL, 1).text
     assert (
         partial == "The sweep names no comparison; the only mean Corr among cells with every seed is that of a (0.500)."

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from helpers.made_pairs import BASE, pair, said
 from omni_msa.evidence.comparisons.controls import Control
-from omni_msa.evidence.comparisons.decisions import Progress
+from omni_msa.evidence.comparisons.decisions import SweepProgress
 from omni_msa.stats.power import num_seeds_needed
 
 
@@ -125,7 +125,7 @@ def test_undecided_for_several_reasons():
         "constant and discriminative is too uncertain: with 8 seeds anything from -0.020 to +0.020 is possible."
     )
     lost = replace(pair("b", 0.1), n=0, values=[])
-    failed = said(pair("a", 0.1, family=2), lost, progress=Progress(9, 6, 3, {"b": [0, 1, 2]}, 3))[0]
+    failed = said(pair("a", 0.1, family=2), lost, progress=SweepProgress(9, 6, 3, {"b": [0, 1, 2]}, 3))[0]
     assert failed == (
         "Not decided: on MAE against discriminative, a needs 4 more seeds; b cannot be compared: all its seeds failed."
     )

@@ -40,8 +40,8 @@ def test_tsne_parts_what_is_apart_and_is_the_same_again():
     assert first.shape == (60, 2) and np.array_equal(first, tsne(scores))
     halves = first[:30], first[30:]
     centres = [half.mean(axis=0) for half in halves]
-    reach = max(np.linalg.norm(half - half.mean(axis=0), axis=1).max() for half in halves)
-    assert np.linalg.norm(centres[0] - centres[1]) > reach
+    run_key = max(np.linalg.norm(half - half.mean(axis=0), axis=1).max() for half in halves)
+    assert np.linalg.norm(centres[0] - centres[1]) > run_key
     assert not tsne(np.zeros((12, 2))).any()
 
 

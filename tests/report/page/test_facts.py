@@ -31,7 +31,7 @@ def test_every_trial_of_every_cell_has_a_row(plan):
         ("discriminative", "2", "complete"),
     ]
     assert rows[0]["MAE"].text == "1.600" and float(rows[0]["MAE"].key) == pytest.approx((2.5 + 0.7 + 1.7 + 1.5) / 4)
-    assert rows[1]["Corr"] == facts.Place("NaN", "", True)  # sorts last
+    assert rows[1]["Corr"] == facts.SortableText("NaN", "", True)  # sorts last
     assert rows[1]["seed"].key == "" and rows[0]["seed"].key == "1"
     assert table.states == {"complete": 3}
 
