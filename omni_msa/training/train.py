@@ -219,7 +219,7 @@ def _is_better(value: float, record: FitRecord, metric: str) -> bool:
     return sign * value < sign * best
 
 
-def _hashes(built: TrialParts, seed: int, plan: TrainingConfig) -> dict[str, str]:
+def _hashes(built: TrialParts, seed: int, training: TrainingConfig) -> dict[str, str]:
     clips = built.splits.train
     order = [place for epoch in range(training.epochs) for place in epoch_order(len(clips), seed, epoch)]
     if training.length_buckets:
