@@ -2,7 +2,7 @@
 
 import pytest
 
-from helpers.paths import ROOT, SWEEPS
+from helpers.paths import SWEEPS
 from helpers.search_files import SPACE, of_space, problems, text
 from omni_msa.config.identity import trial_id
 from omni_msa.sweep import search_space
@@ -185,14 +185,3 @@ def test_the_shipped_search_is_valid():
     search = load_sweep(path).file.search
     assert {"adapter.rank", "readout.norm", "training.warmup_fraction"} <= set(search.space)
     assert Parameter(choice=("a",)).has("a") and not Parameter(choice=(1,)).has("1")
-
-
-def test_the_search_of_the_readme_is_sound(tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    block = readme.partition("## Searching")[2].partition("```yaml\n")[2].partition("```")[0]
-    (tmp_path / "profiles").mkdir()
-    profile = SWEEPS / "profiles" / "pocket.yaml"
-    (tmp_path / "profiles" / "pocket.yaml").write_text(profile.read_text(encoding="utf-8"), encoding="utf-8")
-    (tmp_path / "a.yaml").write_text(f"question: Is it?\nprofile: pocket\n{block}", encoding="utf-8")
-    search = load_sweep(tmp_path / "a.yaml").file.search
-    assert len(search.space) == 5 and search.objectives == ("mae",) and not search.transfer
