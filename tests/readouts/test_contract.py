@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from helpers import tiny_trials
+from helpers.other_values import other_value
 from omni_msa.config import plugins
 from omni_msa.config.identity import fit_id, trial_id
 from omni_msa.config.sections import ReadoutOptions
@@ -203,27 +204,9 @@ def test_a_deterministic_readout_does_not_feel_the_seed_and_the_others_do(name, 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_option_is_part_of_the_trials_identity(name):
-    model = plugins.load("readouts", name).Options
-    before = trial_id(tiny_trials.config(readout={"name": name}), "")
-    for field, values in OTHER_VALUES.items():
-        if field in model.model_fields:
-            changed = tiny_trials.config(readout={"name": name, field: values})
-            assert trial_id(changed, "") != before
-            in_fit = field in plugins.load("readouts", name).fit_fields
-            assert (fit_id(changed, "") != fit_id(tiny_trials.config(readout={"name": name}), "")) is in_fit
-
-
-OTHER_VALUES = {
-    "width": 8,
-    "dropout": 0.4,
-    "norm": "none",
-    "loss": "mse",
-    "huber_delta": 2.0,
-    "sign": "negative",
-    "constrained": True,
-    "decimals": 2,
-    "num_tokens_max": 3,
-    "strengths": (1.0,),
-    "layer": 1,
-    "pooling": "mean",
-}
+    plugin = plugins.load("readouts", name)
+    before = tiny_trials.config(readout={"name": name})
+    for field in plugin.Options.model_fields.keys() - {"name"}:
+        changed = tiny_trials.config(readout={"name": name, field: other_value(plugin.Options, name, field)})
+        assert trial_id(changed, "") != trial_id(before, ""), field
+        assert (fit_id(changed, "") != fit_id(before, "")) is (field in plugin.fit_fields), field
