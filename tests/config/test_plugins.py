@@ -157,7 +157,7 @@ def test_listing_imports_nothing_and_skips_private_files(tmp_path: Path, monkeyp
     [
         ("readouts", "generativ", "generative", "omni_msa/readouts/generativ.py"),
         ("datasets", "vader-av", "vader_av", ""),
-        ("backbones", "tyni", "tiny", "omni_msa/backbones/tyni.py"),
+        ("backbones", "tinny", "tiny", "omni_msa/backbones/tinny.py"),
         ("readouts", "__init__", "", ""),
         ("readouts", "../errors", "", ""),
         ("readouts", "", "", ""),

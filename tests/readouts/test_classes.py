@@ -11,7 +11,7 @@ from rich.console import Console
 from helpers import tiny_trials
 from helpers.summaries import cell, summary
 from omni_msa.config import plugins
-from omni_msa.config.trial import AdapterConfig
+from omni_msa.config.trial import AdapterConfig, parse_trial
 from omni_msa.data.clip import Clip
 from omni_msa.data.inputs.clip_inputs import ClipInputs
 from omni_msa.data.splits import Splits
@@ -26,7 +26,16 @@ from omni_msa.stats.metrics import compute
 
 CLASSES = ("negative", "neutral", "positive")
 LABELS = torch.tensor([2.0, 0.0, 1.0, 0.0, 2.0, 0.0])
-READOUTS = [name for name in plugins.names("readouts") if name != "expected_value"]
+OF_CLASSES = {"dataset": {"name": "meld", "root": "/corpus"}, "training": {"select_metric": "f1_weighted"}}
+
+
+def takes_classes(name: str) -> bool:
+    """Return whether a readout's own check has nothing against a corpus with classes."""
+    config = parse_trial(tiny_trials.config(readout={"name": name}).model_dump(mode="json") | OF_CLASSES)
+    return plugins.load("readouts", name).check(config, 4) == []
+
+
+READOUTS = [name for name in plugins.names("readouts") if takes_classes(name)]
 TRAINED = [name for name in READOUTS if plugins.load("readouts", name).trained]
 
 

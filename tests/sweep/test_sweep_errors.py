@@ -45,8 +45,8 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
         ("unknown readout", FILE, "axes.readout", "'generativ'", 'did you mean "generative"?'),
     ),
     ({"dataset": "vader"}, [], ("unknown dataset", FILE, "dataset.name", "'vader'", 'did you mean "vader_av"?')),
-    ({"backbone": "{name: tyni}"}, [], ("unknown backbone", FILE, "backbone.name", "'tyni'", 'did you mean "tiny"?')),
-    ({"backbone": "{name: tyni}"}, [], ("unknown backbone", FILE, "backbone.name", "'tyni'", "backbones/tyni.py")),
+    ({"backbone": "{name: tinny}"}, [], ("unknown backbone", FILE, "backbone.name", "'tinny'", 'did you mean "tiny"?')),
+    ({"backbone": "{name: tinny}"}, [], ("unknown backbone", FILE, "backbone.name", "'tinny'", "backbones/tinny.py")),
     ({"profile": "smal"}, [], ("unknown profile", FILE, "profile", "'smal'", 'did you mean "small"?')),
     ({"profile": "smal"}, [], ("unknown profile", FILE, "profile", "'smal'", "profiles/smal.yaml")),
     ({}, ["profile=smal"], ("unknown profile", COMMAND, "profile", "'smal'", 'did you mean "small"?')),
@@ -232,7 +232,7 @@ def test_all_mistakes_of_all_places_are_reported_together(write_sweep: WriteSwee
         bogus="1",
     )
     profile = path.parent / "profiles" / "broken.yaml"
-    profile.write_text("dataset: {name: vader_av, num_test: 0}\nbackbone: tyni\nnonsense: 1\nadapter: {alpha: '4'}\n")
+    profile.write_text("dataset: {name: vader_av, num_test: 0}\nbackbone: tinny\nnonsense: 1\nadapter: {alpha: '4'}\n")
     found = problems_of(path, "media.mel_hop_ms=15", "nothing")
     assert {problem.where.replace(f"{path.parent}/", "") for problem in found} == {
         "sweep.yaml axes.readout",
