@@ -79,7 +79,7 @@ def finish(plan: Plan, mirror: "LedgerMirror | None", options: argparse.Namespac
             print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
         mirror.close(plan, written.evidence.summary)
     if options.json:
-        values = {"aggregate": written.evidence.summary, "report": str(written.folder)}
+        values = {"aggregate": written.evidence.summary.as_json(), "report": str(written.folder)}
         print(json.dumps({**as_json(plan), **values}, indent=1))
     else:
         _print_tracking(mirror)
@@ -97,12 +97,10 @@ def _print_report(report: "Report", plan: Plan) -> None:
     from omni_msa.report.search_files import lines
     from omni_msa.report.tables.files import terminal_table
 
-    evidence = report.evidence
-    table = terminal_table(evidence.summary, evidence.human)
-    console().print(plan.sweep.file.question, table, sep="\n", markup=False)
+    console().print(plan.sweep.file.question, terminal_table(report.evidence.summary), sep="\n", markup=False)
     for line in failures_text(plan):
         print(line, file=sys.stderr)
-    print("", closing_text(plan), *lines(plan, evidence.searches), sep="\n")
+    print("", closing_text(plan), *lines(plan, report.evidence.searches), sep="\n")
     print(f"report: {short_path(report.folder / ('table.md' if report.problem else 'report.html'))}")
 
 

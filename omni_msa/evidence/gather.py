@@ -2,28 +2,27 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from omni_msa.config import plugins
 from omni_msa.config.lookups import root_of
 from omni_msa.datasets._base import DATASETS
 from omni_msa.errors import InputError
 from omni_msa.evidence.cell_trials import CellTrials, cell_trials
-from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
+from omni_msa.evidence.comparisons.clip_scores import Resampler, common_trials
 from omni_msa.evidence.comparisons.compare import compare, pairs_of
 from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.comparisons.controls import Control, prove
 from omni_msa.evidence.comparisons.decisions import SweepProgress
-from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.evidence.comparisons.selection import selection_of
 from omni_msa.evidence.comparisons.verdict import Verdict, decide, leading
 from omni_msa.evidence.records import TrialRecord, read_records
-from omni_msa.evidence.summary import cell_summary, floor_of, gap_shares
+from omni_msa.evidence.search_summary import SearchFindings
+from omni_msa.evidence.summary import CellSummary, cell_summary, floor_of, gap_shares
+from omni_msa.evidence.sweep_summary import DroppedClip, SweepSummary
 from omni_msa.planning.plan import Plan
 from omni_msa.seeding import derive
 from omni_msa.stats.metrics import headline
-from omni_msa.system.files import finite
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,14 @@ class Evidence:
     Args:
         plan: with the states as they are now.
         records: of every trial, in the plan's order.
-        summary: the content of `aggregate.json`: cells, comparisons, controls, selection, verdict, notes.
-        pairs: the comparisons among them, typed.
-        dataset: the plug-in's name where all cells have the same one, else "".
-        human: metrics of a human rater on test, None where the dataset has none.
-        searches: what each search has found, as `search.json` has it.
+        summary: statistics of the cells, comparisons of them, selection, verdict, notes.
+        searches: what each search has found.
     """
 
     plan: Plan
     records: Sequence[TrialRecord]
-    summary: dict[str, Any]
-    pairs: Pairs = field(default_factory=Pairs)
-    dataset: str = ""
-    human: Mapping[str, float] | None = None
-    searches: Sequence[Mapping[str, Any]] = ()
+    summary: SweepSummary
+    searches: Sequence[SearchFindings] = ()
 
     def of_cell(self, label: str) -> list[TrialRecord]:
         """Return the complete trials of a cell, in the order of its seeds."""
@@ -60,51 +53,60 @@ def gather(plan: Plan) -> Evidence:
         plan: with the states as they are now.
     """
     records = read_records(plan)
-    cells = cell_trials(plan, records)
+    return Evidence(plan, records, _summary(plan, cell_trials(plan, records)))
+
+
+def _summary(plan: Plan, trials: Sequence[CellTrials]) -> SweepSummary:
     dataset, human = _dataset(plan)
     dropped = dropped_clips(plan)
-    if any(clip["split"] == "test" for clip in dropped):
+    if any(clip.fault.split == "test" for clip in dropped):
         human = None  # it is over other clips
-    summary, pairs = _summary(plan, cells, human, dropped)
-    return Evidence(plan, records, finite(summary | {"dataset": dataset}), pairs, dataset, human)
-
-
-def _summary(
-    plan: Plan, cells: Sequence[CellTrials], human: Mapping[str, float] | None, dropped: list[dict[str, Any]]
-) -> tuple[dict[str, Any], Pairs]:
-    file = plan.sweep.file
-    resampler = Resampler(derive(0, "report", plan.sweep.name.rpartition("/")[2]))
-    rows = [cell_summary(trials, resampler) for trials in cells]
-    floors = [floor_of(cells, trials) for trials in cells]
-    by_label = {row["label"]: row for row in rows}
-    for row, floor in zip(rows, floors, strict=True):
-        row["gap_share"] = gap_shares(row["metrics"], by_label[floor.label]["metrics"] if floor else {}, human or {})
+    file, resampler = plan.sweep.file, Resampler(derive(0, "report", plan.sweep.name.rpartition("/")[2]))
+    cells, floor = _cells(trials, human or {}, resampler)
     metric = file.compare.metric if file.compare else file.select.metric
-    pairs = _compared(plan, cells, metric, resampler)
-    verdict = _verdict(plan, rows, metric, pairs, len(dropped))
-    family = max((comparison.family for comparison in pairs.differences), default=0)
-    summary = {
-        "sweep": plan.sweep.name,
-        "question": file.question,
-        "style": file.style,
-        "metric": metric,
-        "cells": rows,
-        **pairs.as_json(),
-        "selection": selection_of(plan, family, metric, verdict.num_seeds_more),
-        "verdict": asdict(verdict),
-        "floor": next((floor.label for floor in floors if floor), None),
-        "human": None if human is None else dict(human),
-        "notes": [*_laid_over(plan), *data_notes(plan), *(note for trials in cells for note in trials.notes)],
-        "dropped_clips": dropped,
+    differences, exploratory, controls = _compared(plan, trials, metric, resampler)
+    progress = _progress(plan, cells, len(dropped))
+    verdict = decide(metric, differences, controls, progress) if file.compare else _leading(metric, cells, progress)
+    family = max((comparison.family for comparison in differences), default=0)
+    return SweepSummary(
+        sweep=plan.sweep.name,
+        question=file.question,
+        style=file.style,
+        metric=metric,
+        cells=cells,
+        differences=differences,
+        exploratory=exploratory,
+        controls=controls,
+        selection=selection_of(plan, family, metric, verdict.num_seeds_more),
+        verdict=verdict,
+        floor=floor,
+        human=human,
+        notes=[*_laid_over(plan), *data_notes(plan), *(note for each in trials for note in each.notes)],
+        dropped_clips=dropped,
+        dataset=dataset,
+    )
+
+
+def _cells(
+    trials: Sequence[CellTrials], human: Mapping[str, float], resampler: Resampler
+) -> tuple[list[CellSummary], str | None]:
+    """Return the statistics of all cells, and the name of the first constant that one is measured by."""
+    cells = {each.label: cell_summary(each, resampler) for each in trials}
+    floors = {each.label: floor.label for each in trials if (floor := floor_of(trials, each))}
+    shares = {
+        name: gap_shares(cell.metrics, cells[floors[name]].metrics if name in floors else {}, human)
+        for name, cell in cells.items()
     }
-    return summary, pairs
+    return [replace(cell, gap_share=shares[name]) for name, cell in cells.items()], next(iter(floors.values()), None)
 
 
-def _compared(plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler) -> Pairs:
+def _compared(
+    plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler
+) -> tuple[list[Comparison], list[Comparison], list[Control]]:
     """Return the comparisons on the primary metric, those on other headline metrics, and how controlled they are."""
     compared = plan.sweep.file.compare
     if compared is None:
-        return Pairs()
+        return [], [], []
     pairs = pairs_of(cells, compared.against)
     names = {name for trials in cells for record in trials.records.values() for name in record.test}
     others = [name for name in headline(names) if name != metric and name in names]
@@ -116,38 +118,30 @@ def _compared(plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: R
     def with_control(one: Comparison) -> Comparison:
         return replace(one, controlled=known.get((one.label, one.against)) if one.n else None)
 
-    return Pairs([*map(with_control, primary)], [*map(with_control, exploratory)], controls)
+    return [*map(with_control, primary)], [*map(with_control, exploratory)], controls
 
 
 def prove_pair(cell: CellTrials, other: CellTrials) -> Control:
     """Return how far the comparison of two cells is controlled, by their settings and all trials that pair."""
-    seeds = common_seeds(cell.seeds, other.seeds)
-    sides = [[each.records[None if each.cell.deterministic else seed] for seed in seeds] for each in (cell, other)]
-    return prove(cell.cell, other.cell, list(zip(*sides, strict=True)))
+    return prove(cell.cell, other.cell, list(common_trials(cell.records, other.records).values()))
 
 
-def _verdict(
-    plan: Plan,
-    rows: Sequence[Mapping[str, Any]],
-    metric: str,
-    pairs: Pairs,
-    num_dropped: int,
-) -> Verdict:
-    counts, failed = plan.counts(), {row["label"]: row["failed"] for row in rows if row["failed"]}
+def _progress(plan: Plan, cells: Sequence[CellSummary], num_dropped: int) -> SweepProgress:
+    counts, failed = plan.counts(), {cell.name: cell.failed for cell in cells if cell.failed}
     num_seeds = len(plan.sweep.file.seeds)
-    progress = SweepProgress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
-    if plan.sweep.file.compare is not None:
-        return decide(metric, pairs.differences, pairs.controls, progress)
-    found = {row["label"]: row["metrics"][metric] for row in rows if row["metrics"].get(metric, {}).get("n")}
-    whole = {row["label"] for row in rows if row["label"] in found and found[row["label"]]["n"] == len(row["seeds"])}
-    means = {label: found[label]["mean"] for label in found if label in whole}
+    return SweepProgress(counts["trials"], counts["complete"], counts["failed"], failed, num_seeds, num_dropped)
+
+
+def _leading(metric: str, cells: Sequence[CellSummary], progress: SweepProgress) -> Verdict:
+    found = {cell.name: mean for cell in cells if (mean := cell.of(metric).mean) is not None}
+    means = {cell.name: found[cell.name] for cell in cells if cell.is_whole(metric)}
     return leading(metric, means, progress, len(found) - len(means))
 
 
-def dropped_clips(plan: Plan) -> list[dict[str, Any]]:
-    """Return one row for each clip that every trial leaves out."""
+def dropped_clips(plan: Plan) -> list[DroppedClip]:
+    """Return each clip that every trial leaves out."""
     found = [store.found for store in plan.stores.values() if store.found is not None]
-    return [{"dataset": one.dataset, **vars(fault)} for one in found for fault in one.clips.values()]
+    return [DroppedClip(one.dataset, fault) for one in found for fault in one.clips.values()]
 
 
 def _laid_over(plan: Plan) -> list[str]:

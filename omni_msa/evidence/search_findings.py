@@ -6,100 +6,98 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from omni_msa.evidence.search_summary import Confirmed, FurtherObjective, ProposalSummary, SearchFindings, Spent
 from omni_msa.evidence.search_verdict import compare, gains, has_seeds, sign, verdict
+from omni_msa.evidence.summary import CellSummary, summarise
 from omni_msa.ledger import names
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
-from omni_msa.search.rules import ProposalValue, pareto_front
+from omni_msa.search.rules import ProposalValue, Values, pareto_front
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT, Proposal
 from omni_msa.sweep.search_space import label
 from omni_msa.sweep.sweep import Cell
-from omni_msa.system.files import finite, is_number
+from omni_msa.system.files import is_number
 
 
-def describe(study: Study, importances: Mapping[str, float]) -> dict[str, Any]:
-    """Return all that a report says of a study, as plain values.
+def describe(study: Study, importances: Mapping[str, float], best: str = "") -> SearchFindings:
+    """Return all that a report says of a study.
 
     Args:
         study: with its proposals and trials as they are now.
         importances: share of the variance that each parameter explains.
+        best: the file that its winner is written to, "" if none was ever named.
     """
     scores, candidates = study.scores(), confirmation.candidates(study) if study.is_searched() else []
     history, default = _history(study, scores), study.whole_score(study.default_cell())
     confirmed = confirmation.confirmed(study) if candidates else {}
     winner = confirmation.winner(study) if candidates else {}
     compared = compare(study, confirmed, winner.get("candidate"))
-    searched = {row["proposal"]: row["values"] for row in history} | {DEFAULT: default.values}
-    front = [place for place, one in enumerate(scores) if one.state == "complete" and one.values]
-    found = [one.values for one in scores if one.state == "complete" and one.values]
-    pareto = [study.proposals[front[place]].number for place in pareto_front(found, study.search.directions)]
-    state, text = verdict(study, confirmed, winner, compared, searched)
-    values = {
-        "study": study.name,
-        "axes": study.cell.axes,
-        "sampler": study.search.sampler,
-        "seed": study.search.seed,
-        "objectives": list(study.search.objectives),
-        "space": study.search.model_dump(mode="json", include={"space"}, exclude_none=True)["space"],
-        "seeds": list(study.sweep.file.seeds),
-        "confirm_seeds": list(study.search.confirm.seeds),
-        "rungs": [vars(rung) for rung in study.steps],
-        "spent": study.folder.spent(),
-        "num_known": len(study.folder.known() or []) if study.search.transfer else 0,
-        "first_rung": _first_rung(study),
-        "history": history,
-        "importances": dict(importances),
-        "pareto_front": pareto if len(study.search.objectives) > 1 else None,
-        "confirmed": [_confirmed_row(study, name, confirmed, searched) for name in confirmed],
-        "num_confirmed": len(confirmation.ever_confirmed(study)),
-        "is_fresh": has_seeds(study, [DEFAULT, *candidates]),
-        "winner": winner.get("winner"),
-        "times_test_was_opened": confirmation.num_openings(study),
-        "comparison": compared,
-        "verdict": {"state": state, "text": text},
-    }
-    plain: dict[str, Any] = finite(values)
-    return plain
+    searched = {row.proposal: row.values for row in history} | {DEFAULT: default.values}
+    rows = {str(name): _confirmed_row(study, name, confirmed, searched) for name in confirmed}
+    return SearchFindings(
+        study=study.name,
+        axes=study.cell.axes,
+        sampler=study.search.sampler,
+        seed=study.search.seed,
+        objectives=study.search.objectives,
+        space=study.search.model_dump(mode="json", include={"space"}, exclude_none=True)["space"],
+        seeds=study.sweep.file.seeds,
+        confirm_seeds=study.search.confirm.seeds,
+        rungs=study.steps,
+        spent=Spent(**study.folder.spent()),
+        num_known=len(study.folder.known() or []) if study.search.transfer else 0,
+        first_rung=_first_rung(study),
+        history=history,
+        importances=importances,
+        pareto_front=_front(study, history) if len(study.search.objectives) > 1 else None,
+        confirmed=list(rows.values()),
+        num_confirmed=len(confirmation.ever_confirmed(study)),
+        is_fresh=has_seeds(study, [DEFAULT, *candidates]),
+        winner=winner.get("winner"),
+        times_test_was_opened=confirmation.num_openings(study),
+        comparison=compared,
+        verdict=verdict(study, rows, winner, compared),
+        best=best,
+    )
 
 
-def _history(study: Study, scores: Sequence[ProposalValue]) -> list[dict[str, Any]]:
-    """Return one row for each proposal; `best_so_far` is of the complete ones."""
+def _front(study: Study, history: Sequence[ProposalSummary]) -> list[int]:
+    valued = [(row.proposal, row.values) for row in history if row.state == "complete" and row.values]
+    return [valued[place][0] for place in pareto_front([values for _, values in valued], study.search.directions)]
+
+
+def _history(study: Study, scores: Sequence[ProposalValue]) -> list[ProposalSummary]:
+    """Return every proposal; `best_so_far` is of the complete ones."""
     direction, best, rows = sign(study), math.inf, []
     for proposal, one in zip(study.proposals, scores, strict=True):
         if one.values:
             best = min(best, direction * one.values[0])
         rows.append(
-            {
-                "proposal": proposal.number,
-                "state": one.state,
-                "rung": proposal.rung,
-                "values": list(one.values) if one.values else None,
-                "by_rung": {str(rung): value for rung, value in one.by_rung.items()},
-                "best_so_far": direction * best if math.isfinite(best) else None,
-                "parameters": proposal.parameters,
-                "trials": proposal.trials,
-                "why": _why(study, proposal) if one.state == "failed" else "",
-                "time": proposal.time,
-            }
+            ProposalSummary(
+                proposal=proposal.number,
+                state=one.state,
+                rung=proposal.rung,
+                values=one.values or None,
+                by_rung=one.by_rung,
+                best_so_far=direction * best if math.isfinite(best) else None,
+                parameters=proposal.parameters,
+                trials=proposal.trials,
+                why=_why(study, proposal) if one.state == "failed" else "",
+                time=proposal.time,
+            )
         )
     return rows
 
 
-def history_rows(described: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the history as flat rows, a column for each parameter: for slices and parallel coordinates.
-
-    Args:
-        described: what `describe` returned.
-    """
+def history_rows(found: SearchFindings) -> list[dict[str, Any]]:
+    """Return the history as flat rows, a column for each parameter: for slices and parallel coordinates."""
     rows = []
-    for row in described["history"]:
-        values = row["values"] or [None] * len(described["objectives"])
-        flat = dict(zip(described["objectives"], values, strict=True))
-        first = {"study": described["study"], "proposal": row["proposal"], "state": row["state"]}
-        at_first = row["by_rung"].get("0")
-        more = {"at_first_rung": at_first, "best_so_far": row["best_so_far"], "rung": row["rung"]}
-        rows.append({**first, **flat, **more, **row["parameters"]})
+    for row in found.history:
+        flat = dict(zip(found.objectives, row.values or [None] * len(found.objectives), strict=True))
+        first = {"study": found.study, "proposal": row.proposal, "state": row.state}
+        more = {"at_first_rung": row.by_rung.get(0), "best_so_far": row.best_so_far, "rung": row.rung}
+        rows.append({**first, **flat, **more, **row.parameters})
     return rows
 
 
@@ -128,32 +126,39 @@ def _confirmed_row(
     study: Study,
     name: int | str,
     confirmed: Mapping[int | str, ProposalValue],
-    searched: Mapping[int | str, Sequence[float] | None],
-) -> dict[str, Any]:
+    searched: Mapping[int | str, Values | None],
+) -> Confirmed:
     """Return search value and value with fresh seeds of one configuration, side by side."""
     one, parameters = confirmed[name], {} if name == DEFAULT else study.proposal(name).parameters
     ours, theirs = searched.get(name), searched.get(DEFAULT)
     fresh = list(one.by_seed.values())
     gained = gains(study, name, one, confirmed[DEFAULT]) if name != DEFAULT else []
-    row = {
-        "study": study.name,
-        "configuration": str(name),
-        "search_value": ours[0] if ours else None,
-        "search_gain": sign(study) * (theirs[0] - ours[0]) if ours and theirs and name != DEFAULT else None,
-        "fresh_mean": statistics.fmean(fresh) if fresh else None,
-        "fresh_std": statistics.stdev(fresh) if len(fresh) > 1 else None,
-        "n": len(fresh),
-        "fresh_gain": statistics.fmean(gained) if gained else None,
-        "state": one.state,
-        "fresh_values": fresh,
-        "parameters": label(parameters),
-    }
-    for place, objective in enumerate(study.search.objectives[1:], 1):
-        values = [each.values[place] for each in study.seen(study.fresh_cell(name, False)) if each.values]
-        row[f"search_{objective}"] = ours[place] if ours else None
-        row[f"fresh_{objective}"] = statistics.fmean(values) if values else None
-        row[f"fresh_{objective}_std"] = statistics.stdev(values) if len(values) > 1 else None
-    return row
+    return Confirmed(
+        study=study.name,
+        configuration=str(name),
+        search_value=ours[0] if ours else None,
+        search_gain=sign(study) * (theirs[0] - ours[0]) if ours and theirs and name != DEFAULT else None,
+        fresh_mean=statistics.fmean(fresh) if fresh else None,
+        fresh_std=statistics.stdev(fresh) if len(fresh) > 1 else None,
+        n=len(fresh),
+        fresh_gain=statistics.fmean(gained) if gained else None,
+        state=one.state,
+        fresh_values=fresh,
+        parameters=label(parameters),
+        further={
+            objective: _further(study, name, place, ours)
+            for place, objective in enumerate(study.search.objectives[1:], 1)
+        },
+    )
+
+
+def _further(study: Study, name: int | str, place: int, ours: Values | None) -> FurtherObjective:
+    values = [each.values[place] for each in study.seen(study.fresh_cell(name, False)) if each.values]
+    return FurtherObjective(
+        search=ours[place] if ours else None,
+        fresh=statistics.fmean(values) if values else None,
+        fresh_std=statistics.stdev(values) if len(values) > 1 else None,
+    )
 
 
 def best_sweep(study: Study) -> dict[str, Any]:
@@ -178,15 +183,14 @@ def best_sweep(study: Study) -> dict[str, Any]:
     return {**keys, **select, **sections, "runtime": config["runtime"]}
 
 
-def find(plan: Plan) -> tuple[dict[str, Any], ...]:
-    """Return what each of a plan's searches has found, as plain values; nothing without a search.
+def find(plan: Plan) -> tuple[SearchFindings, ...]:
+    """Return what each of a plan's searches has found; nothing without a search.
 
     Args:
         plan: with the states as they are now.
     """
     return tuple(
-        {**describe(study, _importances(study)), "best": _best_name(plan, number)}
-        for number, study in enumerate(plan.studies, 1)
+        describe(study, _importances(study), _best_name(plan, number)) for number, study in enumerate(plan.studies, 1)
     )
 
 
@@ -206,8 +210,8 @@ def _importances(study: Study) -> dict[str, float]:
     return {}
 
 
-def locked_cells(plan: Plan) -> list[dict[str, Any]]:
-    """Return for each cell whose test split is locked its means over the seeds on valid, as MLflow's cells show them.
+def locked_cells(plan: Plan) -> list[CellSummary]:
+    """Return for each cell whose test split is locked its statistics on valid, as MLflow's cells show them.
 
     Args:
         plan: with the states as they are now.
@@ -220,22 +224,13 @@ def locked_cells(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def _locked(study: Study, cell: Cell) -> dict[str, Any]:
+def _locked(study: Study, cell: Cell) -> CellSummary:
     found = {seed: study.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds}
     results = [result for result in found.values() if result is not None]
     values: dict[str, list[float]] = {}
     for name, value in (item for result in results for item in {**result["valid"], **result["cost"]}.items()):
-        values.setdefault(name, []).extend([value] if is_number(value) else [])
-    return {
-        "label": cell.label,
-        "seeds": list(cell.seeds),
-        "missing": [seed for seed, result in found.items() if result is None],
-        "deterministic": cell.deterministic,
-        "split": "valid",
-        "metrics": {name: _statistics(each) for name, each in values.items() if each},
-    }
-
-
-def _statistics(values: Sequence[float]) -> dict[str, float | None]:
-    std = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": statistics.fmean(values), "std": std, "n": len(values)}
+        if is_number(value):
+            values.setdefault(name, []).append(value)
+    missing = [seed for seed, result in found.items() if result is None]
+    metrics = {name: summarise(each) for name, each in values.items()}
+    return CellSummary(cell.label, cell.axes, cell.deterministic, cell.seeds, missing, metrics=metrics)

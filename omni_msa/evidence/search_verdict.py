@@ -2,9 +2,12 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from omni_msa.config.trial import TrialConfig
+from omni_msa.evidence.comparisons.verdict import SearchState, Verdict
+from omni_msa.evidence.search_summary import Confirmed, SearchComparison, SearchFindings, SearchVerdict
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.search import confirmation
 from omni_msa.search.rules import ProposalValue
 from omni_msa.search.study import PROPOSAL, STAGE, Study
@@ -16,9 +19,11 @@ from omni_msa.stats.paired import sign_flip_floor, sign_flip_p
 from omni_msa.stats.power import num_seeds_least
 from omni_msa.text import are, count
 
-REAL, NOT_DECIDED, NOTHING = "real", "not decided", "nothing found"
-DEFAULT_FAILED, UNFINISHED = "default failed", "unfinished"
-"""What a search has shown: its `verdict.state`."""
+REAL: Final = "real"
+NOT_DECIDED: Final = "not decided"
+NOTHING: Final = "nothing found"
+DEFAULT_FAILED: Final = "default failed"
+UNFINISHED: Final = "unfinished"
 
 
 def gains(study: Study, name: int | str, ours: ProposalValue, theirs: ProposalValue) -> list[float]:
@@ -39,92 +44,83 @@ def _by_seed(study: Study, name: int | str, one: ProposalValue) -> Mapping[int, 
     return dict.fromkeys(range(num), one.by_seed[0])
 
 
-def compare(study: Study, confirmed: Mapping[int | str, ProposalValue], candidate: Any) -> dict[str, Any] | None:
+def compare(study: Study, confirmed: Mapping[int | str, ProposalValue], candidate: Any) -> SearchComparison | None:
     """Return the paired comparison of the best proposal with the default on fresh seeds, None if there is none."""
     if candidate not in confirmed or DEFAULT not in confirmed:
         return None
     gained = gains(study, candidate, confirmed[candidate], confirmed[DEFAULT])
     if not gained:
         return None
-    num = len(
-        confirmation.ever_confirmed(study)
-    )  # the candidate is the best of them by these very seeds: Bonferroni's correction
-    interval = t_interval(gained, num)
-    return {
-        "candidate": candidate,
-        "against": DEFAULT,
-        "best_of": num,
-        "gained": gained,  # above zero: the proposal is better
-        "mean": statistics.fmean(gained),
-        "interval_95": None if interval is None else list(interval),
-        "p": min(1.0, num * sign_flip_p(gained)),
-        "p_floor": min(1.0, num * sign_flip_floor(len(gained))),
-        "n": len(gained),
-        "n_least": num_seeds_least(LEVEL, num),
-        "n_next": num_seeds_least(LEVEL, num + len(confirmed) - 1),  # confirming all again with other seeds counts
-    }
+    num = len(confirmation.ever_confirmed(study))  # the candidate is the best by these very seeds: Bonferroni
+    return SearchComparison(
+        candidate=candidate,
+        against=DEFAULT,
+        best_of=num,
+        gained=gained,
+        mean=statistics.fmean(gained),
+        interval_95=t_interval(gained, num),
+        p=min(1.0, num * sign_flip_p(gained)),
+        p_floor=min(1.0, num * sign_flip_floor(len(gained))),
+        n=len(gained),
+        n_least=num_seeds_least(LEVEL, num),
+        n_next=num_seeds_least(LEVEL, num + len(confirmed) - 1),  # confirming all again with other seeds counts
+    )
 
 
 def verdict(
-    study: Study,
-    confirmed: Mapping[int | str, ProposalValue],
-    winner: Mapping[str, Any],
-    compared: Mapping[str, Any] | None,
-    searched: Mapping[int | str, Sequence[float] | None],
-) -> tuple[str, str]:
+    study: Study, confirmed: Mapping[str, Confirmed], winner: Mapping[str, Any], compared: SearchComparison | None
+) -> SearchVerdict:
     """Say in a sentence or two whether the search found anything real."""
     if confirmed and confirmed[DEFAULT].state == "failed":
-        return DEFAULT_FAILED, (
+        text = (
             "The search has no winner: the default configuration failed with a fresh seed, and there is nothing to "
             "compare with. Mend the cause, then run with --retry."
         )
+        return SearchVerdict(DEFAULT_FAILED, text)
     if not winner or compared is None:
         why, before = _why_nothing(study, confirmed, winner), _before(study, winner)
-        return UNFINISHED, f"The search says nothing {'more ' if before else ''}yet: {why}.{before}"
-    candidate, gained, interval = compared["candidate"], compared["mean"], compared["interval_95"]
-    text = _found(study, confirmed, compared, searched[candidate])
-    if _settings(study, candidate) == _settings(study, DEFAULT):
-        return NOTHING, f"{text}The best proposal is the default itself: the search found nothing better."
-    if gained <= 0:
-        return NOTHING, f"{text}The search found nothing better than the default, which stays."
-    if not has_seeds(study, [candidate]):
-        return NOT_DECIDED, f"{text}It draws nothing at random: the choice was made on this very number."
-    if interval is not None and interval[0] > 0 and compared["p"] < LEVEL:
-        return REAL, f"{text}The gain is real, on seeds by which no proposal was made."
-    return NOT_DECIDED, f"{text}Whether the gain is real is not decided: {_why_undecided(compared)}."
+        return SearchVerdict(UNFINISHED, f"The search says nothing {'more ' if before else ''}yet: {why}.{before}")
+    state, text = _of_gain(study, compared)
+    return SearchVerdict(state, f"{_found(study, confirmed, compared)}{text}")
 
 
-def _why_undecided(compared: Mapping[str, Any]) -> str:
-    if compared["n"] >= compared["n_least"]:
+def _of_gain(study: Study, compared: SearchComparison) -> tuple[SearchState, str]:
+    """Say whether what the best proposal gained with fresh seeds is real."""
+    if _settings(study, compared.candidate) == _settings(study, DEFAULT):
+        return NOTHING, "The best proposal is the default itself: the search found nothing better."
+    if compared.mean <= 0:
+        return NOTHING, "The search found nothing better than the default, which stays."
+    if not has_seeds(study, [compared.candidate]):
+        return NOT_DECIDED, "It draws nothing at random: the choice was made on this very number."
+    if compared.interval_95 is not None and compared.interval_95[0] > 0 and compared.p < LEVEL:
+        return REAL, "The gain is real, on seeds by which no proposal was made."
+    return NOT_DECIDED, f"Whether the gain is real is not decided: {_why_undecided(compared)}."
+
+
+def _why_undecided(compared: SearchComparison) -> str:
+    if compared.n >= compared.n_least:
         return "it may be the luck of seeds; more fresh seeds (search.confirm.seeds) can decide it"
-    few = f"{count(compared['n'], 'fresh seed')} {are(compared['n'])} too few to show any"
-    return f"{few}; with {compared['n_next']} of them (search.confirm.seeds) it can be"
+    few = f"{count(compared.n, 'fresh seed')} {are(compared.n)} too few to show any"
+    return f"{few}; with {compared.n_next} of them (search.confirm.seeds) it can be"
 
 
-def _found(
-    study: Study,
-    confirmed: Mapping[int | str, ProposalValue],
-    compared: Mapping[str, Any],
-    searched: Sequence[float] | None,
-) -> str:
+def _found(study: Study, confirmed: Mapping[str, Confirmed], compared: SearchComparison) -> str:
     """Say what the best proposal and the default are worth with fresh seeds, and how sure the difference is."""
-    metric = METRICS[study.search.objectives[0]]
-    candidate, gained, interval = compared["candidate"], compared["mean"], compared["interval_95"]
-    means = {
-        name: metric.show(statistics.fmean(one.by_seed.values())) for name, one in confirmed.items() if one.by_seed
-    }
+    metric, ours = METRICS[study.search.objectives[0]], confirmed[str(compared.candidate)]
+    candidate, gained, interval = compared.candidate, compared.mean, compared.interval_95
+    means = [metric.show(row.fresh_mean) for row in (ours, confirmed[DEFAULT])]
     are_drawn = has_seeds(study, [candidate, DEFAULT])
-    seeds = count(compared["n"], "fresh seed") if are_drawn else "valid"
+    seeds = count(compared.n, "fresh seed") if are_drawn else "valid"
     text = (
         f"On {seeds} proposal {candidate}, the best one, has a {'valid ' if are_drawn else ''}{metric.title} of "
-        f"{means[candidate]} against {means[DEFAULT]} of the default: {_difference(metric.show(abs(gained)), gained)}"
+        f"{means[0]} against {means[1]} of the default: {_difference(metric.show(abs(gained)), gained)}"
     )
     if interval is not None:
         text += f", 95 % t interval {metric.show(interval[0])} to {metric.show(interval[1])}"
     if are_drawn:
-        text += f", exact sign-flip p = {compared['p']:.3g} (at least {compared['p_floor']:.3g} with {seeds})"
-        text += f", corrected for being the best of {num} confirmed" if (num := compared["best_of"]) > 1 else ""
-        text += f". In the search it had {metric.show(searched[0])}" if searched else ""
+        text += f", exact sign-flip p = {compared.p:.3g} (at least {compared.p_floor:.3g} with {seeds})"
+        text += f", corrected for being the best of {num} confirmed" if (num := compared.best_of) > 1 else ""
+        text += f". In the search it had {metric.show(ours.search_value)}" if ours.search_value is not None else ""
     return f"{text}. "
 
 
@@ -132,7 +128,7 @@ def _settings(study: Study, name: int | str) -> TrialConfig:
     return study.fresh_cell(name, False).config
 
 
-def _why_nothing(study: Study, confirmed: Mapping[int | str, ProposalValue], winner: Mapping[str, Any]) -> str:
+def _why_nothing(study: Study, confirmed: Mapping[str, Confirmed], winner: Mapping[str, Any]) -> str:
     if winner:
         return "no confirmed proposal is complete with its fresh seeds"
     return "no proposal is complete" if study.is_searched() and not confirmed else "it is not over"
@@ -155,30 +151,31 @@ def sign(study: Study) -> int:
     return -1 if study.search.directions[0] == "higher" else 1
 
 
-def headline(found: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def headline(found: Sequence[SearchFindings], cells: Sequence[CellSummary]) -> Verdict:
     """Return the verdict of a sweep with searches, as the page's head shows it: theirs, and what test says.
 
     Args:
-        found: its searches, as `search.json` has them.
-        cells: of `aggregate.json`.
+        found: of its searches, at least one.
+        cells: of the sweep.
     """
-    states = [one["verdict"]["state"] for one in found]
+    states = [one.verdict.state for one in found]
     state = next(state for state in (UNFINISHED, DEFAULT_FAILED, REAL, NOT_DECIDED, NOTHING) if state in states)
-    text = _of_several(found) if len(found) > 1 else f"{found[0]['verdict']['text']}{_on_test(found[0], cells)}"
-    return {"text": text, "state": state, "num_seeds_more": None}
+    return Verdict(
+        _of_several(found) if len(found) > 1 else f"{found[0].verdict.text}{_on_test(found[0], cells)}", state
+    )
 
 
-def _of_several(found: Sequence[Mapping[str, Any]]) -> str:
+def _of_several(found: Sequence[SearchFindings]) -> str:
     """Say in a sentence how many searches found what; the section of each has its own verdict."""
-    by_state: dict[str, list[str]] = {}
+    by_state: dict[SearchState, list[str]] = {}
     for one in found:
-        by_state.setdefault(one["verdict"]["state"], []).append(one["study"])
+        by_state.setdefault(one.verdict.state, []).append(one.study)
     each = (f"{_IN_WORDS[state]} in {len(names)} ({', '.join(names)})" for state, names in by_state.items())
     alone = "Each is corrected for what it confirmed itself, not for the others."
     return f"Of {len(found)} searches: {'; '.join(each)}. {alone}"
 
 
-_IN_WORDS = {
+_IN_WORDS: dict[SearchState, str] = {
     REAL: "a real gain on fresh seeds",
     NOT_DECIDED: "a gain that is not decided",
     NOTHING: "nothing better than the default",
@@ -187,31 +184,30 @@ _IN_WORDS = {
 }
 
 
-def choice_notes(found: Sequence[Mapping[str, Any]]) -> list[str]:
+def choice_notes(found: Sequence[SearchFindings]) -> list[str]:
     """Return what a reader of differences on test must know: who stands there was chosen by these very seeds.
 
     Args:
-        found: the searches of a sweep, as `search.json` has them.
+        found: of the searches of a sweep.
     """
-    names = [f" of {one['study']}" if len(found) > 1 else "" for one in found]
+    names = [f" of {one.study}" if len(found) > 1 else "" for one in found]
     return [
-        f"Proposal {compared['candidate']}{name} was chosen on valid, by these seeds, as the best of "
-        f"{compared['best_of']}: what it differs in on test is not corrected for that choice."
+        f"Proposal {compared.candidate}{name} was chosen on valid, by these seeds, as the best of "
+        f"{compared.best_of}: what it differs in on test is not corrected for that choice."
         for name, one in zip(names, found, strict=True)
-        if (compared := one["comparison"]) and compared["best_of"] > 1
+        if (compared := one.comparison) and compared.best_of > 1
     ]
 
 
-def _on_test(one: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> str:
+def _on_test(one: SearchFindings, cells: Sequence[CellSummary]) -> str:
     """Say what the same trials reach on test, "" while it is locked."""
-    metric, compared = METRICS[one["objectives"][0]], one["comparison"]
-    if metric.kind != "quality" or compared is None or one["winner"] is None:
+    metric, compared = METRICS[one.objectives[0]], one.comparison
+    if metric.kind != "quality" or compared is None or one.winner is None:
         return ""
-    names = (compared["candidate"], DEFAULT)
-    axes = [{**one["axes"], PROPOSAL: name, STAGE: "fresh"} for name in names]
-    found = [cell["metrics"].get(metric.name) for each in axes for cell in cells if cell["axes"] == each]
-    if len(found) < len(names) or not all(each and each["mean"] is not None for each in found):
+    axes = [{**one.axes, PROPOSAL: name, STAGE: "fresh"} for name in (compared.candidate, DEFAULT)]
+    means = [cell.of(metric.name).mean for each in axes for cell in cells if cell.axes == each]
+    if len(means) < len(axes) or None in means:
         return ""
-    ours, theirs = (metric.show(each["mean"]) for each in found if each)
-    among = f", not corrected for the choice of the best of {num}" if (num := compared["best_of"]) > 1 else ""
+    ours, theirs = map(metric.show, means)
+    among = f", not corrected for the choice of the best of {num}" if (num := compared.best_of) > 1 else ""
     return f" On test the same trials have {ours} against {theirs}{among}."

@@ -2,18 +2,84 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from omni_msa.evidence.cell_trials import CellTrials, Seed
 from omni_msa.evidence.comparisons.clip_scores import Resampler
-from omni_msa.stats.intervals import moments, two_level_interval
+from omni_msa.stats.intervals import Interval, moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
 
 
-def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
-    """Summarise a cell: one of the `cells` of `aggregate.json`, plain values, strict JSON.
+@dataclass(frozen=True)
+class MetricSummary:
+    """One metric of a cell over its finished trials. What n does not allow is None.
+
+    Args:
+        mean, std, median, min, max: of the values that are defined, in the metric's unit (shares in [0, 1]); ddof 1.
+        n: the number of values that are defined; `num_collapsed`: of those that are not.
+        interval_95: Student-t interval of the mean over seeds; None where all values are equal.
+        best, best_seed: the best value and its seed; None for a metric of which no direction is better.
+        values: one a trial, in the order of the seeds; None where it is undefined.
+        interval_clips_95: BCa interval over test clips, of a cell with one trial.
+        interval_two_level_95: interval over seeds and clips.
+    """
+
+    mean: float | None = None
+    std: float | None = None
+    n: int = 0
+    num_collapsed: int = 0
+    median: float | None = None
+    min: float | None = None
+    max: float | None = None
+    interval_95: Interval | None = None
+    best: float | None = None
+    best_seed: Seed = None
+    values: Sequence[float | None] = ()
+    interval_clips_95: Interval | None = None
+    interval_two_level_95: Interval | None = None
+
+
+@dataclass(frozen=True)
+class CellSummary:
+    """The statistics of one cell.
+
+    Args:
+        name: the cell's; `axes`: its values on the axes.
+        deterministic: it has no randomness, and one trial, whose seed is None.
+        seeds: that the sweep names; `missing`: those not finished; `failed`: those that failed.
+        metrics: of each metric that a finished trial has.
+        gap_share: of each metric of quality, how much of the way from the constant row to the human row the mean has
+            gone: 0 at the first, 1 at the second, None where that is not known.
+    """
+
+    name: str
+    axes: Mapping[str, Any]
+    deterministic: bool
+    seeds: Sequence[Seed]
+    missing: Sequence[Seed] = ()
+    failed: Sequence[Seed] = ()
+    metrics: Mapping[str, MetricSummary] = field(default_factory=dict)
+    gap_share: Mapping[str, float | None] = field(default_factory=dict)
+
+    def of(self, metric: str) -> MetricSummary:
+        """Return the statistics of a metric, with n = 0 if no finished trial has it."""
+        return self.metrics.get(metric, MetricSummary())
+
+    def is_whole(self, metric: str) -> bool:
+        """Return whether a metric is defined at every seed."""
+        return self.of(metric).n == len(self.seeds) > 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the cell as `aggregate.json` has it."""
+        values = asdict(self)
+        return {"label": values.pop("name"), **values}
+
+
+def cell_summary(trials: CellTrials, resampler: Resampler) -> CellSummary:
+    """Summarise a cell, but for its `gap_share`.
 
     Args:
         trials: of the cell.
@@ -28,22 +94,17 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> dict[str, Any]:
         summary = summarise([trials.at(seed, name) for seed in trials.records], trials.seeds, METRICS[name].better)
         both = _at_both_levels(trials, name)
         interval = two_level_interval(*both, correlation=name == "corr") if both else None
-        summary["interval_clips_95"] = list(over_clips[name]) if name in over_clips else None
-        summary["interval_95"] = within_range(summary["interval_95"], name)
-        summary["interval_two_level_95"] = within_range(interval, name)
-        metrics[name] = summary
-    return {
-        "label": cell.label,
-        "axes": _plain(cell.axes),
-        "deterministic": cell.deterministic,
-        "seeds": list(cell.seeds),
-        "missing": [seed for seed in cell.seeds if seed not in trials.records],
-        "failed": list(trials.failed),
-        "metrics": metrics,
-    }
+        metrics[name] = replace(
+            summary,
+            interval_95=within_range(summary.interval_95, name),
+            interval_clips_95=over_clips.get(name),
+            interval_two_level_95=within_range(interval, name),
+        )
+    missing = [seed for seed in cell.seeds if seed not in trials.records]
+    return CellSummary(cell.label, cell.axes, cell.deterministic, cell.seeds, missing, trials.failed, metrics)
 
 
-def within_range(interval: Sequence[float] | None, metric: str) -> list[float] | None:
+def within_range(interval: Interval | None, metric: str) -> Interval | None:
     """Cut an interval off where the metric's values end; what is cut off can hold no mean, so it covers as before.
 
     Args:
@@ -54,7 +115,7 @@ def within_range(interval: Sequence[float] | None, metric: str) -> list[float] |
         return None
     is_correlation = metric == "corr"
     least, most = -1.0 if is_correlation else 0.0, 1.0 if is_correlation or METRICS[metric].percent else math.inf
-    return [max(interval[0], least), min(interval[1], most)]
+    return max(interval[0], least), min(interval[1], most)
 
 
 def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
@@ -66,36 +127,31 @@ def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
     return None if None in values else (values, tested.influences(metric))
 
 
-def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better: str = "none") -> dict[str, Any]:
-    """Describe one metric over seeds.
+def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better: str = "none") -> MetricSummary:
+    """Describe one metric over seeds, without what needs the clips.
 
     Args:
         values: one a finished trial, unrounded; None, NaN and infinities count as collapsed.
         seeds: of the trials, in the same order.
         better: which direction is an improvement, as in `metrics.Metric`.
-
-    Returns:
-        `mean`, `std` (ddof 1), `n` (values averaged), `num_collapsed`, `median`, `min`, `max`, `interval_95`
-        (Student t; None where all values are equal), `best` and `best_seed`, `values` (collapsed ones as None). What n
-        does not allow is None.
     """
     plain = [None if value is None or not math.isfinite(value) else float(value) for value in values]
     kept = [value for value in plain if value is not None]
     mean, std, interval = moments(kept)
     best = {"lower": min(kept, default=None), "higher": max(kept, default=None)}.get(better)
-    return {
-        "mean": mean,
-        "std": std,
-        "n": len(kept),
-        "num_collapsed": len(plain) - len(kept),
-        "median": float(np.median(kept)) if kept else None,
-        "min": min(kept, default=None),
-        "max": max(kept, default=None),
-        "interval_95": list(interval) if interval else None,
-        "best": best,
-        "best_seed": seeds[plain.index(best)] if best is not None and seeds else None,
-        "values": plain,
-    }
+    return MetricSummary(
+        mean=mean,
+        std=std,
+        n=len(kept),
+        num_collapsed=len(plain) - len(kept),
+        median=float(np.median(kept)) if kept else None,
+        min=min(kept, default=None),
+        max=max(kept, default=None),
+        interval_95=interval,
+        best=best,
+        best_seed=seeds[plain.index(best)] if best is not None and seeds else None,
+        values=plain,
+    )
 
 
 def floor_of(cells: Sequence[CellTrials], cell: CellTrials) -> CellTrials | None:
@@ -114,12 +170,12 @@ def floor_of(cells: Sequence[CellTrials], cell: CellTrials) -> CellTrials | None
 
 
 def gap_shares(
-    metrics: Mapping[str, Mapping[str, Any]], floor: Mapping[str, Mapping[str, Any]], human: Mapping[str, float]
+    metrics: Mapping[str, MetricSummary], floor: Mapping[str, MetricSummary], human: Mapping[str, float]
 ) -> dict[str, float | None]:
     """Return how much of the way from the constant row to the human row a cell has gone, on each metric.
 
     Args:
-        metrics: of the cell, as `cell_summary` has them.
+        metrics: of the cell.
         floor: those of the constant row, empty if there is none.
         human: metrics of a human rater, empty if there is none.
 
@@ -129,17 +185,10 @@ def gap_shares(
     """
     shares: dict[str, float | None] = {}
     for name in (name for name in metrics if METRICS[name].kind == "quality"):
-        mean, low, high = metrics[name]["mean"], floor.get(name, {}).get("mean"), human.get(name)
+        mean, low, high = metrics[name].mean, floor.get(name, MetricSummary()).mean, human.get(name)
         shares[name] = None
         if mean is None or low is None or high is None:
             continue
         if high < low if METRICS[name].better == "lower" else high > low:
             shares[name] = (mean - low) / (high - low) + 0.0  # not -0.0
     return shares
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON would give it back: tuples become lists."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

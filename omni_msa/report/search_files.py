@@ -1,11 +1,11 @@
 """From a search to what people read: history, importance, what was confirmed, and the best configuration to run."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omni_msa.evidence.search_findings import best_sweep, history_rows
+from omni_msa.evidence.search_summary import SearchFindings
 from omni_msa.ledger import names
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
@@ -21,7 +21,7 @@ def is_best(name: str, plan: Plan) -> bool:
     return re.fullmatch(rf"{re.escape(names.folder_name(plan.sweep.name))}_best(_\d+)?\.yaml", name) is not None
 
 
-def write_searches(plan: Plan, found: Sequence[Mapping[str, Any]], folder: Path) -> None:
+def write_searches(plan: Plan, found: Sequence[SearchFindings], folder: Path) -> None:
     """Write what searches have found: `search.json`, `search_*.csv` and, once named, the winner as a sweep file.
 
     Args:
@@ -31,21 +31,25 @@ def write_searches(plan: Plan, found: Sequence[Mapping[str, Any]], folder: Path)
     """
     if not plan.studies:
         return
-    write_json(folder / "search.json", {"studies": list(found)})
+    write_json(folder / "search.json", {"studies": [one.as_json() for one in found]})
     rows = {
         "history": [row for one in found for row in history_rows(one)],
-        "confirmed": [row for one in found for row in one["confirmed"]],
-        "importance": [_importance(one, path, share) for one in found for path, share in one["importances"].items()],
+        "confirmed": [row.as_row() for one in found for row in one.confirmed],
+        "importance": [
+            {"study": one.study, "parameter": path, "share": share}
+            for one in found
+            for path, share in one.importances.items()
+        ],
     }
     for name, table in rows.items():
         write_text(folder / f"search_{name}.csv", csv_text(table))
     report = plan.ledger.report_folder(plan.sweep.name)
     for study, one in zip(plan.studies, found, strict=True):
-        if one["best"]:
-            _write_best(study, folder, report, one["best"])
+        if one.best:
+            _write_best(study, folder, report, one.best)
 
 
-def lines(plan: Plan, found: Sequence[Mapping[str, Any]]) -> list[str]:
+def lines(plan: Plan, found: Sequence[SearchFindings]) -> list[str]:
     """Return for each search where it stands; where there are several, what each of them has found.
 
     Args:
@@ -53,7 +57,7 @@ def lines(plan: Plan, found: Sequence[Mapping[str, Any]]) -> list[str]:
         found: in its searches, as `find` returned it.
     """
     several = len(plan.studies) > 1
-    both = [(_where(study), str(one["verdict"]["text"])) for study, one in zip(plan.studies, found, strict=True)]
+    both = [(_where(study), one.verdict.text) for study, one in zip(plan.studies, found, strict=True)]
     return [line for where, verdict in both for line in (where, *([verdict] if several else []))]
 
 
@@ -61,10 +65,6 @@ def _where(study: Study) -> str:
     winner = confirmation.named(study).get("winner", DEFAULT)
     parameters = "" if winner == DEFAULT else f" ({label(study.proposal(winner).parameters)})"
     return f"{confirmation.standing(study)}{parameters}"
-
-
-def _importance(one: Mapping[str, Any], path: str, share: float) -> dict[str, Any]:
-    return {"study": one["study"], "parameter": path, "share": share}
 
 
 def _write_best(study: Study, folder: Path, report: Path, name: str) -> None:

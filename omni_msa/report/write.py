@@ -4,19 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from omni_msa.evidence.gather import Evidence, gather
 from omni_msa.evidence.search_findings import find
+from omni_msa.evidence.search_summary import SearchFindings
 from omni_msa.evidence.search_verdict import choice_notes, headline
 from omni_msa.planning.plan import Plan, opened
 from omni_msa.report.search_files import is_best, write_searches
 from omni_msa.report.tables.files import write_tables
-from omni_msa.report.tables.rows import TrialRow
+from omni_msa.report.tables.rows import trial_rows
 from omni_msa.system.files import new_folder
-
-if TYPE_CHECKING:
-    pass
 
 _OURS = (
     *("table.*", "pivot.*", "trials.csv", "aggregate.json", "dropped_clips.csv", "probe.csv", "neighbours.csv"),
@@ -49,18 +46,18 @@ def write_report(plan: Plan, command: str = "") -> Report:
     evidence = _with_searches(gather(opened(plan)), find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
     with new_folder(folder, lambda name: is_best(name, plan) or any(fnmatch(name, each) for each in _OURS)) as draft:
-        write_tables(draft, evidence.summary, evidence.pairs, trial_rows(evidence), plan.sweep.file.pivot)
+        write_tables(draft, evidence.summary, trial_rows(evidence), plan.sweep.file.pivot)
         write_searches(plan, evidence.searches, draft)
         problem = _illustrate(evidence, draft, command)
     return Report(evidence, folder, problem)
 
 
-def _with_searches(evidence: Evidence, found: Sequence[dict[str, Any]]) -> Evidence:
+def _with_searches(evidence: Evidence, found: Sequence[SearchFindings]) -> Evidence:
     """Of a sweep with a search the answer is what that found, on fresh seeds and on valid: it is the one verdict."""
     if not found:
         return evidence
-    notes = [*evidence.summary["notes"], *choice_notes(found)]
-    summary = {**evidence.summary, "notes": notes, "verdict": headline(found, evidence.summary["cells"])}
+    notes = [*evidence.summary.notes, *choice_notes(found)]
+    summary = replace(evidence.summary, notes=notes, verdict=headline(found, evidence.summary.cells))
     return replace(evidence, searches=found, summary=summary)
 
 
@@ -74,13 +71,3 @@ def _illustrate(evidence: Evidence, folder: Path, command: str) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return ""
-
-
-def trial_rows(evidence: Evidence) -> list[TrialRow]:
-    """Return one row for each trial of each cell."""
-    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
-    return [
-        TrialRow(axes[label], record.seed, record.trial_id, record.trial.status.state, record.metrics)
-        for record in evidence.records
-        for label in record.trial.cells
-    ]

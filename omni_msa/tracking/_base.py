@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from omni_msa.config.plugins import Kind
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.ledger.ledger import Ledger
 
 
@@ -65,8 +66,13 @@ class Tracker(Protocol):
         """Record a trial that is complete, pruned or failed."""
         ...
 
-    def cell_metrics(self, cell: Mapping[str, Any]) -> None:
-        """Write the statistics of one cell, an element of `cells` in `aggregate.json`."""
+    def cell_metrics(self, cell: CellSummary, is_valid: bool = False) -> None:
+        """Write the statistics of one cell.
+
+        Args:
+            cell: its statistics over seeds.
+            is_valid: they are of the valid split, because the test split of a search's proposal stays locked.
+        """
         ...
 
     def reports(self, folder: Path) -> None:

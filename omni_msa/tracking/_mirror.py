@@ -1,10 +1,11 @@
 """Sends what the ledger holds to every tracker of a sweep, while trials run and when they have ended."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from omni_msa.config import plugins
 from omni_msa.evidence.search_findings import locked_cells
+from omni_msa.evidence.sweep_summary import SweepSummary
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trials import PlannedTrial
 from omni_msa.planning.plan import Plan
@@ -37,12 +38,12 @@ class LedgerMirror:
         for mirror in self._mirrors:
             mirror.send(lambda tracker: _send(tracker, trial, state, self._ledger))
 
-    def close(self, plan: Plan, summary: Mapping[str, Any]) -> None:
+    def close(self, plan: Plan, summary: SweepSummary) -> None:
         """Send all that has ended, the statistics of the cells and the reports, and leave no run open.
 
         Args:
             plan: with the states as they are now.
-            summary: the aggregate.
+            summary: of the sweep.
         """
         for trial in plan.trials:
             if trial.status.state in RECORDED:
@@ -97,9 +98,11 @@ def _send(tracker: Tracker, trial: PlannedTrial, state: str, ledger: Ledger) -> 
     (tracker.follow if state == "running" else tracker.finish)(view)
 
 
-def _summarise(tracker: Tracker, plan: Plan, summary: Mapping[str, Any]) -> None:
+def _summarise(tracker: Tracker, plan: Plan, summary: SweepSummary) -> None:
     tracker.start(_cells(plan))
-    for cell in (*summary["cells"], *locked_cells(plan)):
+    for cell in summary.cells:
         tracker.cell_metrics(cell)
+    for cell in locked_cells(plan):
+        tracker.cell_metrics(cell, is_valid=True)
     tracker.reports(plan.ledger.report_folder(plan.sweep.name))
     tracker.close()

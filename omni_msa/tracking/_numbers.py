@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.stats.metrics import METRICS
 from omni_msa.training.system_metrics import PREFIX
@@ -18,23 +17,22 @@ def final_metrics(folder: TrialFolder) -> dict[str, float]:
     return {prefix + name: as_number(value) for prefix, values in groups for name, value in (values or {}).items()}
 
 
-def cell_numbers(cell: Mapping[str, Any]) -> dict[str, float]:
+def cell_numbers(cell: CellSummary, is_valid: bool = False) -> dict[str, float]:
     """Return the numbers of a cell: `*_mean`, `*_std`, `*_n`, and each mean again under the trials' own name for it.
 
     So `test_mae` is a column of MLflow's table, and an axis of its charts, that cells and trials share.
 
     Args:
-        cell: an element of `cells` in `aggregate.json`; with `split` "valid" its numbers are named `best_valid_*`.
+        cell: its statistics.
+        is_valid: they are of the valid split, and named `best_valid_*`.
     """
-    found: dict[str, float] = {}
-    is_valid = cell.get("split") == "valid"
-    for name, summary in cell["metrics"].items():
+    found: dict[str, float | None] = {}
+    for name, one in cell.metrics.items():
         is_cost = name in METRICS and METRICS[name].kind == "cost"
         own = f"best_valid_{name}" if is_valid and not is_cost else name
-        parts = {f"{own}_{part}": summary[part] for part in ("mean", "std", "n")}
-        parts[own if is_cost or is_valid else f"test_{name}"] = summary["mean"]
-        found |= {key: float(value) for key, value in parts.items() if value is not None}
-    return found
+        found |= {f"{own}_mean": one.mean, f"{own}_std": one.std, f"{own}_n": one.n}
+        found[own if is_cost or is_valid else f"test_{name}"] = one.mean
+    return {key: float(value) for key, value in found.items() if value is not None}
 
 
 def shown_name(name: str) -> str:

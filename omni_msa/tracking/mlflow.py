@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.ledger import names
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.trial_folder import TrialFolder
@@ -216,19 +217,17 @@ class MlflowTracker:
             card = model_card(folder, run.tags["cell"], trial.config, is_linked)
             self._client.log_text(run.run_id, card, "model_card.md")
 
-    def cell_metrics(self, cell: Mapping[str, Any]) -> None:
-        """Write the statistics of every metric of one cell; see `cell_numbers`.
+    def cell_metrics(self, cell: CellSummary, is_valid: bool = False) -> None:
+        """Write the statistics of every metric of one cell.
 
         Args:
-            cell: an element of `cells` in `aggregate.json`.
+            cell, is_valid: as in `cell_numbers`.
         """
-        run, seeds = self._cell(cell["label"]), cell["seeds"]
-        tags = {"missing_seeds": " ".join(map(str, cell["missing"]))}
-        if not cell["deterministic"]:
-            tags[_NOTE] = (
-                f"Means over the seeds {', '.join(map(str, seeds))}; each seed's own numbers are in the runs below."
-            )
-        self._log(run, points=run.news(cell_numbers(cell), milliseconds(None)), tags=tags)
+        run, seeds = self._cell(cell.name), ", ".join(map(str, cell.seeds))
+        tags = {"missing_seeds": " ".join(map(str, cell.missing))}
+        if not cell.deterministic:
+            tags[_NOTE] = f"Means over the seeds {seeds}; each seed's own numbers are in the runs below."
+        self._log(run, points=run.news(cell_numbers(cell, is_valid), milliseconds(None)), tags=tags)
 
     def reports(self, folder: Path) -> None:
         """Attach the files of a report folder to the parent run; of former ones only a server of MLflow keeps any."""

@@ -1,5 +1,6 @@
 """What is said of a search, on a known surface."""
 
+import json
 import math
 
 import pytest
@@ -14,6 +15,7 @@ from omni_msa.planning.plan import make_plan, opened
 from omni_msa.report.search_files import lines, write_searches
 from omni_msa.report.write import write_report
 from omni_msa.search import confirmation, optuna_sampler
+from omni_msa.search.rules import Rung
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.sweep import Cell, load_sweep
 from omni_msa.tracking._numbers import cell_numbers
@@ -36,19 +38,19 @@ def place(tmp_path) -> Searched:
 def test_search_value_and_fresh_value_stand_side_by_side_with_the_default(place):
     study = place.study()
     found = describe(study, {})
-    rows = {row["configuration"]: row for row in found["confirmed"]}
+    rows = {row.configuration: row for row in found.confirmed}
     assert list(rows) == [DEFAULT, *map(str, confirmation.candidates(study))]
     default = [_result(place, study.default_cell(), seed)["valid"]["mae"] for seed in (1, 2)]
-    assert rows[DEFAULT]["search_value"] == pytest.approx(sum(default) / 2) and rows[DEFAULT]["n"] == 3
+    assert rows[DEFAULT].search_value == pytest.approx(sum(default) / 2) and rows[DEFAULT].n == 3
     best = confirmation.candidates(study)[0]
     values = [result["valid"]["mae"] for result in fresh_results(place, best)]
-    assert rows[str(best)]["fresh_values"] == values
-    assert rows[str(best)]["fresh_mean"] == pytest.approx(sum(values) / 3)
+    assert rows[str(best)].fresh_values == values
+    assert rows[str(best)].fresh_mean == pytest.approx(sum(values) / 3)
     searched = study.scores()[best].values[0]
-    assert rows[str(best)]["search_value"] == searched
-    assert rows[str(best)]["search_gain"] == pytest.approx(sum(default) / 2 - searched)  # with the same seeds
-    assert rows[str(best)]["fresh_gain"] == pytest.approx(rows[DEFAULT]["fresh_mean"] - rows[str(best)]["fresh_mean"])
-    assert rows[DEFAULT]["search_gain"] is rows[DEFAULT]["fresh_gain"] is None
+    assert rows[str(best)].search_value == searched
+    assert rows[str(best)].search_gain == pytest.approx(sum(default) / 2 - searched)  # with the same seeds
+    assert rows[str(best)].fresh_gain == pytest.approx(rows[DEFAULT].fresh_mean - rows[str(best)].fresh_mean)
+    assert rows[DEFAULT].search_gain is rows[DEFAULT].fresh_gain is None
 
 
 def fresh_results(place: Searched, number: int) -> list[dict]:
@@ -63,27 +65,27 @@ def _result(place: Searched, cell: Cell, seed: int) -> dict:
 
 def test_a_large_gain_on_three_fresh_seeds_is_not_decided_and_the_sentence_says_how_many_can(place):
     found = describe(place.study(), {})
-    compared, verdict = found["comparison"], found["verdict"]
-    assert compared["interval_95"][0] > 0 and (compared["p"], compared["p_floor"]) == (0.5, 0.5)  # 2 / 2^3, twice
-    assert verdict["state"] == NOT_DECIDED
-    assert "3 fresh seeds are too few to show any; with 8 of them" in verdict["text"]  # 4 * 2 / 2^8 <= 0.05
+    compared, verdict = found.comparison, found.verdict
+    assert compared.interval_95[0] > 0 and (compared.p, compared.p_floor) == (0.5, 0.5)  # 2 / 2^3, twice
+    assert verdict.state == NOT_DECIDED
+    assert "3 fresh seeds are too few to show any; with 8 of them" in verdict.text  # 4 * 2 / 2^8 <= 0.05
 
 
 def test_a_large_gain_on_seven_fresh_seeds_is_real_and_the_sentence_says_by_how_much(tmp_path):
     place = Searched(tmp_path, budget={"proposals": 8}, confirm={"best": 2, "seeds": list(range(11, 18))})
     place.run()
     found = describe(place.study(), {})
-    compared, verdict = found["comparison"], found["verdict"]
-    candidate = compared["candidate"]
-    default, ours = (next(r for r in found["confirmed"] if r["configuration"] == str(n)) for n in (DEFAULT, candidate))
-    gained = [a - b for a, b in zip(default["fresh_values"], ours["fresh_values"], strict=True)]
-    assert compared["gained"] == pytest.approx(gained) and compared["mean"] == pytest.approx(sum(gained) / 7)
-    assert (compared["p"], compared["p_floor"], compared["n"]) == (2 * 2 / 2**7, 2 * 2 / 2**7, 7)  # the best of two
-    corrected = stats.t(6, compared["mean"], stats.sem(gained)).interval(1 - 0.05 / 2)
-    assert compared["interval_95"] == pytest.approx(corrected) and "the best of 2 confirmed." in verdict["text"]
-    assert verdict["state"] == REAL and compared["interval_95"][0] > 0
-    assert f"{default['fresh_mean']:.3f} of the default: better by {compared['mean']:.3f}" in verdict["text"]
-    assert found["winner"] == candidate and found["times_test_was_opened"] == 1
+    compared, verdict = found.comparison, found.verdict
+    candidate = compared.candidate
+    default, ours = (next(r for r in found.confirmed if r.configuration == str(n)) for n in (DEFAULT, candidate))
+    gained = [a - b for a, b in zip(default.fresh_values, ours.fresh_values, strict=True)]
+    assert compared.gained == pytest.approx(gained) and compared.mean == pytest.approx(sum(gained) / 7)
+    assert (compared.p, compared.p_floor, compared.n) == (2 * 2 / 2**7, 2 * 2 / 2**7, 7)  # the best of two
+    corrected = stats.t(6, compared.mean, stats.sem(gained)).interval(1 - 0.05 / 2)
+    assert compared.interval_95 == pytest.approx(corrected) and "the best of 2 confirmed." in verdict.text
+    assert verdict.state == REAL and compared.interval_95[0] > 0
+    assert f"{default.fresh_mean:.3f} of the default: better by {compared.mean:.3f}" in verdict.text
+    assert found.winner == candidate and found.times_test_was_opened == 1
 
 
 def verdict_where(tmp_path, shift) -> tuple[str, str]:
@@ -103,8 +105,8 @@ def verdict_where(tmp_path, shift) -> tuple[str, str]:
 
     place.train = shifted
     place.run()
-    found = describe(place.study(), {})["verdict"]
-    return found["state"], found["text"]
+    found = describe(place.study(), {}).verdict
+    return found.state, found.text
 
 
 def test_a_gain_within_the_luck_of_seeds_is_not_decided(tmp_path):
@@ -119,10 +121,10 @@ def test_what_only_the_search_saw_is_nothing(tmp_path):
 
 def test_before_its_end_a_search_says_nothing(tmp_path):
     place = Searched(tmp_path)
-    assert describe(place.study(), {})["verdict"]["state"] == UNFINISHED
+    assert describe(place.study(), {}).verdict.state == UNFINISHED
     place.run(num_jobs=5)
     found = describe(place.study(), {})
-    assert found["verdict"]["state"] == UNFINISHED and found["winner"] is None and found["confirmed"] == []
+    assert found.verdict.state == UNFINISHED and found.winner is None and found.confirmed == []
     plan = place.plan()
     write_searches(plan, find(plan), tmp_path)
     assert (tmp_path / "search.json").exists() and not (tmp_path / "surface_best.yaml").exists()
@@ -138,8 +140,8 @@ def test_while_a_larger_budget_runs_who_was_named_before_keeps_its_file(tmp_path
     plan, found = place.plan(), describe(place.study(), {})
     write_searches(plan, find(plan), tmp_path / "report")
     kept = yaml.safe_load((tmp_path / "report" / "surface_best.yaml").read_text())
-    assert found["winner"] is None and kept["seeds"] == [11, 12] and f"proposal {winner}" in kept["question"]
-    assert found["verdict"]["state"] == UNFINISHED and f"went on: proposal {winner}." in found["verdict"]["text"]
+    assert found.winner is None and kept["seeds"] == [11, 12] and f"proposal {winner}" in kept["question"]
+    assert found.verdict.state == UNFINISHED and f"went on: proposal {winner}." in found.verdict.text
     assert f"; so far winner: proposal {winner} (" in lines(plan, find(plan))[0]
     place.run()
     plan = place.plan()
@@ -155,15 +157,15 @@ def test_the_history_has_the_best_so_far_and_a_column_for_each_parameter(place):
         assert row["best_so_far"] == lowest
     assert [row["proposal"] for row in rows] == list(range(8))
     assert set(SPACE) <= {name for row in rows for name in row}
-    assert found["pareto_front"] is None and found["rungs"] == [{"num_seeds": 2, "num_epochs": None}]
+    assert found.pareto_front is None and found.rungs == [Rung(2, None)]
 
 
 def test_the_pareto_front_is_told_of_two_objectives(tmp_path):
     place = Searched(tmp_path, objectives=["mae", "peak_memory_gb"], budget={"proposals": 6}, confirm={"seeds": [11]})
     place.run()
     found = describe(place.study(), {})
-    values = {row["proposal"]: row["values"] for row in found["history"]}
-    front = found["pareto_front"]
+    values = {row.proposal: row.values for row in found.history}
+    front = found.pareto_front
     beaten = [
         number
         for number, each in values.items()
@@ -221,17 +223,17 @@ def test_each_search_of_a_sweep_with_axes_has_a_best_sweep_of_its_own(tmp_path):
 def test_an_error_in_the_importance_of_parameters_costs_nothing_else(place, monkeypatch):
     monkeypatch.setattr(optuna_sampler, "importances", lambda *given: 1 / 0)
     (found,) = find(place.plan())
-    assert found["importances"] == {} and found["confirmed"] and found["winner"] is not None
+    assert found.importances == {} and found.confirmed and found.winner is not None
 
 
 def test_cells_whose_test_split_is_locked_have_means_over_their_seeds_on_valid(place):
     plan = place.plan()
-    cells = {each["label"]: each for each in locked_cells(plan)}
+    cells = {each.name: each for each in locked_cells(plan)}
     opened_labels = {cell.label for cell in opened(plan).sweep.cells}
     assert cells.keys() == {cell.label for cell in plan.sweep.cells} - opened_labels
-    for row in find(plan)[0]["history"]:
-        numbers = cell_numbers(cells[f"proposal {row['proposal']}, search"])
-        assert numbers["best_valid_mae"] == numbers["best_valid_mae_mean"] == pytest.approx(row["values"][0])
+    for row in find(plan)[0].history:
+        numbers = cell_numbers(cells[f"proposal {row.proposal}, search"], is_valid=True)
+        assert numbers["best_valid_mae"] == numbers["best_valid_mae_mean"] == pytest.approx(row.values[0])
         assert numbers["best_valid_mae_n"] == 2 and numbers["best_valid_mae_std"] > 0
         assert numbers["peak_memory_gb"] > 0 and not any(name.startswith(("test_", "mae")) for name in numbers)
 
@@ -242,3 +244,38 @@ def test_if_the_default_stays_the_best_sweep_is_the_default(tmp_path):
     place.run()
     assert place.winner()["winner"] == DEFAULT and place.winner()["candidate"] == 0
     assert best_sweep(place.study())["adapter"]["rank"] == 2
+
+
+def test_search_json_has_its_keys_in_their_order(tmp_path):
+    """Other people's scripts read this file: a field that is renamed here must not rename a key there."""
+    place = Searched(tmp_path, objectives=["mae", "peak_memory_gb"], budget={"proposals": 3}, confirm={"seeds": [11]})
+    place.run()
+    (found,) = find(place.plan())
+    values = json.loads(json.dumps(found.as_json(), allow_nan=False))
+    assert list(values) == [
+        *("study", "axes", "sampler", "seed", "objectives", "space", "seeds", "confirm_seeds", "rungs", "spent"),
+        *(
+            "num_known",
+            "first_rung",
+            "history",
+            "importances",
+            "pareto_front",
+            "confirmed",
+            "num_confirmed",
+            "is_fresh",
+        ),
+        *("winner", "times_test_was_opened", "comparison", "verdict", "best"),
+    ]
+    assert list(values["history"][0]) == [
+        *("proposal", "state", "rung", "values", "by_rung", "best_so_far", "parameters", "trials", "why", "time"),
+    ]
+    assert list(values["confirmed"][0]) == [
+        *("study", "configuration", "search_value", "search_gain", "fresh_mean", "fresh_std", "n", "fresh_gain"),
+        *("state", "fresh_values", "parameters"),
+        *("search_peak_memory_gb", "fresh_peak_memory_gb", "fresh_peak_memory_gb_std"),
+    ]
+    assert list(values["comparison"]) == [
+        *("candidate", "against", "best_of", "gained", "mean", "interval_95", "p", "p_floor", "n", "n_least", "n_next"),
+    ]
+    assert list(values["verdict"]) == ["state", "text"] and list(values["spent"]) == ["wall_s", "work_s"]
+    assert list(values["history"][0]["by_rung"]) == ["0"] and values["rungs"] == [{"num_seeds": 2, "num_epochs": None}]

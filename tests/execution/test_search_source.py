@@ -171,7 +171,7 @@ def test_one_study_for_each_cell_of_the_axes(tmp_path):
     assert [len(study.proposals) for study in plan.studies] == [3, 3] and not plan.missing()
     assert [cell.axes["training.batch_size"] for cell in opened(plan).sweep.cells] == [4, 4, 8, 8]
     assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "stage": "fresh"}
-    pairs = [(one["label"], one["against"]) for one in gather(opened(plan)).summary["differences"]]
+    pairs = [(one.label, one.against) for one in gather(opened(plan)).summary.differences]
     assert [[label.split(", ")[0] for label in pair] for pair in pairs] == [["batch_size 4"] * 2, ["batch_size 8"] * 2]
 
 

@@ -1,7 +1,9 @@
 """A made-up ledger of a few trials, and the sweep it belongs to as MLflow shows it: for tests of that view."""
 
 import json
+from dataclasses import replace
 
+from omni_msa.evidence.summary import CellSummary, MetricSummary
 from omni_msa.tracking._base import TrialView
 from omni_msa.tracking.mlflow import MlflowTracker
 
@@ -86,11 +88,11 @@ def record(place, trials, is_whole=False):
     tracker.start(CELLS)
     for trial in trials:
         tracker.finish(trial)
-    disc = {"mae": {"mean": 0.7, "std": 0.02**0.5, "n": 2}, "train_s": {"mean": 12.5, "std": 0.0, "n": 2}}
-    gen = {name: {**summary, "n": 1, "std": None} for name, summary in disc.items()} if is_whole else {}
-    tracker.cell_metrics({"label": "disc", "deterministic": False, "seeds": [1, 2], "missing": [], "metrics": disc})
+    two = {"mae": MetricSummary(0.7, 0.02**0.5, 2), "train_s": MetricSummary(12.5, 0.0, 2)}
+    one = {name: replace(each, n=1, std=None) for name, each in two.items()} if is_whole else {}
+    tracker.cell_metrics(CellSummary("disc", CELLS["disc"], False, [1, 2], metrics=two))
     missing = [] if is_whole else [None]
-    tracker.cell_metrics({"label": "gen", "deterministic": True, "seeds": [], "missing": missing, "metrics": gen})
+    tracker.cell_metrics(CellSummary("gen", CELLS["gen"], True, [], missing, metrics=one))
     (place / "reports").mkdir(exist_ok=True)
     (place / "reports" / "table.md").write_text("| a |\n")
     tracker.reports(place / "reports")

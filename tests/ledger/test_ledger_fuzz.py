@@ -20,7 +20,8 @@ from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import plan_text, status_text
 from omni_msa.planning.timing import hardware_name, warm_up_file
 from omni_msa.report.tables.files import write_tables
-from omni_msa.report.write import trial_rows, write_report
+from omni_msa.report.tables.rows import trial_rows
+from omni_msa.report.write import write_report
 from omni_msa.sweep.sweep import Sweep, load_sweep
 from omni_msa.system.files import write_json
 
@@ -106,7 +107,7 @@ def look(place: Path, shown: Literal["plan", "tables", "report"], rewritten: Col
     json.dumps(as_json(plan), allow_nan=False, indent=1)
     if shown == "tables":
         evidence = gather(plan)
-        write_tables(plan.ledger.report_folder("sweep"), evidence.summary, evidence.pairs, trial_rows(evidence))
+        write_tables(plan.ledger.report_folder("sweep"), evidence.summary, trial_rows(evidence))
     if shown == "report":
         assert write_report(plan).problem == ""
     if shown != "plan":

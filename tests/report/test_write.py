@@ -34,9 +34,9 @@ def test_the_report_has_means_differences_and_what_is_missing(plan_of):
     report = write_report(plan_of(**keys))
     folder = plan.ledger.report_folder("sweep")
     assert (report.folder, report.problem) == (folder, "")
-    disc = report.evidence.summary["cells"][0]
-    assert disc["missing"] == [3] and disc["metrics"]["mae"]["mean"] == pytest.approx(0.6)
-    assert report.evidence.human is None  # the clips have not been generated
+    disc = report.evidence.summary.cells[0]
+    assert disc.missing == [3] and disc.metrics["mae"].mean == pytest.approx(0.6)
+    assert report.evidence.summary.human is None  # the clips have not been generated
     assert "2/3" in (folder / "table.md").read_text()
     written = read_json(folder / "aggregate.json")
     assert written["differences"][0]["values"] == pytest.approx([-1.0, -0.8])

@@ -7,6 +7,7 @@ import pytest
 from helpers.searched import Searched, train
 from omni_msa.errors import NotFinite
 from omni_msa.evidence.search_findings import describe
+from omni_msa.evidence.search_summary import SearchFindings
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED
 from omni_msa.search import confirmation
 
@@ -22,7 +23,7 @@ def place(tmp_path, monkeypatch) -> Searched:
     return place
 
 
-def described(place: Searched) -> dict:
+def described(place: Searched) -> SearchFindings:
     return describe(place.study(), {})
 
 
@@ -32,9 +33,9 @@ def test_the_same_seeds_in_another_order_or_again_are_no_further_confirmation(pl
         place.set(space=GRID, sampler="grid", confirm={"best": 2, "seeds": seeds})
         place.run()
         if seeds == [21, 22]:
-            assert described(place)["times_test_was_opened"] == 2 and described(place)["num_confirmed"] == 4
-    assert place.run() == 0 and described(place)["times_test_was_opened"] == 2
-    assert confirmation.winner(place.study())["time"] == first["time"] and found["num_confirmed"] == 2
+            assert described(place).times_test_was_opened == 2 and described(place).num_confirmed == 4
+    assert place.run() == 0 and described(place).times_test_was_opened == 2
+    assert confirmation.winner(place.study())["time"] == first["time"] and found.num_confirmed == 2
 
 
 @pytest.mark.parametrize(
@@ -45,14 +46,14 @@ def test_another_search_for_the_same_configuration_counts_what_was_confirmed_bef
     place.run()
     found = described(place)
     assert len(list(place.ledger.root.glob("searches/*/winner.json"))) == 2  # it is a study of its own
-    assert found["times_test_was_opened"] == 2 and found["num_confirmed"] == found["comparison"]["best_of"] == 4
+    assert found.times_test_was_opened == 2 and found.num_confirmed == found.comparison.best_of == 4
 
 
 def test_another_configuration_under_the_same_name_counts_for_itself(place):
     profile = place.folder / "profiles" / "small.yaml"
     profile.write_text(profile.read_text().replace("dropout: 0.4", "dropout: 0.3"))
     place.run()
-    assert described(place)["times_test_was_opened"] == 1 and described(place)["num_confirmed"] == 2
+    assert described(place).times_test_was_opened == 1 and described(place).num_confirmed == 2
 
 
 def test_what_was_confirmed_but_never_named_counts(place):
@@ -64,8 +65,8 @@ def test_what_was_confirmed_but_never_named_counts(place):
     place.train = failing
     place.set(space=GRID, sampler="grid", confirm={"best": 2, "seeds": [21, 22]})
     place.run()
-    assert described(place)["verdict"]["state"] == DEFAULT_FAILED
+    assert described(place).verdict.state == DEFAULT_FAILED
     place.train = train
     place.set(space=GRID, sampler="grid", confirm={"best": 2, "seeds": [31, 32]})
     place.run()
-    assert described(place)["num_confirmed"] == 6 and described(place)["times_test_was_opened"] == 2
+    assert described(place).num_confirmed == 6 and described(place).times_test_was_opened == 2

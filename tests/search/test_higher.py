@@ -54,28 +54,28 @@ def test_the_highest_with_fresh_seeds_wins_against_a_default_that_is_lower(place
 def test_what_is_better_than_the_default_has_gained(place):
     study = place.study()
     found = describe(study, {})
-    best, compared = found["winner"], found["comparison"]
+    best, compared = found.winner, found.comparison
     pairs = zip(highs(study, best, FRESH), highs(study, DEFAULT, FRESH), strict=True)
     gained = [ours - theirs for ours, theirs in pairs]
-    assert compared["gained"] == pytest.approx(gained) and min(gained) > 0
-    row = next(row for row in found["confirmed"] if row["configuration"] == str(best))
-    assert row["fresh_gain"] == pytest.approx(mean(gained))
-    assert row["search_gain"] == pytest.approx(mean(highs(study, best, [1, 2])) - mean(highs(study, DEFAULT, [1, 2])))
-    assert found["verdict"]["state"] == REAL and ": better by " in found["verdict"]["text"]
+    assert compared.gained == pytest.approx(gained) and min(gained) > 0
+    row = next(row for row in found.confirmed if row.configuration == str(best))
+    assert row.fresh_gain == pytest.approx(mean(gained))
+    assert row.search_gain == pytest.approx(mean(highs(study, best, [1, 2])) - mean(highs(study, DEFAULT, [1, 2])))
+    assert found.verdict.state == REAL and ": better by " in found.verdict.text
 
 
 def test_the_best_so_far_rises(place):
-    rows = describe(place.study(), {})["history"]
-    best = [row["best_so_far"] for row in rows]
-    assert best == list(accumulate((row["values"][0] for row in rows), max)) and best[-1] > best[0]
+    rows = describe(place.study(), {}).history
+    best = [row.best_so_far for row in rows]
+    assert best == list(accumulate((row.values[0] for row in rows), max)) and best[-1] > best[0]
 
 
 def test_with_halving_the_highest_goes_on(tmp_path):
     place = searched(tmp_path, pruning={"halving": {"epochs": [1, 2], "keep": 0.5}})
-    rows = describe(place.study(), {})["history"]
+    rows = describe(place.study(), {}).history
     for row in rows:
-        values = curve(row["parameters"], 1, NUM_EPOCHS)
-        early = {str(rung): 1 - values[epoch] for rung, epoch in enumerate((1, 2)) if rung <= row["rung"]}
-        assert {rung: row["by_rung"][rung] for rung in early} == pytest.approx(early)
-    ranked = sorted(rows, key=lambda row: row["by_rung"]["0"])
-    assert ranked[-1]["rung"] > 0 == ranked[0]["rung"] and place.winner()["candidate"] != ranked[0]["proposal"]
+        values = curve(row.parameters, 1, NUM_EPOCHS)
+        early = {rung: 1 - values[epoch] for rung, epoch in enumerate((1, 2)) if rung <= row.rung}
+        assert {rung: row.by_rung[rung] for rung in early} == pytest.approx(early)
+    ranked = sorted(rows, key=lambda row: row.by_rung[0])
+    assert ranked[-1].rung > 0 == ranked[0].rung and place.winner()["candidate"] != ranked[0].proposal

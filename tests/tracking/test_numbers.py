@@ -1,9 +1,11 @@
 """Trials as trackers take them."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from helpers.stand_ins import config, finished
+from omni_msa.evidence.summary import CellSummary, MetricSummary
 from omni_msa.system.files import digest
 from omni_msa.text import as_text, flatten
 from omni_msa.tracking._numbers import as_number, cell_numbers, final_metrics, milliseconds, shown_name
@@ -40,8 +42,9 @@ def test_a_digest_changes_with_content_names_and_absence(tmp_path: Path) -> None
 
 
 def test_a_cell_shares_names_with_its_trials():
-    summary = {"mean": 0.5, "std": None, "n": 1, "median": 0.5}
-    cell = {"metrics": {"mae": summary, "train_s": {**summary, "std": 0.1}, "corr": {**summary, "mean": None, "n": 0}}}
+    one = MetricSummary(0.5, n=1, median=0.5)
+    metrics = {"mae": one, "train_s": replace(one, std=0.1), "corr": replace(one, mean=None, n=0)}
+    cell = CellSummary("c", {}, False, [1], metrics=metrics)
     expected = {"mae_mean": 0.5, "mae_n": 1.0, "test_mae": 0.5}
     expected |= {"train_s_mean": 0.5, "train_s_std": 0.1, "train_s_n": 1.0, "train_s": 0.5, "corr_n": 0.0}
     assert cell_numbers(cell) == expected

@@ -143,11 +143,9 @@ def tested_of(records: Mapping[Seed, TrialRecord], conventions: str) -> tuple[Cl
     notes: list[str] = []
     for seed, record in records.items():
         predictions = record.test_predictions
-        problem = (
-            "its test predictions cannot be read"
-            if predictions is None
-            else _disagreement(predictions, record, conventions)
-        )
+        problem = "its test predictions cannot be read"
+        if predictions is not None:
+            problem = _disagreement(predictions, record, conventions)
         if predictions is not None and not problem:
             name, true, scores = _in_order(predictions)
             if names and name != next(iter(names.values())):
@@ -203,3 +201,11 @@ def common_seeds(first: Sequence[Seed], second: Sequence[Seed]) -> list[Seed]:
     if tuple(first) == (None,):
         return list(second)
     return list(first) if tuple(second) == (None,) else [seed for seed in first if seed in set(second)]
+
+
+def common_trials(
+    first: Mapping[Seed, TrialRecord], second: Mapping[Seed, TrialRecord]
+) -> dict[Seed, tuple[TrialRecord, TrialRecord]]:
+    """Return the trials of two cells that can be paired, by their seed; see `common_seeds`."""
+    seeds = common_seeds(list(first), list(second))
+    return {seed: (first[seed if seed in first else None], second[seed if seed in second else None]) for seed in seeds}

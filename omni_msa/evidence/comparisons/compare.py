@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from omni_msa.evidence.cell_trials import CellTrials, Seed
 from omni_msa.evidence.comparisons.clip_scores import Resampler, common_seeds
-from omni_msa.evidence.comparisons.comparison import Comparison, Interval, Pairing
+from omni_msa.evidence.comparisons.comparison import Comparison, Pairing
 from omni_msa.evidence.comparisons.pair_note import note_of
 from omni_msa.evidence.comparisons.paired_cells import PairedScores, on_other_clips, twins_of
-from omni_msa.stats.intervals import moments, two_level_interval
+from omni_msa.stats.intervals import Interval, moments, two_level_interval
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.multiplicity import holm
 from omni_msa.stats.paired import clip_differences, effect_size, improvement, p_floor, paired_clip_p, sign_flip_p

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from omni_msa.evidence.cell_trials import Seed
+from omni_msa.stats.intervals import Interval
 
 Pairing = Literal["seeds", "clips", "same trials", "other clips", "none"]
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)

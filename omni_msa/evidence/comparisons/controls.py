@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from omni_msa.config import plugins
 from omni_msa.config.sections import Section
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
-from omni_msa.evidence.comparisons.provenance_diff import origin_differences, origin_flags
-from omni_msa.evidence.records import TrialRecord
+from omni_msa.evidence.comparisons.provenance_diff import Pair, origin_differences, origin_flags
 from omni_msa.readouts._base import READOUTS
 from omni_msa.sweep.sweep import Cell
 
-Pair = tuple[TrialRecord, TrialRecord]
 NOT_USED = "not used"
 _TOP = ("repeat", "num_train_clips", "dropped_clips")  # settings of every trial, whatever its readout uses
 _BY_FIT = ("adapter_init", "data_order", "readout_init")  # of trained readouts alone
@@ -37,6 +35,23 @@ _SORTED_BY_LENGTH = ("modalities", "media", "backbone")  # what the order depend
 
 
 @dataclass(frozen=True)
+class RecordedHash:
+    """What the trials of two cells recorded of one digest.
+
+    Args:
+        what: its name, a key of `HASHES`.
+        state: how it compares.
+        seeds: the number of pairs compared.
+        why: it is so, "" where there is nothing to explain.
+    """
+
+    what: str
+    state: Literal["identical", "differs", "explained", "not recorded", "not used"]
+    seeds: int
+    why: str
+
+
+@dataclass(frozen=True)
 class Control:
     """How far a comparison of two cells is controlled.
 
@@ -49,7 +64,7 @@ class Control:
         irrelevant: settings that differ, and that the results of neither depend on.
         num_equal_settings: of those that either cell's results depend on.
         equal_settings: them, by dotted path.
-        hashes: `what`, `state` (identical, differs, explained, not recorded, not used), `seeds` compared, `why`.
+        hashes: what their trials recorded of initial weights, data order and inputs.
         provenance: what differs of code and machine.
         flags: what a reader must know, sentences.
     """
@@ -63,7 +78,7 @@ class Control:
     irrelevant: dict[str, list[Any]] = field(default_factory=dict)
     num_equal_settings: int = 0
     equal_settings: dict[str, Any] = field(default_factory=dict)
-    hashes: list[dict[str, Any]] = field(default_factory=list)
+    hashes: list[RecordedHash] = field(default_factory=list)
     provenance: dict[str, list[str]] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)
 
@@ -92,14 +107,14 @@ def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
     flags = [f"{key} differs ({a} against {b}) and is no axis" for key, (a, b) in settings.others.items()]
     if len(axes) > 1:
         flags.append(f"{len(axes)} axes differ at once ({', '.join(axes)}): a difference belongs to them together")
-    flags += [f"{HASHES[each['what']].title}: {each['why']}" for each in hashes if each["state"] == "differs"]
-    unknown = [HASHES[each["what"]].title for each in hashes if each["state"] == "not recorded" and pairs]
+    flags += [f"{HASHES[each.what].title}: {each.why}" for each in hashes if each.state == "differs"]
+    unknown = [HASHES[each.what].title for each in hashes if each.state == "not recorded" and pairs]
     if unknown:
         flags.append(f"not recorded, so not proved equal: {', '.join(unknown)}")
     return Control(
         label=cell.label,
         against=against.label,
-        controlled=not settings.others and all(each["state"] != "differs" for each in hashes),
+        controlled=not settings.others and all(each.state != "differs" for each in hashes),
         axes=axes,
         other_settings=settings.others,
         follows=settings.follows,
@@ -116,11 +131,12 @@ def _differing_axes(cell: Cell, against: Cell) -> dict[str, list[Any]]:
     both = {axis: [value, against.axes.get(axis)] for axis, value in cell.axes.items()}
     for path in {**cell.parameters, **against.parameters}:  # of a search: what a proposal sets takes its number's place
         both.pop("proposal", None)
-        both[path] = [_at(each.config, path) for each in (cell, against)]
+        both[path] = [setting_at(each.config, path) for each in (cell, against)]
     return {axis: values for axis, values in both.items() if values[0] != values[1]}
 
 
-def _at(config: TrialConfig, path: str) -> Any:
+def setting_at(config: TrialConfig, path: str) -> Any:
+    """Return the setting of a configuration at a dotted path, as a plain value; None if there is none."""
     found: Any = config.model_dump(mode="json")
     for part in path.split("."):
         found = found.get(part) if isinstance(found, dict) else None
@@ -213,23 +229,23 @@ def _used(config: TrialConfig, values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _hash(
     what: str, first: TrialConfig, second: TrialConfig, axes: Sequence[str], pairs: Sequence[Pair]
-) -> dict[str, Any]:
+) -> RecordedHash:
     """Compare one recorded digest over all pairs of trials."""
     without = [config.readout.name for config in (first, second) if not _has(what, config)]
     values = [tuple(record.hashes.get(what, "") for record in pair) for pair in pairs]
     num_differing = sum(a != b and bool(a and b) for a, b in values)
     if without:
-        state = "not used" if len(without) == 2 else "explained"
         why = f"{' and '.join(dict.fromkeys(without))} has none"
-    elif any(not (a and b) for a, b in values) or not values:
-        state, why = "not recorded", "by the older of these trials" if values else "no pair of trials is complete"
-    elif not num_differing:
-        state, why = "identical", ""
-    elif causes := _causes(what, first, second, axes):
-        state, why = "explained", f"depends on {' and '.join(causes)}"
-    else:
-        state, why = "differs", f"not the same at {num_differing} of {len(values)} seeds, and no axis explains it"
-    return {"what": what, "state": state, "seeds": len(values), "why": why}
+        return RecordedHash(what, "not used" if len(without) == 2 else "explained", len(values), why)
+    if any(not (a and b) for a, b in values) or not values:
+        why = "by the older of these trials" if values else "no pair of trials is complete"
+        return RecordedHash(what, "not recorded", len(values), why)
+    if not num_differing:
+        return RecordedHash(what, "identical", len(values), "")
+    if causes := _causes(what, first, second, axes):
+        return RecordedHash(what, "explained", len(values), f"depends on {' and '.join(causes)}")
+    why = f"not the same at {num_differing} of {len(values)} seeds, and no axis explains it"
+    return RecordedHash(what, "differs", len(values), why)
 
 
 def _has(what: str, config: TrialConfig) -> bool:

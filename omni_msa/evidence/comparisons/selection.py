@@ -1,7 +1,7 @@
 """What a reader must know of how much was tried and what was chosen, before believing a table."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass, replace
 
 from omni_msa.planning.plan import Plan
 from omni_msa.search import confirmation
@@ -17,8 +17,32 @@ _ALL_IN_TABLE = "every cell of the sweep is in the table."
 _IN_TABLE = "of the cells of a search, those whose test split is open are in the table."
 
 
-def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: int | None = None) -> dict[str, Any]:
-    """Return what was tried: counts, what chose the checkpoint, and sentences that say so.
+@dataclass(frozen=True)
+class Selection:
+    """How much was tried, and what was chosen.
+
+    Args:
+        num_cells, num_seeds, num_trials, num_complete, num_failed: of the sweep.
+        num_proposals, num_confirmed: of its searches.
+        num_comparisons: tests on the primary metric that share one correction.
+        checkpoint: what chose the epoch that is kept of each training.
+        text: sentences that say all of this.
+    """
+
+    num_cells: int
+    num_seeds: int
+    num_trials: int
+    num_complete: int
+    num_failed: int
+    num_proposals: int
+    num_confirmed: int
+    num_comparisons: int
+    checkpoint: str
+    text: Sequence[str] = ()
+
+
+def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: int | None = None) -> Selection:
+    """Return what was tried.
 
     Args:
         plan: with the states as they are now.
@@ -29,42 +53,42 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
     counts, sweep = plan.counts(), plan.sweep
     epochs = sorted({cell.config.training.epochs for cell in sweep.cells})
     chosen_by = list(dict.fromkeys(cell.config.training.select_metric for cell in sweep.cells))
-    found = {
-        "num_cells": len(sweep.cells),
-        "num_seeds": len(sweep.file.seeds),
-        "num_trials": counts["trials"],
-        "num_complete": counts["complete"],
-        "num_failed": counts["failed"],
-        "num_proposals": sum(len(study.proposals) for study in plan.studies),
-        "num_confirmed": sum(len(confirmation.ever_confirmed(study)) for study in plan.studies),
-        "num_comparisons": num_comparisons,
-        "checkpoint": f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
-    }
+    found = Selection(
+        num_cells=len(sweep.cells),
+        num_seeds=len(sweep.file.seeds),
+        num_trials=counts["trials"],
+        num_complete=counts["complete"],
+        num_failed=counts["failed"],
+        num_proposals=sum(len(study.proposals) for study in plan.studies),
+        num_confirmed=sum(len(confirmation.ever_confirmed(study)) for study in plan.studies),
+        num_comparisons=num_comparisons,
+        checkpoint=f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
+    )
     text = _sentences(
         found, len(plan.studies), [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title
     )
-    return {**found, "text": [*text, *([_ONCE] if num_seeds_more else [])]}
+    return replace(found, text=[*text, *([_ONCE] if num_seeds_more else [])])
 
 
 def _sentences(
-    found: dict[str, Any], num_searches: int, chosen_by: Sequence[str], epochs: Sequence[int], metric: str
+    found: Selection, num_searches: int, chosen_by: Sequence[str], epochs: Sequence[int], metric: str
 ) -> list[str]:
-    num = found["num_complete"]
+    num = found.num_complete
     text = [
-        f"{count(found['num_cells'], 'cell')} and {count(found['num_seeds'], 'seed')} make "
-        f"{count(found['num_trials'], 'trial')}, of which {num} {are(num)} complete and "
-        f"{found['num_failed'] or 'none'} failed; {_IN_TABLE if found['num_proposals'] else _ALL_IN_TABLE}",
-        _proposed(found["num_proposals"], found["num_confirmed"], num_searches) if found["num_proposals"] else _LISTED,
+        f"{count(found.num_cells, 'cell')} and {count(found.num_seeds, 'seed')} make "
+        f"{count(found.num_trials, 'trial')}, of which {num} {are(num)} complete and "
+        f"{found.num_failed or 'none'} failed; {_IN_TABLE if found.num_proposals else _ALL_IN_TABLE}",
+        _proposed(found.num_proposals, found.num_confirmed, num_searches) if found.num_proposals else _LISTED,
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
-    if found["num_seeds"] > 1:
+    if found.num_seeds > 1:
         text.append("Best of seeds is the luckiest one: it is shown beside the mean, and says nothing of a new seed.")
-    if found["num_comparisons"]:
-        tests = count(found["num_comparisons"], "comparison")
+    if found.num_comparisons:
+        tests = count(found.num_comparisons, "comparison")
         text.append(
             f"{tests} on {metric}, named in the sweep file or on the command line, "
-            f"{'shares' if found['num_comparisons'] == 1 else 'share'} one correction (Holm); the rest is exploratory."
+            f"{'shares' if found.num_comparisons == 1 else 'share'} one correction (Holm); the rest is exploratory."
         )
     return text
 

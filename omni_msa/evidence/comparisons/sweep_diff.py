@@ -4,21 +4,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from omni_msa.config.trial import PLUGIN_SECTIONS, TrialConfig, conventions_of
+from omni_msa.config.trial import PLUGIN_SECTIONS, conventions_of
 from omni_msa.errors import InputError, Problem
-from omni_msa.evidence.comparisons.clip_scores import tested_of
-from omni_msa.evidence.comparisons.controls import NOT_USED, prove
+from omni_msa.evidence.cell_trials import Seed
+from omni_msa.evidence.comparisons.clip_scores import common_trials, tested_of
+from omni_msa.evidence.comparisons.controls import NOT_USED, prove, setting_at
 from omni_msa.evidence.comparisons.pair_note import OTHER_CLIPS, not_testable
 from omni_msa.evidence.comparisons.paired_cells import on_other_clips
+from omni_msa.evidence.comparisons.provenance_diff import Pair
 from omni_msa.evidence.records import TrialRecord, read_records
 from omni_msa.planning.plan import Plan
 from omni_msa.stats.intervals import moments
 from omni_msa.stats.metrics import METRICS, headline
 from omni_msa.stats.paired import p_floor, sign_flip_p
 from omni_msa.sweep.sweep import Cell
-
-Seed = int | None
-Pair = tuple[TrialRecord, TrialRecord]
 
 
 @dataclass(frozen=True)
@@ -150,19 +149,11 @@ def _match(cells: Sequence[Cell], others: Sequence[Cell]) -> Iterator[tuple[int,
 
 def _is_same(cell: Cell, other: Cell) -> bool:
     for axis in cell.axes.keys() & other.axes.keys():
-        if cell.axes[axis] != other.axes[axis] and _setting(cell.config, axis) != _setting(other.config, axis):
+        if cell.axes[axis] != other.axes[axis] and setting_at(cell.config, axis) != setting_at(other.config, axis):
             return False
-    here = all(_agrees(_setting(other.config, axis), cell.axes[axis]) for axis in cell.axes.keys() - other.axes.keys())
-    return here and all(
-        _agrees(_setting(cell.config, axis), other.axes[axis]) for axis in other.axes.keys() - cell.axes.keys()
-    )
-
-
-def _setting(config: TrialConfig, axis: str) -> Any:
-    value: Any = config.model_dump(mode="json")
-    for part in axis.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+    alone = [(other.config, axis, cell.axes[axis]) for axis in cell.axes.keys() - other.axes.keys()]
+    alone += [(cell.config, axis, other.axes[axis]) for axis in other.axes.keys() - cell.axes.keys()]
+    return all(_agrees(setting_at(config, axis), value) for config, axis, value in alone)
 
 
 def _agrees(value: Any, written: Any) -> bool:
@@ -182,7 +173,7 @@ def _of(records: Sequence[TrialRecord], cell: Cell) -> dict[Seed, TrialRecord]:
 def _shared(
     cell: Cell, other: Cell, records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord], first: str
 ) -> SharedCell:
-    pairs = _pairs(records, others)
+    pairs = common_trials(records, others)
     settings = _differing(cell, other)
     control = prove(_with(cell, settings, 0), _with(other, settings, 1), list(pairs.values()))
     there = {name for record in (*records.values(), *others.values()) for name in record.metrics}
@@ -201,15 +192,6 @@ def _shared(
         [_metric(name, records, others, pairs, not other_clips) for name in names],
         other_clips,
     )
-
-
-def _pairs(records: Mapping[Seed, TrialRecord], others: Mapping[Seed, TrialRecord]) -> dict[Seed, Pair]:
-    """Return the pairs of trials with a seed in common; one without randomness pairs with every seed."""
-    if None in records:
-        return {seed: (records[None], record) for seed, record in others.items()}
-    if None in others:
-        return {seed: (record, others[None]) for seed, record in records.items()}
-    return {seed: (record, others[seed]) for seed, record in records.items() if seed in others}
 
 
 def _differing(cell: Cell, other: Cell) -> dict[str, list[Any]]:
@@ -243,21 +225,11 @@ def _metric(
     whole = {seed: a - b for seed, (a, b) in both.items() if a is not None and b is not None}
     values = list(whole.values())
     difference, std, interval = moments(values)
-    means = [
+    mean, other_mean = (
         moments([v for one in side.values() if (v := _value(one, name)) is not None])[0] for side in (records, others)
-    ]
-    return MetricDifference(
-        name,
-        means[0],
-        means[1],
-        list(whole),
-        values,
-        difference,
-        std,
-        interval,
-        sign_flip_p(values) if values and tested else None,
-        p_floor(len(values)) if values and tested else None,
     )
+    p, floor = (sign_flip_p(values), p_floor(len(values))) if values and tested else (None, None)
+    return MetricDifference(name, mean, other_mean, list(whole), values, difference, std, interval, p, floor)
 
 
 def _value(record: TrialRecord, name: str) -> float | None:

@@ -16,6 +16,7 @@ from omni_msa.text import are, count
 
 _OPEN: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind not in ("decided", "equal"))
 State = Literal["supported", "not decided", "no comparison", "incomplete"]
+SearchState = Literal["real", "not decided", "nothing found", "default failed", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,13 @@ class Verdict:
         text: one sentence.
         state: "supported" if a comparison is decided (or both cells are equal but for less than what matters) and no
             trial is outstanding, "not decided" if none is,
-            "no comparison" if the sweep names none, "incomplete" while trials are outstanding or if none is complete.
+            "no comparison" if the sweep names none, "incomplete" while trials are outstanding or if none is complete;
+            of a sweep with searches what these have shown.
         num_seeds_more: how many more seeds decide what more seeds can decide; None where they cannot or need not.
     """
 
     text: str
-    state: State
+    state: State | SearchState
     num_seeds_more: int | None = None
 
 
@@ -137,7 +139,7 @@ def _strength(decided: Sequence[Comparison]) -> str:
     by_clips = [one.label for one in decided if one.is_over_clips]
     if not counts:
         return f"{p}, over clips alone as {'neither cell' if len(decided) == 1 else 'none of them'} is random"
-    seeds = wording.seeds(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+    seeds = count(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
     return f"{p}, {seeds}" + (f", {wording.names(by_clips)} over clips alone" if by_clips else "")
 
 
@@ -156,10 +158,10 @@ def _chance(undecided: Sequence[Comparison]) -> str:
     """Say why what is seen is not enough."""
     n, many = max(one.n for one in undecided), len(undecided) > 1
     if n < num_seeds_least(LEVEL, max(one.family for one in undecided)):
-        return f"{wording.seeds(n)} {are(n)} too few to show {'any difference' if many else 'it'}"
+        return f"{count(n, 'seed')} {are(n)} too few to show {'any difference' if many else 'it'}"
     if many:
-        return f"with {wording.seeds(n)} all could be chance"
-    return f"with {wording.seeds(n)} it could be chance (p = {wording.p_text(undecided[0].p_holm or 1.0)})"
+        return f"with {count(n, 'seed')} all could be chance"
+    return f"with {count(n, 'seed')} it could be chance (p = {wording.p_text(undecided[0].p_holm or 1.0)})"
 
 
 def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: SweepProgress) -> str:
@@ -182,7 +184,7 @@ def _needed(found: Findings, progress: SweepProgress) -> str:
     lowest, *higher = sorted(found.more_seeds)
     beyond = " beyond those planned" if progress.is_open else ""
     text = (
-        f"{wording.more_seeds(lowest)}{beyond} {are(lowest)} needed"
+        f"{count(lowest, 'more seed')}{beyond} {are(lowest)} needed"
         if lowest
         else "the trials still to run may be enough"
     )

@@ -8,6 +8,7 @@ from omni_msa.evidence.comparisons.controls import Control
 from omni_msa.evidence.comparisons.decisions import NUM_SEEDS_MORE_MAX, Findings, Kind, SweepProgress
 from omni_msa.evidence.comparisons.pair_note import OTHER_CLIPS
 from omni_msa.stats.metrics import METRICS
+from omni_msa.text import count
 
 Ones = Sequence[Comparison]
 
@@ -57,7 +58,7 @@ def _uncertain(metric: str, ones: Ones) -> str:
     text = f"the difference between {cells} and {base} is too uncertain"
     if ones[0].widest is None:
         return text
-    return f"{text}: with {wording.seeds(ones[0].n)} anything from {wording.span(metric, ones[0].widest)} is possible"
+    return f"{text}: with {count(ones[0].n, 'seed')} anything from {wording.span(metric, ones[0].widest)} is possible"
 
 
 def _same_values(metric: str, ones: Ones) -> str:
@@ -71,7 +72,7 @@ def _equal(metric: str, ones: Ones) -> str:
     within = wording.size(metric, ones[0].stated_difference)
     if len(ones) > 1:
         return f"{cells} equal {base} within {within}"
-    seeds = "" if ones[0].is_over_clips else f", {wording.seeds(ones[0].n)}"
+    seeds = "" if ones[0].is_over_clips else f", {count(ones[0].n, 'seed')}"
     return f"{cells} equals {base} within {within} ({wording.estimate(metric, ones[0])}{seeds})"
 
 
@@ -97,7 +98,7 @@ def _collapsed(metric: str, ones: Ones) -> str:
 def _ahead(metric: str, one: Comparison) -> str:
     better, worse = map(wording.name, one.names)
     corrected = " after correction" if one.family > 1 else ""
-    chance = f"p = {wording.p_text(one.p_holm or 0.0)}{corrected}, {wording.seeds(one.n)}"
+    chance = f"p = {wording.p_text(one.p_holm or 0.0)}{corrected}, {count(one.n, 'seed')}"
     return f"{better} is ahead of {worse} by {wording.size(metric, one.mean)} ({chance})"
 
 

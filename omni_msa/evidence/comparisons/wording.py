@@ -35,16 +35,6 @@ def others(num: int, num_all: int) -> str:
     return "both other cells" if num == 2 else f"all {num} other cells"
 
 
-def seeds(num: int) -> str:
-    """Return a number of seeds."""
-    return count(num, "seed")
-
-
-def more_seeds(num: int) -> str:
-    """Return a number of further seeds."""
-    return count(num, "more seed")
-
-
 def p_text(p: float) -> str:
     """Return a p-value with two digits."""
     return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
@@ -95,4 +85,4 @@ def failed(label: str, seeds_failed: Sequence[int | None]) -> str:
 
 def collapsed(label: str, metric: str, num: int, num_seeds: int) -> str:
     """Return at how many seeds a metric of a cell is undefined."""
-    return f"{name(label)} collapsed (no {METRICS[metric].title}) at {num} of {seeds(num_seeds)}"
+    return f"{name(label)} collapsed (no {METRICS[metric].title}) at {num} of {count(num_seeds, 'seed')}"

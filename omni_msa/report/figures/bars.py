@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
-from omni_msa.report.figures.shown import Cell, Spread, best, explain, heading, quality_metrics, spread, unit
+from omni_msa.report.figures.shown import Spread, best, explain, heading, quality_metrics, spread, unit
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 30
@@ -20,13 +21,13 @@ _CELLS_MAX_PANELS = 12
 @canvas.styled()
 def draw_bars(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw a bar a cell with its interval and every seed as a dot; human and constant rows as lines."""
-    summary, metric = evidence.summary, evidence.summary["metric"]
-    cells = [cell for cell in summary["cells"] if metric in cell["metrics"]]
+    metric = evidence.summary.metric
+    cells = [cell for cell in evidence.summary.cells if metric in cell.metrics]
     if not cells:
         return []
-    against = {one.against for one in evidence.pairs.differences}
+    against = {one.against for one in evidence.summary.differences}
     cells, limited = best(cells, metric, _CELLS_MAX, against)
-    labels, spreads = [cell["label"] for cell in cells], [spread(cell, metric) for cell in cells]
+    labels, spreads = [cell.name for cell in cells], [spread(cell, metric) for cell in cells]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels) + 0.95)
     axes = drawing.subplots()
     for row, one in enumerate(spreads):
@@ -64,8 +65,7 @@ def _number(one: Spread, metric: str) -> str:
 
 def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
     """Draw the human and the constant row as lines; return what they say."""
-    summary, lines = evidence.summary, []
-    human = (summary.get("human") or evidence.human or {}).get(metric)
+    lines, human = [], (evidence.summary.human or {}).get(metric)
     if human is not None:
         lines.append(("human rater", human * unit(metric), "-"))
     floor = _floor(evidence, metric)
@@ -81,27 +81,24 @@ def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
 def _floor(evidence: Evidence, metric: str) -> float | None:
     """Return what the constant cells reach; None without one, or where they differ: there is no one line then."""
     labels = {cell.label for cell in evidence.plan.sweep.cells if cell.config.readout.name == "constant"}
-    means = {spread(cell, metric).mean for cell in evidence.summary["cells"] if cell["label"] in labels}
+    means = {spread(cell, metric).mean for cell in evidence.summary.cells if cell.name in labels}
     return means.pop() if len(means) == 1 else None
 
 
-def _describe(cells: Sequence[Cell], spreads: Sequence[Spread], metric: str, references: Sequence[str]) -> str:
-    texts = [
-        f"{cell['label']} {_number(one, metric)}".replace("\n", " ") for cell, one in zip(cells, spreads, strict=True)
-    ]
+def _describe(cells: Sequence[CellSummary], spreads: Sequence[Spread], metric: str, references: Sequence[str]) -> str:
+    texts = [f"{cell.name} {_number(one, metric)}".replace("\n", " ") for cell, one in zip(cells, spreads, strict=True)]
     return f"Bar chart of {heading(metric, 'test')}: " + "; ".join([*texts, *references]) + "."
 
 
 @canvas.styled()
 def draw_metrics(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw every headline metric of every cell in small panels, two a row."""
-    summary = evidence.summary
-    metrics = quality_metrics(summary)
+    metrics = quality_metrics(evidence.summary)
     if len(metrics) < 2:
         return []
-    cells = [cell for cell in summary["cells"] if cell["metrics"]]
+    cells = [cell for cell in evidence.summary.cells if cell.metrics]
     cells, limited = best(cells, metrics[0], _CELLS_MAX_PANELS)
-    labels, num_rows = [cell["label"] for cell in cells], -(-len(metrics) // 2)
+    labels, num_rows = [cell.name for cell in cells], -(-len(metrics) // 2)
     drawing = canvas.new_drawing(num_rows * (canvas.rows_height_in(labels, 22) + 0.75))
     panels = drawing.subplots(num_rows, 2, squeeze=False).flat
     spreads = []
@@ -120,7 +117,7 @@ def draw_metrics(evidence: Evidence, folder: Path) -> list[Figure]:
     return [canvas.save(drawing, folder, "metrics", title, caption, alt)]
 
 
-def _draw_panel(axes: Axes, cells: Sequence[Cell], metric: str) -> list[Spread]:
+def _draw_panel(axes: Axes, cells: Sequence[CellSummary], metric: str) -> list[Spread]:
     spreads = [spread(cell, metric) for cell in cells]
     for row, one in enumerate(spreads):
         _draw_seeds(axes, row, one)

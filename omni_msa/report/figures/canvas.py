@@ -81,6 +81,11 @@ class Look:
     marker: str
     line: Any
 
+    @property
+    def of_line(self) -> dict[str, Any]:
+        """What `Axes.plot` takes of it, for a line with markers."""
+        return {"color": self.color, "marker": self.marker, "linestyle": self.line}
+
 
 def look(place: int) -> Look:
     """Return the look of the n-th line of a figure, from 0; 24 lines differ."""

@@ -8,10 +8,12 @@ from matplotlib.axes import Axes
 
 from omni_msa.config.sections import MODALITIES
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
-from omni_msa.report.figures.shown import Cell, Spread, axis_values, explain, heading, spread, unit
+from omni_msa.report.figures.shown import Spread, axis_values, explain, heading, spread, unit
 from omni_msa.stats.metrics import METRICS
+from omni_msa.sweep.labels import axis_text
 
 _AXIS = "modalities"
 _PANELS_MAX = 4
@@ -20,8 +22,8 @@ _PANELS_MAX = 4
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw the metric of each set of modalities, a panel a setting of the other axes (as UpSet, Lex et al. 2014)."""
-    summary, metric = evidence.summary, evidence.summary["metric"]
-    cells = [cell for cell in summary["cells"] if metric in cell["metrics"] and cell["axes"].get(_AXIS)]
+    metric = evidence.summary.metric
+    cells = [cell for cell in evidence.summary.cells if metric in cell.metrics and cell.axes.get(_AXIS)]
     sets = sorted(
         axis_values(cells, _AXIS, bool), key=lambda names: (len(names), [MODALITIES.index(name) for name in names])
     )
@@ -50,37 +52,29 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     return [canvas.save(drawing, folder, "modalities", title, caption, f"{alt}.")]
 
 
-def by_other_axes(cells: Sequence[Cell], axis: str) -> dict[str, list[Cell]]:
+def by_other_axes(cells: Sequence[CellSummary], axis: str) -> dict[str, list[CellSummary]]:
     """Return the cells grouped by their values on all axes but one, under a name of these values.
 
     Args:
         cells: of the summary.
         axis: the one left out.
     """
-    varied = {name for cell in cells for name in cell["axes"] if name != axis and _varies(cells, name)}
-    groups: dict[str, list[Cell]] = {}
+    varied = {name for cell in cells for name in cell.axes if name != axis and _varies(cells, name)}
+    groups: dict[str, list[CellSummary]] = {}
     for cell in cells:
-        parts = (
-            f"{name.rpartition('.')[2]} {_text(cell['axes'].get(name))}" for name in cell["axes"] if name in varied
-        )
+        parts = (f"{name.rpartition('.')[2]} {axis_text(cell.axes.get(name))}" for name in cell.axes if name in varied)
         groups.setdefault(", ".join(parts), []).append(cell)
     return groups
 
 
-def _varies(cells: Sequence[Cell], axis: str) -> bool:
-    return len({json.dumps(cell["axes"].get(axis), sort_keys=True) for cell in cells}) > 1
+def _varies(cells: Sequence[CellSummary], axis: str) -> bool:
+    return len({json.dumps(cell.axes.get(axis), sort_keys=True) for cell in cells}) > 1
 
 
-def _text(value: object) -> str:
-    from omni_msa.sweep.labels import axis_text
-
-    return axis_text(value)
-
-
-def _draw_bars(axes: Axes, cells: Sequence[Cell], sets: Sequence[Sequence[str]], metric: str) -> list[Spread]:
+def _draw_bars(axes: Axes, cells: Sequence[CellSummary], sets: Sequence[Sequence[str]], metric: str) -> list[Spread]:
     spreads = [spread(cell, metric) for cell in cells]
     for cell, one in zip(cells, spreads, strict=True):
-        place = sets.index(cell["axes"][_AXIS])
+        place = sets.index(cell.axes[_AXIS])
         axes.bar(place, one.mean or 0, 0.6, **canvas.BAR)
         if one.interval is not None:
             axes.vlines(place, *one.interval, color=canvas.INK, linewidth=1.5, zorder=3)
@@ -111,6 +105,6 @@ def _draw_matrix(axes: Axes, sets: Sequence[Sequence[str]]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _describe(cell: Cell, metric: str) -> str:
-    mean = cell["metrics"][metric]["mean"]
-    return f"{cell['label']} {'NaN' if mean is None else METRICS[metric].show(mean)}"
+def _describe(cell: CellSummary, metric: str) -> str:
+    mean = cell.of(metric).mean
+    return f"{cell.name} {'NaN' if mean is None else METRICS[metric].show(mean)}"

@@ -27,13 +27,13 @@ Curve = list[tuple[int, float]]
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw the curves of every seed thin and their mean bold, one look a cell."""
     metric = _metric(evidence)
-    trained = [cell for cell in evidence.summary["cells"] if _has_curve(evidence.of_cell(cell["label"]))]
+    trained = [cell for cell in evidence.summary.cells if _has_curve(evidence.of_cell(cell.name))]
     if not trained:
         return []
     apart = by_fit(evidence, trained)
-    names = {cell["label"]: name for cell, name in apart}
+    names = {cell.name: name for cell, name in apart}
     cells, limited = best([cell for cell, _ in apart], metric, _CELLS_MAX, what="cells that were trained")
-    labels = [cell["label"] for cell in cells]
+    labels = [cell.name for cell in cells]
     drawing = canvas.new_drawing(5.2 + 0.2 * len(labels))
     above, below = drawing.subplots(2, 1, sharex=True)
     counts = []
@@ -58,7 +58,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 
 def _metric(evidence: Evidence) -> str:
     """Return the metric of the sweep if it is measured on valid, else the one that chooses the epoch."""
-    metric: str = evidence.summary["metric"]
+    metric = evidence.summary.metric
     return metric if METRICS[metric].kind == "quality" else evidence.plan.sweep.file.select.metric
 
 

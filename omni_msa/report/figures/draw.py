@@ -35,7 +35,7 @@ def draw_all(evidence: Evidence, folder: Path) -> list[Figure]:
     place = folder / "figures"
     found, limited = states.spaces(evidence)
     figures = [figure for draw in (*_FIRST, *_LATER) for figure in draw(evidence, place)]
-    figures += states.draw(found, limited, evidence.summary["metric"], place)
+    figures += states.draw(found, limited, evidence.summary.metric, place)
     for name, rows in (("probe.csv", probe.probe_rows(evidence)), ("neighbours.csv", states.neighbour_rows(found))):
         if rows:
             write_text(folder / name, csv_text(rows))

@@ -11,8 +11,9 @@ from omni_msa.evidence.comparisons.comparison import Comparison
 from omni_msa.evidence.gather import Evidence
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
-from omni_msa.report.figures.shown import Interval, span, unit
+from omni_msa.report.figures.shown import span, unit
 from omni_msa.report.tables.pair_notes import fixed_cells, interval_note, sign_flip_note
+from omni_msa.stats.intervals import Interval
 from omni_msa.stats.metrics import METRICS
 
 _ROWS_MAX = 30
@@ -63,10 +64,10 @@ _MEAN: dict[str, Any] = {
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw each cell minus the one it is compared with: seeds, intervals, and the p-value of the test that there is."""
-    rows = [one for one in evidence.pairs.differences if one.mean is not None]
+    rows = [one for one in evidence.summary.differences if one.mean is not None]
     if not rows:
         return []
-    metric, fixed = rows[0].metric, fixed_cells(evidence.summary["cells"])
+    metric, fixed = rows[0].metric, fixed_cells(evidence.summary.cells)
     rows, limited = _chosen(rows)
     labels = [one.label for one in rows]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels, 22, 0.44) + 1.35)

@@ -8,10 +8,11 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
 from omni_msa.report.figures.combinations import by_other_axes
-from omni_msa.report.figures.shown import Cell, Spread, axis_values, best, explain, heading, spread
+from omni_msa.report.figures.shown import Spread, axis_values, best, explain, heading, spread
 from omni_msa.stats.metrics import METRICS
 
 _LINES_MAX = 6
@@ -24,8 +25,8 @@ _NO_SCALE = ("repeat",)  # counts reruns: its numbers have no order
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw a figure for each axis that has at least two numbers, a line for each setting of the other axes."""
-    cells = evidence.summary["cells"]
-    axes = dict.fromkeys(axis for cell in cells for axis in cell["axes"] if axis not in _NO_SCALE)
+    cells = evidence.summary.cells
+    axes = dict.fromkeys(axis for cell in cells for axis in cell.axes if axis not in _NO_SCALE)
     found = (_draw_axis(evidence, folder, axis) for axis in axes if len(axis_values(cells, axis, _is_number)) > 1)
     return [figure for figure in found if figure is not None]
 
@@ -35,9 +36,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _draw_axis(evidence: Evidence, folder: Path, axis: str) -> Figure | None:
-    metric, every = evidence.summary["metric"], evidence.summary["cells"]
-    cells = [cell for cell in every if _is_number(cell["axes"].get(axis)) and spread(cell, metric).mean is not None]
-    cells.sort(key=lambda cell: cell["axes"][axis])
+    metric, every = evidence.summary.metric, evidence.summary.cells
+    cells = [cell for cell in every if _is_number(cell.axes.get(axis)) and spread(cell, metric).mean is not None]
+    cells.sort(key=lambda cell: cell.axes[axis])
     groups = {name: group for name, group in by_other_axes(cells, axis).items() if len(group) > 1}
     if not groups:
         return None
@@ -47,7 +48,7 @@ def _draw_axis(evidence: Evidence, folder: Path, axis: str) -> Figure | None:
     spreads: list[Spread] = []
     for place, name in enumerate(names):
         spreads += _draw_line(panel, groups[name], axis, metric, place, name, has_band=len(names) <= _BANDS_MAX)
-    is_log = _set_ticks(panel, sorted({cell["axes"][axis] for name in names for cell in groups[name]}))
+    is_log = _set_ticks(panel, sorted({cell.axes[axis] for name in names for cell in groups[name]}))
     panel.set(xlabel=axis + (" (log scale)" if is_log else ""), ylabel=heading(metric, "test").replace(", ", "\n"))
     if names != [""]:
         canvas.add_legend(drawing, panel)
@@ -61,13 +62,13 @@ def _draw_axis(evidence: Evidence, folder: Path, axis: str) -> Figure | None:
     return canvas.save(drawing, folder, f"axis_{axis.replace('.', '_')}", title, " ".join(caption.split()), f"{alt}.")
 
 
-def _lines(groups: dict[str, list[Cell]], metric: str) -> tuple[list[str], str]:
+def _lines(groups: dict[str, list[CellSummary]], metric: str) -> tuple[list[str], str]:
     """Choose the lines: those with the best cells if they are many."""
     if len(groups) <= _LINES_MAX:
         return list(groups), ""
-    leaders = {name: best(group, metric, 1)[0][0]["label"] for name, group in groups.items()}
-    firsts = [cell for name, group in groups.items() for cell in group if cell["label"] == leaders[name]]
-    chosen = {cell["label"] for cell in best(firsts, metric, _LINES_MAX)[0]}
+    leaders = {name: best(group, metric, 1)[0][0].name for name, group in groups.items()}
+    firsts = [cell for name, group in groups.items() for cell in group if cell.name == leaders[name]]
+    chosen = {cell.name for cell in best(firsts, metric, _LINES_MAX)[0]}
     return (
         [name for name in groups if leaders[name] in chosen],
         f"The {_LINES_MAX} of {len(groups)} lines with the best cells are shown.",
@@ -75,12 +76,12 @@ def _lines(groups: dict[str, list[Cell]], metric: str) -> tuple[list[str], str]:
 
 
 def _draw_line(
-    panel: Axes, cells: Sequence[Cell], axis: str, metric: str, place: int, name: str, has_band: bool
+    panel: Axes, cells: Sequence[CellSummary], axis: str, metric: str, place: int, name: str, has_band: bool
 ) -> list[Spread]:
     style, spreads = canvas.look(place), [spread(cell, metric) for cell in cells]
-    values = [cell["axes"][axis] for cell in cells]
-    looks: dict[str, Any] = {"color": style.color, "linestyle": style.line, "marker": style.marker, "markersize": 6}
-    panel.plot(values, [one.mean or 0.0 for one in spreads], linewidth=1.8, label=name, zorder=3, **looks)
+    values = [cell.axes[axis] for cell in cells]
+    means = [one.mean or 0.0 for one in spreads]
+    panel.plot(values, means, linewidth=1.8, markersize=6, label=name, zorder=3, **style.of_line)
     there = [(value, *one.interval) for value, one in zip(values, spreads, strict=True) if one.interval is not None]
     if there:
         across, low, high = zip(*there, strict=True)
@@ -119,5 +120,5 @@ def spaced(values: Sequence[float], is_log: bool) -> list[float]:
     return [values[place] for place in kept]
 
 
-def _describe(cell: Cell, axis: str, metric: str) -> str:
-    return f"{METRICS[metric].show(cell['metrics'][metric]['mean'])} at {cell['axes'][axis]:g}"
+def _describe(cell: CellSummary, axis: str, metric: str) -> str:
+    return f"{METRICS[metric].show(cell.of(metric).mean)} at {cell.axes[axis]:g}"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -105,16 +106,16 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 
 def _chosen(evidence: Evidence) -> tuple[dict[str, Seeds], str]:
     summary = evidence.summary
-    scored = [cell for cell in summary["cells"] if "mae" in cell["metrics"]]
-    against = {one.against for one in evidence.pairs.differences}
-    metric = summary["metric"] if METRICS[summary["metric"]].kind == "quality" else "mae"
+    scored = [cell for cell in summary.cells if "mae" in cell.metrics]
+    against = {one.against for one in summary.differences}
+    metric = summary.metric if METRICS[summary.metric].kind == "quality" else "mae"
     cells, limited = best(scored, metric, _CELLS_MAX, sorted(against)[:1])
     found: dict[str, Seeds] = {}
     for cell in cells:
-        tests = [record.test_predictions for record in evidence.of_cell(cell["label"])]
+        tests = [record.test_predictions for record in evidence.of_cell(cell.name)]
         seeds = [(one.labels, one.scores) for one in tests if one is not None]
         if seeds:
-            found[cell["label"]] = seeds
+            found[cell.name] = seeds
     return found, limited
 
 
@@ -161,25 +162,17 @@ def _draw_panel(axes: Axes, seeds: Seeds, limits: tuple[float, float]) -> None:
     else:
         for place, (labels, scores) in enumerate(seeds):
             style = canvas.look(place)
-            axes.scatter(
-                labels,
-                scores,
-                s=11,
-                marker=style.marker,
-                color=style.color,
-                alpha=0.6,
-                linewidth=0,
-                rasterized=total > _VECTORS_MAX,
-            )
+            looks: dict[str, Any] = {"marker": style.marker, "color": style.color, "alpha": 0.6, "linewidth": 0}
+            axes.scatter(labels, scores, s=11, rasterized=total > _VECTORS_MAX, **looks)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
 
 
 def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Path) -> Figure:
     drawing = canvas.new_drawing(4.9 + 0.2 * len(cells))
     above, below = drawing.subplots(2, 1, sharex=True)
-    for place, (label, seeds) in enumerate(cells.items()):
-        bins, width = errors_by_label(seeds, edges), float(edges[1] - edges[0])
-        shift = (place - (len(cells) - 1) / 2) * 0.1 * width
+    by_cell = {label: errors_by_label(seeds, edges) for label, seeds in cells.items()}
+    for place, (label, bins) in enumerate(by_cell.items()):
+        shift = (place - (len(cells) - 1) / 2) * 0.1 * float(edges[1] - edges[0])
         _draw_line(above, bins, "bias", place, shift, label)
         _draw_line(below, bins, "mae", place, shift, label)
     above.axhline(0, color=canvas.INK, linewidth=0.8)
@@ -189,7 +182,7 @@ def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Pa
     for axes in (above, below):
         axes.grid(axis="y")
     canvas.add_legend(drawing, above)
-    bins = errors_by_label(next(iter(cells.values())), edges)
+    bins = next(iter(by_cell.values()))
     caption = (
         f"Bias and mean absolute error on test by true score, clips in {len(bins)} bins "
         f"({span(one.num_clips for one in bins)} clips each), "
@@ -197,8 +190,8 @@ def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Pa
         f"a bin at least {_CLIPS_MIN} clips. {limited}"
     )
     alt = "Error by true score: " + "; ".join(
-        f"{label}, MAE {', '.join(f'{one.mae:.2f} at {one.centre:.3g}' for one in errors_by_label(seeds, edges))}"
-        for label, seeds in cells.items()
+        f"{label}, MAE {', '.join(f'{one.mae:.2f} at {one.centre:.3g}' for one in bins)}"
+        for label, bins in by_cell.items()
     )
     return canvas.save(drawing, folder, "errors", "Error by true score", caption.strip(), f"{alt}.")
 
@@ -206,16 +199,7 @@ def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Pa
 def _draw_line(axes: Axes, bins: Sequence[Bin], what: str, place: int, shift: float, label: str) -> None:
     style = canvas.look(place)
     centres, values = [one.centre + shift for one in bins], [getattr(one, what) for one in bins]
-    axes.plot(
-        centres,
-        values,
-        marker=style.marker,
-        color=style.color,
-        linestyle=style.line,
-        markersize=4.5,
-        linewidth=1.3,
-        label=label,
-    )
+    axes.plot(centres, values, markersize=4.5, linewidth=1.3, label=label, **style.of_line)
     for centre, one in zip(centres, bins, strict=True):
         ends = getattr(one, f"{what}_interval")
         if ends is not None:

@@ -92,15 +92,8 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], column: str) -> None:
     for place, pooling in enumerate(dict.fromkeys(row["pooling"] for row in rows)):
         style = canvas.look(place)
         points = sorted((int(row["layer"]), _numbers(row)[column]) for row in rows if row["pooling"] == pooling)
-        axes.plot(
-            *zip(*points, strict=True),
-            color=style.color,
-            linestyle=style.line,
-            marker=style.marker,
-            markersize=4,
-            linewidth=1.4,
-            label=f"pooling: {pooling}",
-        )
+        looks = {"label": f"pooling: {pooling}", "markersize": 4, "linewidth": 1.4, **style.of_line}
+        axes.plot(*zip(*points, strict=True), **looks)
     for row in rows:
         if row["chosen"] == "True":
             axes.plot(int(row["layer"]), _numbers(row)[column], "o", color=canvas.INK, fillstyle="none", markersize=11)

@@ -9,6 +9,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 
+from omni_msa.evidence.search_summary import ProposalSummary, SearchFindings
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
 from omni_msa.report.figures.shown import heading, unit
@@ -19,16 +20,15 @@ _FEW = 2
 _WIDTH = 36
 """Of a panel with one parameter, in characters."""
 _HALO = {"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
-Found = Mapping[str, Any]
-Valued = list[tuple[Mapping[str, Any], float]]
-"""Proposals that have a value at the first rung: their row of the history, and the value as people read it."""
+Valued = list[tuple[ProposalSummary, float]]
+"""Proposals that have a value at the first rung, and that value as people read it."""
 
 
-def draw(found: Found, folder: Path, ending: str, of: str) -> Iterator[Figure]:
+def draw(found: SearchFindings, folder: Path, ending: str, of: str) -> Iterator[Figure]:
     """Draw slices and parallel coordinates, if two proposals at least have values.
 
     Args:
-        found: one search, as `search.json` has it.
+        found: by one search.
         folder: of the figures.
         ending: of their names.
         of: which search it is, for the titles; "" if there is one.
@@ -45,14 +45,14 @@ def axis_name(metric: str) -> str:
     return heading(metric, "valid" if METRICS[metric].kind == "quality" else "")
 
 
-def _valued(found: Found) -> Valued:
-    size = unit(found["objectives"][0])
-    return [(row, row["by_rung"]["0"] * size) for row in found["history"] if row["by_rung"].get("0") is not None]
+def _valued(found: SearchFindings) -> Valued:
+    size = unit(found.objectives[0])
+    return [(row, row.by_rung[0] * size) for row in found.history if 0 in row.by_rung]
 
 
-def _chosen(found: Found) -> tuple[list[str], str]:
+def _chosen(found: SearchFindings) -> tuple[list[str], str]:
     """Return the parameters that are shown, and the sentence that says so if they are not all."""
-    space, order = list(found["space"]), list(found["importances"])
+    space, order = list(found.space), list(found.importances)
     if len(space) <= _PARAMETERS_MAX:
         return space, ""
     chosen = set([*order, *(path for path in space if path not in order)][:_PARAMETERS_MAX])
@@ -81,16 +81,13 @@ def place_of(parameter: Mapping[str, Any], value: Any) -> float:
     return float((value - low) / (high - low))
 
 
-def early(found: Found) -> str:
+def early(found: SearchFindings) -> str:
     """Return at which rung values are compared that all proposals have, as ` after 1 of 4 epochs of one seed`.
-
-    Args:
-        found: one search.
 
     Returns:
         with a space before it; "" if nothing is pruned: then it is the whole training.
     """
-    return f" {found['first_rung']}" if found["first_rung"] else ""
+    return f" {found.first_rung}" if found.first_rung else ""
 
 
 def choices_of(parameter: Mapping[str, Any]) -> list[str]:
@@ -115,12 +112,12 @@ def _letter(place: int) -> str:
     return (chr(96 + first) if first else "") + chr(97 + last)
 
 
-def _letters(found: Found, paths: Sequence[str]) -> str:
+def _letters(found: SearchFindings, paths: Sequence[str]) -> str:
     """Return what the letters of choices stand for, as sentences; "" if there are none."""
     text = []
-    for path in (path for path in paths if kind_of(found["space"][path]) == "choice"):
-        values = list(map(_text, found["space"][path]["choice"]))
-        shown = choices_of(found["space"][path])
+    for path in (path for path in paths if kind_of(found.space[path]) == "choice"):
+        values = list(map(_text, found.space[path]["choice"]))
+        shown = choices_of(found.space[path])
         if all(shown) and shown != values:
             each = ", ".join(f"{letter} {value}" for letter, value in zip(shown, values, strict=True))
             text.append(f"{path}: {each}.")
@@ -134,7 +131,7 @@ def _text(value: Any) -> str:
 
 
 def draw_slices(
-    found: Found, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
+    found: SearchFindings, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
 ) -> Figure:
     """Draw the value of all proposals by each parameter, those that were confirmed in orange.
 
@@ -148,13 +145,13 @@ def draw_slices(
     num_rows = math.ceil(len(paths) / 2)
     drawing = canvas.new_drawing(1.75 * num_rows + 0.2)
     panels = drawing.subplots(num_rows, 2, squeeze=False, sharey=True).ravel()
-    metric, chosen = found["objectives"][0], _confirmed(found)
+    metric, chosen = found.objectives[0], _confirmed(found)
     for axes, path in zip(panels, paths, strict=False):
-        shown = [(row["parameters"][path], value, row["proposal"]) for row, value in rows if path in row["parameters"]]
+        shown = [(row.parameters[path], value, row.proposal) for row, value in rows if path in row.parameters]
         for value, up, number in sorted(shown, key=lambda one: one[2] in chosen):
             colour = canvas.COLOURS[1 if number in chosen else 0]
-            axes.scatter(_across(found["space"][path], value), up, s=22, color=colour, edgecolor="white", linewidth=0.5)
-        _name_slice(axes, found["space"][path], path)
+            axes.scatter(_across(found.space[path], value), up, s=22, color=colour, edgecolor="white", linewidth=0.5)
+        _name_slice(axes, found.space[path], path)
     for axes in panels[len(paths) :]:
         axes.set_axis_off()
     drawing.supylabel(axis_name(metric), fontsize=9.5)
@@ -167,8 +164,8 @@ def draw_slices(
     return canvas.save(drawing, folder, name, title, " ".join(caption.split()), alt)
 
 
-def _confirmed(found: Found) -> set[int]:
-    return {int(row["configuration"]) for row in found["confirmed"] if row["configuration"].isdecimal()}
+def _confirmed(found: SearchFindings) -> set[int]:
+    return {int(row.configuration) for row in found.confirmed if row.configuration.isdecimal()}
 
 
 def _across(parameter: Mapping[str, Any], value: Any) -> float:
@@ -209,7 +206,7 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def draw_parallel(
-    found: Found, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
+    found: SearchFindings, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
 ) -> Figure:
     """Draw each proposal as a line through all parameters, from top to bottom, the better the darker.
 
@@ -220,7 +217,7 @@ def draw_parallel(
         limited: what to say if they are not all.
         folder, name, title: of the figure.
     """
-    metric, chosen = found["objectives"][0], _confirmed(found)
+    metric, chosen = found.objectives[0], _confirmed(found)
     sign = -1 if METRICS[metric].better == "higher" else 1
     ranked = sorted(rows, key=lambda item: -sign * item[1])  # the best last: on top
     drawing = canvas.new_drawing(0.5 * len(paths) + 0.5)
@@ -228,15 +225,14 @@ def draw_parallel(
     shades = matplotlib.colormaps["cividis"]
     for place, (row, _) in enumerate(ranked):
         line = [
-            place_of(found["space"][path], row["parameters"][path]) if path in row["parameters"] else math.nan
-            for path in paths
+            place_of(found.space[path], row.parameters[path]) if path in row.parameters else math.nan for path in paths
         ]
         looks: dict[str, Any] = {"color": shades(0.9 * (1 - place / max(1, len(ranked) - 1))), "linewidth": 1.0}
-        if row["proposal"] in chosen:
+        if row.proposal in chosen:
             looks = {"color": canvas.COLOURS[1], "linewidth": 2.0, "zorder": 3}
         axes.plot(line, range(len(paths)), marker="o", markersize=3, **looks)
     for place, path in enumerate(paths):
-        _name_axis(axes, place, found["space"][path])
+        _name_axis(axes, place, found.space[path])
     canvas.name_rows(axes, list(paths), 30)
     axes.set_xlim(-0.04, 1.04)
     axes.set_xticks([])

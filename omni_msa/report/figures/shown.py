@@ -1,15 +1,16 @@
 """Which cells a figure shows, and their numbers in the unit people read."""
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.summary import CellSummary
+from omni_msa.evidence.sweep_summary import SweepSummary
+from omni_msa.stats.intervals import Interval
 from omni_msa.stats.metrics import METRICS, headline
 
-Cell = Mapping[str, Any]
-Interval = tuple[float, float]
 _ARROWS = {"lower": "lower is better", "higher": "higher is better", "none": "no direction is better"}
 
 
@@ -43,30 +44,29 @@ def heading(metric: str, split: str = "") -> str:
     return f"{METRICS[metric].heading}{place}, {_ARROWS[METRICS[metric].better]}"
 
 
-def spread(cell: Cell, metric: str) -> Spread:
+def spread(cell: CellSummary, metric: str) -> Spread:
     """Return a metric of a cell of the summary; the interval over clips where there is none over seeds.
 
     Args:
-        cell: one of `summary["cells"]`.
+        cell: of the sweep.
         metric: its name; a cell without it has no values.
     """
-    found = cell["metrics"].get(metric) or {}
-    ends, over = found.get("interval_95"), "seeds"
+    found, size = cell.of(metric), unit(metric)
+    ends, over = found.interval_95, "seeds"
     if ends is None:
-        ends, over = found.get("interval_clips_95"), "clips"
-    size, mean = unit(metric), found.get("mean")
+        ends, over = found.interval_clips_95, "clips"
     return Spread(
-        mean=None if mean is None else mean * size,
+        mean=None if found.mean is None else found.mean * size,
         interval=None if ends is None else (ends[0] * size, ends[1] * size),
         over=over if ends is not None else "",
-        values=[value * size for value in found.get("values", []) if value is not None],
-        num_collapsed=found.get("num_collapsed", 0),
+        values=[value * size for value in found.values if value is not None],
+        num_collapsed=found.num_collapsed,
     )
 
 
 def best(
-    cells: Sequence[Cell], metric: str, num_max: int, keep: Collection[str] = (), what: str = "cells"
-) -> tuple[list[Cell], str]:
+    cells: Sequence[CellSummary], metric: str, num_max: int, keep: Collection[str] = (), what: str = "cells"
+) -> tuple[list[CellSummary], str]:
     """Choose the cells to show: all if they are few, else those with the best means.
 
     Args:
@@ -85,18 +85,18 @@ def best(
 
     def order(place: int) -> tuple[bool, float]:
         mean = spread(cells[place], metric).mean
-        return cells[place]["label"] not in keep, math.inf if mean is None else sign * mean
+        return cells[place].name not in keep, math.inf if mean is None else sign * mean
 
     chosen = sorted(sorted(range(len(cells)), key=order)[:num_max])
     title = METRICS[metric].title
     return [cells[place] for place in chosen], f"The {num_max} best of {len(cells)} {what} by {title} are shown."
 
 
-def quality_metrics(summary: Mapping[str, Any]) -> list[str]:
+def quality_metrics(summary: SweepSummary) -> list[str]:
     """Return the headline metrics of a sweep that any cell has, the one the sweep is about first."""
-    there = {name for cell in summary["cells"] for name in cell["metrics"]}
+    there = {name for cell in summary.cells for name in cell.metrics}
     names = [name for name in headline(there) if name in there]
-    primary = summary["metric"]
+    primary = summary.metric
     return [primary, *(name for name in names if name != primary)] if primary in there else names
 
 
@@ -117,7 +117,7 @@ def explain(spreads: Sequence[Spread]) -> str:
     return text + texts.get(frozenset(over), "no intervals, because so few seeds allow none.")
 
 
-def by_fit(evidence: Evidence, cells: Sequence[Cell]) -> list[tuple[Cell, str]]:
+def by_fit(evidence: Evidence, cells: Sequence[CellSummary]) -> list[tuple[CellSummary, str]]:
     """Return the cells that were trained apart, each with its name.
 
     Args:
@@ -125,10 +125,10 @@ def by_fit(evidence: Evidence, cells: Sequence[Cell]) -> list[tuple[Cell, str]]:
         cells: of its summary; those that share all fits with an earlier one, and so its curves and states, are added to
             its name.
     """
-    found: dict[tuple[str, ...], tuple[Cell, list[str]]] = {}
+    found: dict[tuple[str, ...], tuple[CellSummary, list[str]]] = {}
     for cell in cells:
-        fits = tuple(record.trial.fit_id for record in evidence.of_cell(cell["label"])) or (cell["label"],)
-        found.setdefault(fits, (cell, []))[1].append(cell["label"])
+        fits = tuple(record.trial.fit_id for record in evidence.of_cell(cell.name)) or (cell.name,)
+        found.setdefault(fits, (cell, []))[1].append(cell.name)
     return [(cell, " and ".join(names)) for cell, names in found.values()]
 
 
@@ -138,7 +138,7 @@ def span(counts: Iterable[int]) -> str:
     return f"{low} to {high}" if low < high else str(low)
 
 
-def axis_values(cells: Sequence[Cell], axis: str, usable: Callable[[Any], bool]) -> list[Any]:
+def axis_values(cells: Sequence[CellSummary], axis: str, usable: Callable[[Any], bool]) -> list[Any]:
     """Return the different values that cells have on an axis, in order of first appearance.
 
     Args:
@@ -148,7 +148,7 @@ def axis_values(cells: Sequence[Cell], axis: str, usable: Callable[[Any], bool])
     """
     found: list[Any] = []
     for cell in cells:
-        value = cell["axes"].get(axis)
+        value = cell.axes.get(axis)
         if usable(value) and value not in found:
             found.append(value)
     return found

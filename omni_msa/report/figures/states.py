@@ -1,7 +1,7 @@
 """The space of last-token hidden states: PCA, t-SNE, and label differences between near neighbours."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from omni_msa.evidence.gather import Evidence
 from omni_msa.evidence.records import TrialRecord
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
 from omni_msa.report.figures.embedding import NUM_COMPONENTS, perplexity, principal_components, tsne
@@ -58,21 +59,21 @@ def spaces(evidence: Evidence) -> tuple[list[Space], str]:
     Args:
         evidence: of the sweep.
     """
-    metric = evidence.summary["metric"]
-    there = _by_states(evidence, by_fit(evidence, evidence.summary["cells"]), metric)
-    names = {cell["label"]: name for cell, name in there}
+    metric = evidence.summary.metric
+    there = _by_states(evidence, by_fit(evidence, evidence.summary.cells), metric)
+    names = {cell.name: name for cell, name in there}
     kept, limited = best([cell for cell, _ in there], metric, _CELLS_MAX, what="cells with hidden states")
-    found = [_space(evidence, cell, names[cell["label"]], metric) for cell in kept]
+    found = [_space(evidence, cell, names[cell.name], metric) for cell in kept]
     return [one for one in found if one is not None], limited
 
 
 def _by_states(
-    evidence: Evidence, cells: Sequence[tuple[Mapping[str, Any], str]], metric: str
-) -> list[tuple[Mapping[str, Any], str]]:
+    evidence: Evidence, cells: Sequence[tuple[CellSummary, str]], metric: str
+) -> list[tuple[CellSummary, str]]:
     """Return the cells with states, those with equal ones (of a backbone that nothing trained) as one of both names."""
-    found: dict[bytes, tuple[Mapping[str, Any], list[str]]] = {}
+    found: dict[bytes, tuple[CellSummary, list[str]]] = {}
     for cell, name in cells:
-        record = _median_trial(evidence, cell["label"], metric)
+        record = _median_trial(evidence, cell.name, metric)
         states = record.folder.states() if record is not None else None
         if states is not None:
             content = states.clip_ids.tobytes() + states.labels.tobytes() + states.states.tobytes()
@@ -87,8 +88,8 @@ def _median_trial(evidence: Evidence, label: str, metric: str) -> TrialRecord | 
     return valued[(len(valued) - 1) // 2] if valued else None
 
 
-def _space(evidence: Evidence, cell: Mapping[str, Any], name: str, metric: str) -> Space | None:
-    record = _median_trial(evidence, cell["label"], metric)
+def _space(evidence: Evidence, cell: CellSummary, name: str, metric: str) -> Space | None:
+    record = _median_trial(evidence, cell.name, metric)
     found = record.folder.states() if record is not None else None
     if record is None or found is None or len(found.labels) < _CLIPS_MIN:
         return None
@@ -97,7 +98,7 @@ def _space(evidence: Evidence, cell: Mapping[str, Any], name: str, metric: str) 
     if len(labels) > _CLIPS_MAX:
         kept = np.sort(generator.choice(len(labels), _CLIPS_MAX, replace=False))
         states, labels = states[kept], labels[kept]
-    are_classes = "mae" not in cell["metrics"]
+    are_classes = "mae" not in cell.metrics
     near = neighbour_difference(states, labels, _KS, _NUM_PERMUTATIONS, generator, are_classes)
     return Space(name, record, states, labels, are_classes, near)
 
@@ -165,21 +166,13 @@ def _draw_spaces(found: Sequence[Space], limited: str, metric: str, folder: Path
 
 def _draw_points(axes: Axes, points: Array, space: Space, limits: tuple[float, float]) -> PathCollection:
     signs = np.sign(space.labels) if not space.are_classes else np.zeros(len(points))
+    looks: dict[str, Any] = {"s": 15, "vmin": limits[0], "vmax": limits[1], "edgecolor": canvas.GREY, "linewidth": 0.25}
     drawn = None
     for sign, marker in ((-1, "v"), (0, "o"), (1, "^")):  # the label's sign is seen in grey as well
         mask = signs == sign
-        drawn = axes.scatter(
-            points[mask, 0],
-            points[mask, 1],
-            c=space.labels[mask],
-            s=15,
-            marker=marker,
-            vmin=limits[0],
-            vmax=limits[1],
-            edgecolor=canvas.GREY,
-            linewidth=0.25,
-            rasterized=len(points) > 300,
-        )
+        shown = points[mask, 0], points[mask, 1]
+        is_image = len(points) > 300
+        drawn = axes.scatter(*shown, c=space.labels[mask], marker=marker, rasterized=is_image, **looks)
     axes.set_xticks([])
     axes.set_yticks([])
     assert drawn is not None
@@ -208,8 +201,7 @@ def _draw_neighbours(found: Sequence[Space], limited: str, folder: Path) -> Figu
 def _draw_line(axes: Axes, space: Space, place: int, is_last: bool) -> None:
     style, near = canvas.look(place), space.neighbours
     ks, (low, high) = [_KS.index(one.k) for one in near], zip(*(one.permuted_range for one in near), strict=True)
-    looks: dict[str, Any] = {"color": style.color, "marker": style.marker, "linestyle": style.line, "markersize": 7}
-    axes.plot(ks, [one.difference for one in near], label=space.label, zorder=3, **looks)
+    axes.plot(ks, [one.difference for one in near], label=space.label, zorder=3, markersize=7, **style.of_line)
     label = "labels permuted: mean and middle 95 %" if is_last else None
     axes.plot(ks, [one.permuted_mean for one in near], color=canvas.GREY, linewidth=1, label=label)
     axes.fill_between(ks, low, high, color=canvas.GREY, alpha=0.3, linewidth=0)

@@ -11,9 +11,10 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import Bbox
 
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.report.figures import canvas
 from omni_msa.report.figures.canvas import Figure
-from omni_msa.report.figures.shown import Cell, Spread, best, heading, spread
+from omni_msa.report.figures.shown import Spread, best, heading, spread
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 30
@@ -40,20 +41,20 @@ class Point:
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     """Draw the metric of each cell against each cost that was measured, with the cells that no other beats in both."""
-    summary, metric = evidence.summary, evidence.summary["metric"]
-    cells = [cell for cell in summary["cells"] if _mean(cell, metric) is not None]
+    metric = evidence.summary.metric
+    cells = [cell for cell in evidence.summary.cells if cell.of(metric).mean is not None]
     cells, limited = best(cells, metric, _CELLS_MAX)
     costs = {cost: _points(cells, cost, metric) for cost in _COSTS if cost != metric}
     costs = {cost: points for cost, points in costs.items() if len(points) > 1}
     if not costs or METRICS[metric].better == "none":
         return []
     fronts = {cost: _front(points, metric) for cost, points in costs.items()}
-    names, key = _names([cell["label"] for cell in cells], [label for front in fronts.values() for label in front])
+    names, key = _names([cell.name for cell in cells], [label for front in fronts.values() for label in front])
     drawing = canvas.new_drawing(3.1 * len(costs) + 0.4 + 0.2 * len(key))
     panels = drawing.subplots(len(costs), 1, squeeze=False)[:, 0]
     for axes, (cost, points) in zip(panels, costs.items(), strict=True):
         draw_panel(axes, points, fronts[cost], names)
-        axes.set(xlabel=f"{METRICS[cost].heading}, lower is better", ylabel=_two_lines(heading(metric, "test")))
+        axes.set(xlabel=f"{METRICS[cost].heading}, lower is better", ylabel=heading(metric, "test").replace(", ", "\n"))
     for text in key:
         panels[0].plot([], [], linestyle="none", label=text)
     canvas.add_legend(drawing, panels[0])
@@ -65,8 +66,8 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     return [canvas.save(drawing, folder, "cost", title, _caption(metric, len(cells), bool(key), limited), f"{alt}.")]
 
 
-def _points(cells: Sequence[Cell], cost: str, metric: str) -> list[Point]:
-    return [Point(cell["label"], spread(cell, cost), spread(cell, metric)) for cell in cells if _mean(cell, cost)]
+def _points(cells: Sequence[CellSummary], cost: str, metric: str) -> list[Point]:
+    return [Point(cell.name, spread(cell, cost), spread(cell, metric)) for cell in cells if cell.of(cost).mean]
 
 
 def _names(labels: Sequence[str], fronts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -87,14 +88,6 @@ def _caption(metric: str, num_cells: int, has_key: bool, limited: str) -> str:
     if has_key:
         texts.append("Cells on a front have numbers.")
     return " ".join(filter(None, [*texts, limited]))
-
-
-def _two_lines(text: str) -> str:
-    return text.replace(", ", "\n")
-
-
-def _mean(cell: Cell, metric: str) -> float | None:
-    return spread(cell, metric).mean
 
 
 def pareto(points: Sequence[tuple[float, float]], higher_is_better: bool) -> list[int]:

@@ -87,9 +87,8 @@ def compared_pair(evidence: Evidence) -> tuple[str, ...]:
     """
     compare, cells = evidence.plan.sweep.file.compare, evidence.plan.sweep.cells
     against = find_cell(cells, compare.against) if compare else None
-    metric = METRICS[evidence.summary["metric"]]
-    means = {cell["label"]: cell["metrics"].get(metric.name, {}).get("mean") for cell in evidence.summary["cells"]}
-    known = {label: mean for label, mean in means.items() if mean is not None}
+    metric = METRICS[evidence.summary.metric]
+    known = {cell.name: mean for cell in evidence.summary.cells if (mean := cell.of(metric.name).mean) is not None}
     ranked = sorted(known, key=lambda label: known[label], reverse=metric.better == "higher")
     if against is None:
         return tuple(ranked[:2])

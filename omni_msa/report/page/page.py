@@ -16,15 +16,13 @@ from omni_msa.config.sections import DatasetOptions
 from omni_msa.config.trial import classes_of
 from omni_msa.evidence.comparisons.controls import HASHES
 from omni_msa.evidence.gather import Evidence
-from omni_msa.evidence.published import elsewhere
 from omni_msa.report.page import clips, facts
 from omni_msa.report.page.measured import measured_on
 from omni_msa.report.page.players import Player, Players, clips_of
 from omni_msa.report.page.searched import STATES, searches_of
-from omni_msa.report.tables import pair_grids, panels
+from omni_msa.report.tables.files import side_grids
 from omni_msa.report.tables.formats import html_table
 from omni_msa.report.tables.grid import Grid, build_grid
-from omni_msa.report.tables.pivot import pivot_axes, pivot_grid
 from omni_msa.sweep.labels import axis_text
 from omni_msa.system.files import write_text
 from omni_msa.text import count
@@ -66,17 +64,6 @@ _STATES = {
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure as the page shows it: `address` is a data URI."""
-
-    name: str
-    title: str
-    caption: str
-    alt: str
-    address: str
-
-
-@dataclass(frozen=True)
 class Shown:
     """A clip as the page shows it; `clip` is None where the data is not on this machine."""
 
@@ -102,7 +89,8 @@ def write_page(evidence: Evidence, figures: "Sequence[Figure]", folder: Path, co
         command=command,
         files={name: what for name, what in BESIDE.items() if (folder / name).is_file()},
         pictures=_pictures(figures),
-        searches=_searches(evidence, figures),
+        figures=figures,
+        searches=searches_of(evidence),
         **_files(),
         **_contents(evidence),
     )
@@ -115,6 +103,7 @@ def _template() -> Template:
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"setting": _setting, "breakable": _breakable, "number": count}
+    environment.filters |= {"address": _address, "boxed": _boxed}
     return environment.get_template("report.html.jinja")
 
 
@@ -127,16 +116,16 @@ def _files() -> dict[str, str]:
 
 
 def _contents(evidence: Evidence) -> dict[str, Any]:
-    state = evidence.summary["verdict"]["state"]
+    verdict = evidence.summary.verdict
+    state = _STATES[verdict.state]
     is_classes = any(classes_of(cell.config.dataset) for cell in evidence.plan.sweep.cells)
     return {
         "plan": evidence.plan,
         "measured_on": measured_on(evidence),
-        "answer": _without_state(evidence.summary["verdict"]["text"], _STATES.get(state, state)),
-        "state": _STATES.get(state, state),
+        "answer": _without_state(verdict.text, state),
+        "state": state,
         "counts": evidence.plan.counts(),
         "summary": evidence.summary,
-        "controls": evidence.pairs.controls,
         "hash_titles": {name: one.title for name, one in HASHES.items()},
         "hash_states": _HASH_STATES,
         "tables": _tables(evidence),
@@ -151,21 +140,9 @@ def _contents(evidence: Evidence) -> dict[str, Any]:
 
 
 def _tables(evidence: Evidence) -> dict[str, Markup]:
-    """Return the tables of numbers by name; those there is nothing for are left out."""
-    summary, cells = evidence.summary, evidence.summary["cells"]
-    pairs, others = evidence.pairs.differences, evidence.pairs.exploratory
-    axes, reports = pivot_axes(cells, evidence.plan.sweep.file.pivot), elsewhere(evidence.dataset)
-    grids: Mapping[str, Grid | None] = {
-        "headline": build_grid(summary, evidence.human, evidence.dataset),
-        "pivot": pivot_grid(summary, *axes) if axes else None,
-        "detail": panels.detail_grid(summary) if any(cell["metrics"] for cell in cells) else None,
-        "elsewhere": panels.elsewhere_grid(reports, summary["style"]) if reports else None,
-        "differences": pair_grids.differences_grid(pairs, cells) if pairs else None,
-        "strength": pair_grids.strength_grid(pairs, others) if pairs else None,
-        "exploratory": pair_grids.exploratory_grid(others, cells) if others else None,
-        "selection": panels.selection_grid(summary),
-    }
-    return {name: _boxed(grid, name) for name, grid in grids.items() if grid is not None}
+    """Return the tables of numbers by name; what differs between the cells of a pair has a section of its own."""
+    grids = {"headline": build_grid(evidence.summary), **side_grids(evidence.summary, evidence.plan.sweep.file.pivot)}
+    return {name: _boxed(grid, name) for name, grid in grids.items() if name != "controls"}
 
 
 def _boxed(grid: Grid, name: str) -> Markup:
@@ -176,33 +153,16 @@ def _boxed(grid: Grid, name: str) -> Markup:
     return Markup(f"{title}{label}{table}{end}</div>\n{notes}")
 
 
-def _pictures(figures: "Sequence[Figure]") -> dict[str, list[Picture]]:
+def _pictures(figures: "Sequence[Figure]") -> "dict[str, list[Figure]]":
     """Return the figures by the section they stand in."""
-    found: dict[str, list[Picture]] = {"bars": [], "differences": [], "others": []}
+    found: dict[str, list[Figure]] = {"bars": [], "differences": [], "others": []}
     for each in figures:
-        section = each.name if each.name in found else "others"
         if not each.name.startswith("search_"):
-            found[section].append(_picture(each))
+            found[each.name if each.name in found else "others"].append(each)
     return found
 
 
-def _picture(figure: "Figure") -> Picture:
-    return Picture(figure.name, figure.title, figure.caption, figure.alt, _image(figure))
-
-
-def _searches(evidence: Evidence, figures: "Sequence[Figure]") -> list[dict[str, Any]]:
-    """Return what the section on searches shows of each."""
-    return [
-        {
-            **vars(one),
-            "tables": {name: _boxed(grid, f"search-{name}-{one.number}") for name, grid in one.grids.items()},
-            "pictures": [_picture(figure) for figure in figures if one.has(figure.name)],
-        }
-        for one in searches_of(evidence)
-    ]
-
-
-def _image(figure: "Figure") -> str:
+def _address(figure: "Figure") -> str:
     """Return a figure as a data URI: sharp at any size where that is not too large."""
     is_vector = figure.svg.stat().st_size <= SVG_BYTES_MAX
     path, kind = (figure.svg, "svg+xml") if is_vector else (figure.png, "png")

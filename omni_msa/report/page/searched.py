@@ -1,11 +1,11 @@
 """What the page says of each search of a sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.search_summary import ProposalSummary, SearchFindings
 from omni_msa.report.tables.grid import Grid
 from omni_msa.report.tables.search_grids import confirmed_grid, importance_grid
 from omni_msa.search.study_folder import DEFAULT
@@ -58,16 +58,16 @@ def searches_of(evidence: Evidence) -> list[Searched]:
     return [_searched(evidence, found, number, num) for number, found in enumerate(evidence.searches, 1)]
 
 
-def _searched(evidence: Evidence, found: Mapping[str, Any], number: int, num: int) -> Searched:
+def _searched(evidence: Evidence, found: SearchFindings, number: int, num: int) -> Searched:
     grids = {"confirmed": confirmed_grid(found), "importance": importance_grid(found)}
-    best, verdict = found["best"], found["verdict"]
+    best, verdict = found.best, found.verdict
     folder = evidence.plan.ledger.report_folder(evidence.plan.sweep.name)
-    is_said = num == 1 and verdict["text"] in evidence.summary["verdict"]["text"]
+    is_said = num == 1 and verdict.text in evidence.summary.verdict.text
     return Searched(
         number=number,
-        title=found["study"] if num > 1 else "",
-        state=STATES[verdict["state"]],
-        text="" if is_said else verdict["text"],
+        title=found.study if num > 1 else "",
+        state=STATES[verdict.state],
+        text="" if is_said else verdict.text,
         facts=facts_of(found),
         grids={name: grid for name, grid in grids.items() if grid is not None},
         best=best,
@@ -75,35 +75,31 @@ def _searched(evidence: Evidence, found: Mapping[str, Any], number: int, num: in
     )
 
 
-def facts_of(found: Mapping[str, Any]) -> list[str]:
-    """Return as sentences what was tried, what it took, what was chosen and how often the test split was opened.
-
-    Args:
-        found: one search, as `search.json` has it.
-    """
-    states = [row["state"] for row in found["history"]]
+def facts_of(found: SearchFindings) -> list[str]:
+    """Return as sentences what was tried, what it took, what was chosen and how often the test split was opened."""
+    states = [row.state for row in found.history]
     each = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    hours = found["spent"]["work_s"] / 3600
-    seeds = f"{count(len(found['seeds']), 'seed')} a whole proposal" if found["is_fresh"] else "no seeds"
+    hours = found.spent.work_s / 3600
+    seeds = f"{count(len(found.seeds), 'seed')} a whole proposal" if found.is_fresh else "no seeds"
     text = [
-        f"{count(len(states), 'proposal')} by {found['sampler']} (seed {found['seed']})"
-        f"{f': {each}' if each else ''}; {count(len(found['space']), 'parameter')}, {seeds}, "
+        f"{count(len(states), 'proposal')} by {found.sampler} (seed {found.seed})"
+        f"{f': {each}' if each else ''}; {count(len(found.space), 'parameter')}, {seeds}, "
         f"{hours:.1f} hours of trials.",
-        f"Proposals were chosen on valid alone. The test split was opened {_times(found['times_test_was_opened'])}.",
-        *_failed(found["history"]),
+        f"Proposals were chosen on valid alone. The test split was opened {_times(found.times_test_was_opened)}.",
+        *_failed(found.history),
     ]
-    if found["num_known"]:
-        text.append(f"Told at the start: {count(found['num_known'], 'cell')} that the ledger knew before.")
-    if found["winner"] is not None:
-        is_default = found["winner"] == DEFAULT
-        text.append(f"Winner: {'the default configuration' if is_default else 'proposal ' + str(found['winner'])}.")
+    if found.num_known:
+        text.append(f"Told at the start: {count(found.num_known, 'cell')} that the ledger knew before.")
+    if found.winner is not None:
+        winner = "the default configuration" if found.winner == DEFAULT else f"proposal {found.winner}"
+        text.append(f"Winner: {winner}.")
     return text
 
 
-def _failed(history: Sequence[Mapping[str, Any]]) -> list[str]:
+def _failed(history: Sequence[ProposalSummary]) -> list[str]:
     """Return why proposals failed, a sentence each, of many only the first ones."""
-    failed = [row for row in history if row["state"] == "failed"]
-    text = [f"Proposal {row['proposal']} failed: {row['why'].rstrip('.')}." for row in failed[:_FAILED_MAX]]
+    failed = [row for row in history if row.state == "failed"]
+    text = [f"Proposal {row.proposal} failed: {row.why.rstrip('.')}." for row in failed[:_FAILED_MAX]]
     rest = count(len(failed) - _FAILED_MAX, "further proposal")
     return [*text, f"And {rest} failed; the reasons are in search.json."] if len(failed) > _FAILED_MAX else text
 

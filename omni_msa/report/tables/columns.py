@@ -1,16 +1,14 @@
 """How the columns of a table are made from its rows; what is not known leaves no column."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from omni_msa.report.tables.grid import DASH, Entry, Grid
 from omni_msa.stats.metrics import Metric
 
-Row = Mapping[str, Any]
 T = TypeVar("T")
 ColumnOf = tuple[str, Callable[[T], Entry | None]]
 """A heading, and what makes the entry of a row, None where nothing is known."""
-Column = ColumnOf[Row]
 
 
 def lay_out(

@@ -157,13 +157,9 @@ def _flat_rows(found: SweepDiff) -> list[dict[str, Any]]:
         settings = _settings_text(cell.settings)
         for one in cell.metrics:
             low, high = one.interval or (None, None)
-            row: dict[str, Any] = {
-                "in": "both",
-                "cell": cell.label,
-                "other_cell": cell.other_label,
-                "metric": one.metric,
-            }
-            row |= {"mean_a": one.mean, "mean_b": one.other_mean, "difference": one.difference, "std": one.std}
+            row: dict[str, Any] = {"in": "both", "cell": cell.label, "other_cell": cell.other_label}
+            row |= {"metric": one.metric, "mean_a": one.mean, "mean_b": one.other_mean}
+            row |= {"difference": one.difference, "std": one.std}
             row |= {"n": len(one.values), "seeds": " ".join(map(str, one.seeds)), "low": low, "high": high}
             row |= {"p": one.p, "p_floor": one.p_floor, "same_trials": cell.same_trials}
             rows.append(row | {"controlled": cell.controlled, "settings": settings})

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from omni_msa.evidence import published
+from omni_msa.evidence.summary import CellSummary
+from omni_msa.evidence.sweep_summary import SweepSummary
 from omni_msa.report.tables.mmsa_style import mmsa_text
 from omni_msa.stats.metrics import METRICS, headline
 from omni_msa.sweep.labels import axis_text
@@ -58,25 +59,19 @@ class Grid:
         return len(self.align) - len(self.align.lstrip("l"))
 
 
-def build_grid(
-    summary: Mapping[str, Any],
-    human: Mapping[str, float] | None = None,
-    dataset: str = "",
-    columns: Sequence[str] | None = None,
-) -> Grid:
+def build_grid(summary: SweepSummary, columns: Sequence[str] | None = None) -> Grid:
     """Lay out the headline table: mean and standard deviation of each cell, and the human row.
 
     Args:
-        summary: the content of `aggregate.json`; by its `style` numbers are shown as they are, or as MMSA prints them.
-        human: metrics of a human rater on test, or None.
-        dataset: the plug-in's name where it is no axis; for mosi and mosei the paper's numbers stand beside.
+        summary: of the sweep; by its `style` numbers are shown as they are, or as MMSA prints them. Beside those on
+            mosi and mosei stand the paper's.
         columns: metrics to show; by default those of `default_columns`.
     """
-    cells, style = summary["cells"], summary.get("style", STANDARD)
+    cells, style, human = summary.cells, summary.style, summary.human
     names = columns if columns is not None else default_columns(cells)
     axes = axes_of(cells)
     rows = [
-        [*(Entry(axis_text(cell["axes"].get(axis, DASH))) for axis in axes), seeds_entry(cell)]
+        [*(Entry(axis_text(cell.axes.get(axis, DASH))) for axis in axes), seeds_entry(cell)]
         + [mean_entry(cell, name, style) for name in names]
         for cell in cells
     ]
@@ -89,31 +84,22 @@ def build_grid(
     grid = Grid(
         [*axes, "seeds", *(heading(name, style) for name in names)],
         rows,
-        [*_notes(cells, names, human is not None, style), *summary.get("notes", [])],
+        [*_notes(cells, names, human is not None, style), *summary.notes],
         "l" * len(axes) + "r" * (1 + len(names)),
         kinds=["cell"] * len(cells) + ["human"] * (human is not None),
     )
-    return _with_reported(grid, cells, dataset, [name for name in names if METRICS[name].kind == "quality"], style)
+    return _with_reported(grid, summary, [name for name in names if METRICS[name].kind == "quality"])
 
 
-def primary_metric(summary: Mapping[str, Any]) -> str:
-    """Return the metric that the sweep is decided by."""
-    return str(summary.get("metric") or headline(_names_of(summary["cells"]))[0])
-
-
-def default_columns(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def default_columns(cells: Sequence[CellSummary]) -> list[str]:
     """Return the metrics of the headline table: quality, and rates and the main costs that any cell has."""
-    there = _names_of(cells)
+    there = {name for cell in cells for name in cell.metrics}
     return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
 
 
-def _names_of(cells: Sequence[Mapping[str, Any]]) -> set[str]:
-    return {name for cell in cells for name in cell["metrics"]}
-
-
-def axes_of(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+def axes_of(cells: Sequence[CellSummary]) -> list[str]:
     """Return the names of all axes, in the order of the sweep; "cell" where there is none."""
-    return list(dict.fromkeys(axis for cell in cells for axis in cell["axes"])) or ["cell"]
+    return list(dict.fromkeys(axis for cell in cells for axis in cell.axes)) or ["cell"]
 
 
 def heading(name: str, style: str = STANDARD) -> str:
@@ -131,14 +117,14 @@ def _one(name: str, value: float | None, style: str) -> str:
     return METRICS[name].show(value) if value is None or not _is_scaled(name, style) else f"{value * 100:z.2f}"
 
 
-def seeds_entry(cell: Mapping[str, Any]) -> Entry:
+def seeds_entry(cell: CellSummary) -> Entry:
     """Return how many seeds of a cell there are, as `3`, `2/3`, or `1 (det.)`."""
-    num, num_missing = len(cell["seeds"]), len(cell["missing"])
+    num, num_missing = len(cell.seeds), len(cell.missing)
     count = f"{num - num_missing}/{num}" if num_missing else str(num)
-    return Entry(f"{count} (det.)" if cell["deterministic"] else count, value=num - num_missing)
+    return Entry(f"{count} (det.)" if cell.deterministic else count, value=num - num_missing)
 
 
-def mean_entry(cell: Mapping[str, Any], name: str, style: str = STANDARD) -> Entry:
+def mean_entry(cell: CellSummary, name: str, style: str = STANDARD) -> Entry:
     """Return a mean, its ±, and how many seeds counted where some collapsed.
 
     Args:
@@ -146,26 +132,23 @@ def mean_entry(cell: Mapping[str, Any], name: str, style: str = STANDARD) -> Ent
         name: of a metric.
         style: "standard", or "mmsa" for that framework's convention.
     """
-    summary = cell["metrics"].get(name)
-    if summary is None:
+    if name not in cell.metrics:
         return Entry(DASH)
-    counted = f" ({summary['n']}/{summary['n'] + summary['num_collapsed']})" if summary["num_collapsed"] else ""
-    if summary["mean"] is None:
+    one, metric = cell.metrics[name], METRICS[name]
+    counted = f" ({one.n}/{one.n + one.num_collapsed})" if one.num_collapsed else ""
+    if one.mean is None:
         return Entry("NaN" + counted)
     if _is_scaled(name, style):
-        return Entry(mmsa_text(summary["values"]) + counted, value=summary["mean"])
-    metric = METRICS[name]
-    spread = "" if summary["std"] is None or metric.count else f" ± {metric.show(summary['std'])}"
-    return Entry(metric.show(summary["mean"]) + spread + counted, value=summary["mean"])
+        return Entry(mmsa_text(one.values) + counted, value=one.mean)
+    spread = "" if one.std is None or metric.count else f" ± {metric.show(one.std)}"
+    return Entry(metric.show(one.mean) + spread + counted, value=one.mean)
 
 
-def best_rows(cells: Sequence[Mapping[str, Any]], name: str) -> list[int]:
+def best_rows(cells: Sequence[CellSummary], name: str) -> list[int]:
     """Return the cells with the best mean; only those where every seed counted compete, and some must be worse."""
     better = METRICS[name].better
     means = {
-        row: cell["metrics"][name]["mean"]
-        for row, cell in enumerate(cells)
-        if name in cell["metrics"] and cell["metrics"][name]["n"] == len(cell["seeds"]) > 0
+        row: mean for row, cell in enumerate(cells) if cell.is_whole(name) and (mean := cell.of(name).mean) is not None
     }
     if better == "none" or len(means) < 2:
         return []
@@ -174,9 +157,8 @@ def best_rows(cells: Sequence[Mapping[str, Any]], name: str) -> list[int]:
     return rows if len(rows) < len(means) else []
 
 
-def _notes(cells: Sequence[Mapping[str, Any]], names: Sequence[str], human: bool, style: str) -> list[str]:
-    summaries = [summary for cell in cells for name, summary in cell["metrics"].items() if name in names]
-    collapsed = any(summary["num_collapsed"] for summary in summaries)
+def _notes(cells: Sequence[CellSummary], names: Sequence[str], human: bool, style: str) -> list[str]:
+    collapsed = any(cell.of(name).num_collapsed for cell in cells for name in names)
     notes = {
         "Test split. ±: sample standard deviation (ddof 1) over seeds, of unrounded values; one seed has none.": style
         != MMSA,
@@ -185,8 +167,8 @@ def _notes(cells: Sequence[Mapping[str, Any]], names: Sequence[str], human: bool
         "seed). Other tables, intervals and tests keep to unrounded values and ddof 1; what papers reported is times "
         "100 too.": style == MMSA,
         "Bold: best mean of a column, among cells with every seed.": True,
-        "(det.): the cell has no randomness and is run once.": any(cell["deterministic"] for cell in cells),
-        "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell["missing"] for cell in cells),
+        "(det.): the cell has no randomness and is run once.": any(cell.deterministic for cell in cells),
+        "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell.missing for cell in cells),
         "(1/2) after a number: of two finished seeds one counts, the other is undefined (NaN); a constant has no "
         "correlation.": collapsed,
         _zeros_note(names): "zero_rate" in names,
@@ -209,11 +191,9 @@ def _latency_note(names: Sequence[str]) -> str:
     return f"Latency: one clip alone, from files to score{model}.{p95}"
 
 
-def _with_reported(
-    grid: Grid, cells: Sequence[Mapping[str, Any]], dataset: str, names: Sequence[str], style: str
-) -> Grid:
+def _with_reported(grid: Grid, summary: SweepSummary, names: Sequence[str]) -> Grid:
     """Add the paper's numbers on the right, where it has any for these cells."""
-    rows = [published.lookup(dataset, cell["axes"]) for cell in cells]
+    style, rows = summary.style, [published.lookup(summary.dataset, cell.axes) for cell in summary.cells]
     found = [row for row in rows if row]
     shown = [name for name in names if any(name in row.metrics for row in found)]
     if not shown:

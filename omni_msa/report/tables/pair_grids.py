@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from omni_msa.evidence.comparisons.comparison import Comparison
-from omni_msa.evidence.comparisons.controls import Control
-from omni_msa.report.tables.columns import ColumnOf, Row, count, ends, lay_out, p_text, percent, word
+from omni_msa.evidence.comparisons.controls import Control, RecordedHash
+from omni_msa.evidence.summary import CellSummary
+from omni_msa.report.tables.columns import ColumnOf, count, ends, lay_out, p_text, percent, word
 from omni_msa.report.tables.grid import DASH, Entry, Grid
 from omni_msa.report.tables.pair_notes import fixed_cells, floor_note, interval_note, left_out_note, sign_flip_note
 from omni_msa.stats.metrics import METRICS, Metric
@@ -15,7 +16,7 @@ PairColumn = ColumnOf[Comparison]
 _BETTER = {"lower": "Negative: the cell is better.", "higher": "Positive: the cell is better.", "none": ""}
 
 
-def differences_grid(differences: Sequence[Comparison], cells: Sequence[Row] = ()) -> Grid:
+def differences_grid(differences: Sequence[Comparison], cells: Sequence[CellSummary] = ()) -> Grid:
     """Return the table of paired differences.
 
     Args:
@@ -144,7 +145,7 @@ def _clip_corr_columns(exploratory: Sequence[Comparison]) -> list[PairColumn]:
     return [("clip p, Corr", lambda one: p_text(known.get((one.label, one.against))))] if known else []
 
 
-def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[Row] = ()) -> Grid:
+def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[CellSummary] = ()) -> Grid:
     """Return the same pairs on metrics that do not decide the sweep.
 
     Args:
@@ -156,7 +157,7 @@ def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[Row] = (
         *_pair_columns(targets),
         ("metric", lambda one: Entry(METRICS[one.metric].heading)),
         ("difference", lambda one: _difference(one, METRICS[one.metric])),
-        ("pairs", lambda one: count(_num_pairs(one))),
+        ("pairs", lambda one: count(one.n)),
         ("95 % interval", lambda one: ends(one.interval, METRICS[one.metric], True)),
         ("over clips", lambda one: ends(one.interval_clips, METRICS[one.metric], True)),
         ("sign-flip p", lambda one: p_text(one.p)),
@@ -216,17 +217,13 @@ def _pair_columns(targets: Sequence[str]) -> list[PairColumn]:
 def _difference_columns(metric: Metric) -> list[PairColumn]:
     return [
         ("difference", lambda one: _difference(one, metric)),
-        ("pairs", lambda one: count(_num_pairs(one))),
+        ("pairs", lambda one: count(one.n)),
         ("95 % interval", lambda one: ends(one.interval, metric, True)),
         ("over seeds and clips", lambda one: ends(one.interval_two_level, metric, True)),
         ("over clips", lambda one: ends(one.interval_clips, metric, True)),
         ("sign-flip p", lambda one: p_text(one.p)),
         ("floor of p", lambda one: p_text(one.p_floor)),
     ]
-
-
-def _num_pairs(one: Comparison) -> int:
-    return len(one.values)
 
 
 def _difference(one: Comparison, metric: Metric) -> Entry:
@@ -245,9 +242,9 @@ def _followers(one: Control) -> str:
     return ", ".join([*others, *(f"options of {axis}" for axis in inside)])
 
 
-def _hashes(hashes: Sequence[Row]) -> str:
-    states = dict.fromkeys(one["state"] for one in hashes)
-    named = {state: ", ".join(one["what"] for one in hashes if one["state"] == state) for state in states}
+def _hashes(hashes: Sequence[RecordedHash]) -> str:
+    states = dict.fromkeys(one.state for one in hashes)
+    named = {state: ", ".join(one.what for one in hashes if one.state == state) for state in states}
     return "; ".join(f"{state}: {names}" for state, names in named.items())
 
 

@@ -1,24 +1,19 @@
 """What a reader of paired comparisons must know of their p-values and intervals, for tables and figures alike."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
 
 from omni_msa.evidence.comparisons.comparison import Comparison
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.paired import NUM_DRAWS, NUM_EXACT_MAX
 
-Row = Mapping[str, Any]
 _FLOOR = f"1/{NUM_DRAWS + 1:,}"
 _SYMMETRIC = "it assumes that seeds scatter symmetrically"
 
 
-def fixed_cells(cells: Sequence[Row]) -> set[str]:
-    """Return the labels of the cells without randomness.
-
-    Args:
-        cells: of the summary.
-    """
-    return {cell["label"] for cell in cells if cell.get("deterministic")}
+def fixed_cells(cells: Sequence[CellSummary]) -> set[str]:
+    """Return the names of the cells without randomness."""
+    return {cell.name for cell in cells if cell.deterministic}
 
 
 def sign_flip_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:

@@ -1,53 +1,52 @@
 """The tables of single cells beside the headline table: the deciding metric in detail, best of n, other people's."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from omni_msa.evidence.published import Elsewhere
-from omni_msa.report.tables.columns import Column, Row, count, ends, lay_out, number, percent, word
-from omni_msa.report.tables.grid import DASH, Entry, Grid, axes_of, heading, primary_metric, reported_entry, seeds_entry
+from omni_msa.evidence.summary import CellSummary
+from omni_msa.evidence.sweep_summary import SweepSummary
+from omni_msa.report.tables.columns import ColumnOf, count, ends, lay_out, number, percent, word
+from omni_msa.report.tables.grid import DASH, Entry, Grid, axes_of, heading, reported_entry, seeds_entry
 from omni_msa.stats.metrics import METRICS
 from omni_msa.sweep.labels import axis_text
 
+CellColumn = ColumnOf[CellSummary]
 
-def detail_grid(summary: Row) -> Grid:
+
+def detail_grid(summary: SweepSummary) -> Grid:
     """Return the primary metric of each cell with its intervals and the share of the gap that it closes."""
-    name = primary_metric(summary)
-    metric, axes = METRICS[name], axes_of(summary["cells"])
-    cells = [cell for cell in summary["cells"] if name in cell["metrics"]]
+    name, axes = summary.metric, axes_of(summary.cells)
+    metric, cells = METRICS[name], [cell for cell in summary.cells if name in cell.metrics]
 
-    def of(part: str) -> Callable[[Row], Entry | None]:
-        return lambda cell: number(cell["metrics"][name].get(part), metric)
-
-    def between(part: str) -> Callable[[Row], Entry | None]:
-        return lambda cell: ends(cell["metrics"][name].get(part), metric)
-
-    columns: list[Column] = [
-        *((axis, lambda cell, axis=axis: Entry(axis_text(cell["axes"].get(axis, DASH)))) for axis in axes),
+    columns: list[CellColumn] = [
+        *((axis, lambda cell, axis=axis: Entry(axis_text(cell.axes.get(axis, DASH)))) for axis in axes),
         ("seeds", seeds_entry),
-        *((part, of(part)) for part in ("mean", "median", "min", "max")),
-        ("95 % over seeds", between("interval_95")),
-        ("95 % over clips", between("interval_clips_95")),
-        ("95 % over both", between("interval_two_level_95")),
-        ("gap closed (%)", lambda cell: percent((cell.get("gap_share") or {}).get(name))),
+        ("mean", lambda cell: number(cell.of(name).mean, metric)),
+        ("median", lambda cell: number(cell.of(name).median, metric)),
+        ("min", lambda cell: number(cell.of(name).min, metric)),
+        ("max", lambda cell: number(cell.of(name).max, metric)),
+        ("95 % over seeds", lambda cell: ends(cell.of(name).interval_95, metric)),
+        ("95 % over clips", lambda cell: ends(cell.of(name).interval_clips_95, metric)),
+        ("95 % over both", lambda cell: ends(cell.of(name).interval_two_level_95, metric)),
+        ("gap closed (%)", lambda cell: percent(cell.gap_share.get(name))),
     ]
     grid = lay_out(f"{metric.heading} in detail", cells, columns, num_words=len(axes))
     grid.notes.extend(note for title, note in _DETAIL_NOTES.items() if title in grid.headings)
     return grid
 
 
-def selection_grid(summary: Row) -> Grid | None:
+def selection_grid(summary: SweepSummary) -> Grid | None:
     """Return the best seed of each cell beside its mean, None where no cell has several."""
-    name = primary_metric(summary)
-    metric = METRICS[name]
-    cells = [cell for cell in summary["cells"] if cell["metrics"].get(name, {}).get("n", 0) > 1]
-    if not any(cell["metrics"][name].get("best") is not None for cell in cells):
+    name, metric = summary.metric, METRICS[summary.metric]
+    cells = [cell for cell in summary.cells if cell.of(name).n > 1]
+    if not any(cell.of(name).best is not None for cell in cells):
         return None
-    columns: list[Column] = [
-        ("cell", lambda cell: Entry(cell["label"])),
-        ("mean", lambda cell: number(cell["metrics"][name]["mean"], metric)),
-        ("best of n", lambda cell: number(cell["metrics"][name]["best"], metric)),
-        ("n", lambda cell: count(cell["metrics"][name]["n"])),
-        ("seed of the best", lambda cell: word(cell["metrics"][name].get("best_seed"))),
+    columns: list[CellColumn] = [
+        ("cell", lambda cell: Entry(cell.name)),
+        ("mean", lambda cell: number(cell.of(name).mean, metric)),
+        ("best of n", lambda cell: number(cell.of(name).best, metric)),
+        ("n", lambda cell: count(cell.of(name).n)),
+        ("seed of the best", lambda cell: word(cell.of(name).best_seed)),
     ]
     grid = lay_out(f"Best of n beside the mean, {metric.heading}", cells, columns)
     grid.notes.append("Best of n: the best seed on test, chosen after seeing test. It flatters, more so with larger n.")

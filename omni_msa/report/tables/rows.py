@@ -1,47 +1,44 @@
 """Cells and trials as flat rows, for CSV files."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from omni_msa.evidence.cell_trials import Seed
+from omni_msa.evidence.gather import Evidence
+from omni_msa.evidence.records import TrialRecord
+from omni_msa.evidence.summary import CellSummary
 from omni_msa.sweep.labels import axis_text
 
 
-@dataclass(frozen=True)
-class TrialRow:
-    """One trial as `trials.csv` lists it; `metrics` is empty until it is complete."""
-
-    axes: Mapping[str, Any]
-    seed: Seed
-    trial_id: str
-    state: str
-    metrics: Mapping[str, float | None]
-
-
-def cell_rows(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Flatten the content of `aggregate.json`: one row a cell, each number in a column of its own."""
-    rows = []
-    for cell in summary["cells"]:
-        row: dict[str, Any] = {axis: axis_text(value) for axis, value in cell["axes"].items()}
-        row |= {"label": cell["label"], "deterministic": cell["deterministic"], "num_seeds": len(cell["seeds"])}
-        row |= {"missing_seeds": " ".join(map(str, cell["missing"]))}
-        for name, numbers in cell["metrics"].items():
-            low, high = numbers["interval_95"] or (None, None)
-            row |= {f"{name}_{part}": numbers[part] for part in ("mean", "std", "n", "num_collapsed")}
-            row |= {f"{name}_low": low, f"{name}_high": high}
-        rows.append(row)
-    return rows
+def cell_row(cell: CellSummary) -> dict[str, Any]:
+    """Flatten the statistics of a cell: each number in a column of its own."""
+    row: dict[str, Any] = {axis: axis_text(value) for axis, value in cell.axes.items()}
+    row |= {"label": cell.name, "deterministic": cell.deterministic, "num_seeds": len(cell.seeds)}
+    row |= {"missing_seeds": " ".join(map(str, cell.missing))}
+    for name, one in cell.metrics.items():
+        row |= {f"{name}_mean": one.mean, f"{name}_std": one.std, f"{name}_n": one.n}
+        row |= {f"{name}_num_collapsed": one.num_collapsed, **_ends(name, one.interval_95 or (None, None))}
+    for name, one in cell.metrics.items():
+        row |= {f"{name}_median": one.median, f"{name}_min": one.min, f"{name}_max": one.max}
+        if one.best is not None:
+            row |= {f"{name}_best_of_n": one.best, f"{name}_best_seed": one.best_seed}
+        for over, interval in (("clips", one.interval_clips_95), ("two_level", one.interval_two_level_95)):
+            row |= _ends(f"{name}_{over}", interval) if interval else {}
+    return row | {f"{name}_gap_share": share for name, share in cell.gap_share.items()}
 
 
-def trial_rows(trials: Sequence[TrialRow]) -> list[dict[str, Any]]:
-    """Flatten trials: one row each; an undefined metric reads NaN."""
-    rows = []
-    for trial in trials:
-        row: dict[str, Any] = {axis: axis_text(value) for axis, value in trial.axes.items()}
-        row |= {"seed": trial.seed, "trial_id": trial.trial_id, "state": trial.state}
-        for name, value in trial.metrics.items():
-            row[name] = "NaN" if value is None or math.isnan(value) else value
-        rows.append(row)
-    return rows
+def _ends(name: str, interval: tuple[float | None, float | None]) -> dict[str, float | None]:
+    return {f"{name}_low": interval[0], f"{name}_high": interval[1]}
+
+
+def trial_rows(evidence: Evidence) -> list[dict[str, Any]]:
+    """Return one row for each trial of each cell; an undefined metric reads NaN."""
+    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
+    return [_trial_row(axes[label], record) for record in evidence.records for label in record.trial.cells]
+
+
+def _trial_row(axes: Mapping[str, Any], record: TrialRecord) -> dict[str, Any]:
+    row: dict[str, Any] = {axis: axis_text(value) for axis, value in axes.items()}
+    row |= {"seed": record.seed, "trial_id": record.trial_id, "state": record.trial.status.state}
+    undefined = {name: "NaN" for name, value in record.metrics.items() if value is None or math.isnan(value)}
+    return {**row, **record.metrics, **undefined}

@@ -1,9 +1,10 @@
 """The headline table as a terminal shows it: as many metrics beside each other as its width has room for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from omni_msa.evidence.sweep_summary import SweepSummary
 from omni_msa.report.tables.grid import Grid, build_grid, default_columns, heading
 from omni_msa.stats.metrics import METRICS
 
@@ -24,26 +25,24 @@ class TerminalTable:
     rates and costs as far as there is room in the last one. A number is never cut.
 
     Args:
-        summary: the content of `aggregate.json`.
-        human: metrics of a human rater, or None.
+        summary: of the sweep.
     """
 
-    summary: Mapping[str, Any]
-    human: Mapping[str, float] | None = None
+    summary: SweepSummary
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Yield what `rich` prints within a width."""
         from rich.text import Text
 
-        names = default_columns(self.summary["cells"])
-        whole = _short(build_grid(self.summary, self.human, columns=names), self.summary, names)
+        names = default_columns(self.summary.cells)
+        whole = _short(build_grid(self.summary, names), self.summary.style, names)
         num_left = whole.num_axes + 1
         parts = _parts(whole, num_left, options.max_width, [METRICS[name].kind == "quality" for name in names])
         for place, part in enumerate(parts):
-            yield _table(_pick(whole, part), "" if place else str(self.summary["sweep"]))
+            yield _table(_pick(whole, part), "" if place else self.summary.sweep)
         shown = [names[place - num_left] for part in parts for place in part[num_left:]]
-        yield Text("\n".join(build_grid(self.summary, self.human, columns=shown).notes), "italic dim")
-        if answer := (self.summary.get("verdict") or {}).get("text"):
+        yield Text("\n".join(build_grid(self.summary, shown).notes), "italic dim")
+        if answer := self.summary.verdict.text:
             yield Text(f"\n{answer}", "bold")
 
 
@@ -53,12 +52,9 @@ def parts_that_fit(grid: Grid, num_left: int, title: str, width: int) -> "list[T
     return [_table(_pick(grid, part), "" if place else title) for place, part in enumerate(parts)]
 
 
-def _short(grid: Grid, summary: Mapping[str, Any], names: Sequence[str]) -> Grid:
+def _short(grid: Grid, style: str, names: Sequence[str]) -> Grid:
     """Return the table with what takes no room: no unit in a heading (shares are in percent), no blank around a ±."""
-    titles = [
-        heading(name, summary.get("style", "standard")) if METRICS[name].kind == "cost" else METRICS[name].title
-        for name in names
-    ]
+    titles = [heading(name, style) if METRICS[name].kind == "cost" else METRICS[name].title for name in names]
     rows = [[replace(entry, text=entry.text.replace(" ± ", "±")) for entry in row] for row in grid.rows]
     return replace(grid, headings=[*grid.headings[: grid.num_axes + 1], *titles], rows=rows)
 

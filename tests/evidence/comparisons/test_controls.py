@@ -4,7 +4,7 @@ import pytest
 
 from helpers.made_cells import cells_of, finish, made_plan, noisy
 from omni_msa.evidence.comparisons.compare import pairs_of
-from omni_msa.evidence.comparisons.controls import HASHES, prove
+from omni_msa.evidence.comparisons.controls import HASHES, RecordedHash, prove
 from omni_msa.evidence.gather import prove_pair
 
 SEEDS = (1, 2)
@@ -37,7 +37,7 @@ def make(tmp_path, write_sweep, own_cache):
 
 
 def states(control):
-    return {each["what"]: each["state"] for each in control.hashes}
+    return {each.what: each.state for each in control.hashes}
 
 
 def test_an_axis_inside_a_section_is_all_that_differs(make):
@@ -48,15 +48,10 @@ def test_an_axis_inside_a_section_is_all_that_differs(make):
     assert control.equal_settings["adapter.alpha"] == 4.0 and "adapter.rank" not in control.equal_settings
     assert control.num_equal_settings == len(control.equal_settings) > 20
     assert not any(key.startswith(("runtime", "seed")) or key.endswith("root") for key in control.equal_settings)
-    assert set(states(control).values()) == {"identical"} and all(each["seeds"] == 2 for each in control.hashes)
+    assert set(states(control).values()) == {"identical"} and all(each.seeds == 2 for each in control.hashes)
     more = {("rank 2", seed): {"hashes": recorded(seed, adapter_init=f"narrow {seed}")} for seed in SEEDS}
     control = make("rank 2", "rank 4", {"adapter.rank": 4}, recorded, more, axes="{adapter.rank: [2, 4]}")
-    assert control.hashes[0] == {
-        "what": "adapter_init",
-        "state": "explained",
-        "seeds": 2,
-        "why": "depends on adapter.rank",
-    }
+    assert control.hashes[0] == RecordedHash("adapter_init", "explained", 2, "depends on adapter.rank")
     assert control.controlled
 
 
@@ -87,7 +82,7 @@ def test_sections_that_one_readout_does_without_follow_from_it(make):
     assert control.equal_settings["modalities"] == ["text", "audio", "video"]
     explained = {"adapter_init", "data_order", "readout_init"}
     assert {what for what, state in states(control).items() if state == "explained"} == explained
-    assert control.hashes[0]["why"] == "frozen_probe has none"
+    assert control.hashes[0].why == "frozen_probe has none"
     assert control.controlled and control.flags == []
 
 
@@ -115,8 +110,8 @@ def test_modalities_explain_inputs_and_the_media_options_that_count(make):
     assert control.follows["media.mel_hop_ms"] == ["not used", 10]
     assert not any(key.startswith("media.num_frames") for key in (*control.follows, *control.equal_settings))
     assert states(control) == {**dict.fromkeys(HASHES, "identical"), "inputs": "explained"}
-    (inputs,) = [each for each in control.hashes if each["what"] == "inputs"]
-    assert inputs["why"] == "depends on modalities" and control.controlled
+    (inputs,) = [each for each in control.hashes if each.what == "inputs"]
+    assert inputs.why == "depends on modalities" and control.controlled
 
 
 @pytest.mark.parametrize("buckets", [0, 2])
@@ -157,7 +152,7 @@ def test_settings_that_differ_beside_the_axis_are_flagged(tmp_path, write_sweep,
     control = prove(changed, second, [])
     assert control.other_settings == {"training.epochs": [7, 2]} and not control.controlled
     assert control.flags == ["training.epochs differs (7 against 2) and is no axis"]
-    assert {each["state"] for each in control.hashes} == {"not recorded"}
+    assert {each.state for each in control.hashes} == {"not recorded"}
     dropped = first.config.model_copy(update={"dropped_clips": ("a",)})
     control = prove(type(first)(first.axes, dropped, False, first.seeds), second, [])
     assert control.other_settings == {"dropped_clips": [["a"], []]}

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from helpers.recorded import recorded_plan
+from helpers.summaries import summary
 from omni_msa.evidence.gather import Evidence, gather
+from omni_msa.evidence.summary import CellSummary, MetricSummary
 from omni_msa.ledger.hidden_states import States
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.planning.plan import make_plan
@@ -145,23 +147,15 @@ def test_modalities_and_other_cells(tmp_path, own_cache):
 
 def made(evidence, cells, **changes) -> Evidence:
     """Return evidence without trials, of cells with these labels, axes and values."""
-    told = [
-        {
-            "label": label,
-            "axes": axes,
-            "metrics": {
-                "mae": {
-                    "mean": float(np.mean(values)) if values else None,
-                    "interval_95": [min(values), max(values)] if len(values) > 1 else None,
-                    "values": values or [None],
-                    "num_collapsed": 0 if values else 1,
-                }
-            },
-        }
-        for label, axes, values in cells
-    ]
-    summary = {"metric": "mae", "cells": told, "differences": [], "floor": None, "human": None} | changes
-    return Evidence(evidence.plan, [], summary)
+    told = [CellSummary(name, axes, False, [], metrics={"mae": metric(values)}) for name, axes, values in cells]
+    return Evidence(evidence.plan, [], summary(*told, **changes))
+
+
+def metric(values) -> MetricSummary:
+    """Return the statistics of some values, of one seed that collapsed if there are none."""
+    interval = (min(values), max(values)) if len(values) > 1 else None
+    mean = float(np.mean(values)) if values else None
+    return MetricSummary(mean, num_collapsed=0 if values else 1, interval_95=interval, values=values or [None])
 
 
 def test_an_axis_of_numbers_has_a_line_for_each_other_setting(report, tmp_path):
@@ -194,7 +188,7 @@ def test_many_cells_are_limited_and_said_so(report, tmp_path):
 def test_constants_are_a_line_if_they_are_one(tmp_path, write_sweep, own_cache):
     axes = "{readout: [discriminative, constant], media.num_frames_max: [2, 4]}"
     plan = make_plan(load_sweep(write_sweep(axes=axes)), Ledger(tmp_path / "mlruns"))
-    evidence = Evidence(plan, [], {})
+    evidence = Evidence(plan, [], summary())
     labels = [cell.label for cell in plan.sweep.cells]
 
     def alt(*floors):

@@ -6,7 +6,6 @@ import warnings
 import pytest
 
 from helpers.summaries import cell, pair, summary
-from omni_msa.evidence.comparisons.pairs import Pairs
 from omni_msa.evidence.gather import Evidence
 from omni_msa.report.figures.forest import _range, draw
 
@@ -21,8 +20,8 @@ OVER_CLIPS = {"p": None, "p_floor": None, "p_clips": 0.0123, "pairing": "clips",
 
 def drawn(folder, *rows):
     """Return the figure of some rows and its text."""
-    found = summary(*CELLS, metric="mae")
-    (figure,) = draw(Evidence(None, [], found, Pairs(rows)), folder)  # no plan is looked at
+    found = summary(*CELLS, differences=rows)
+    (figure,) = draw(Evidence(None, [], found), folder)  # no plan is looked at
     return figure, figure.svg.read_text()
 
 

@@ -7,9 +7,11 @@ from dataclasses import replace
 import pytest
 
 from helpers.searched import Searched
+from helpers.summaries import findings
 from helpers.surface import SPACE
 from omni_msa.evidence.gather import Evidence, gather
 from omni_msa.evidence.search_findings import find
+from omni_msa.evidence.search_summary import Confirmed, FurtherObjective, ProposalSummary
 from omni_msa.planning.plan import opened
 from omni_msa.report.figures import search as figures
 from omni_msa.report.figures.canvas import new_drawing, styled
@@ -46,8 +48,8 @@ def test_all_figures_of_a_search_are_drawn(drawn):
 def test_the_history_tells_what_was_cut_and_what_is_best(drawn):
     evidence, found = drawn
     (one,) = evidence.searches
-    states = [row["state"] for row in one["history"]]
-    best = min(row["values"][0] for row in one["history"] if row["values"])
+    states = [row.state for row in one.history]
+    best = min(row.values[0] for row in one.history if row.values)
     assert f"{states.count('pruned')} pruned" in found["search_history"].alt
     assert found["search_history"].alt.endswith(f"best: {best:.3f}.")
     assert "after less training" in found["search_history"].caption
@@ -56,12 +58,12 @@ def test_the_history_tells_what_was_cut_and_what_is_best(drawn):
 def test_what_is_of_the_first_rung_says_so_and_only_that(drawn, tmp_path):
     evidence, found = drawn
     (one,) = evidence.searches
-    assert one["first_rung"] == "after 2 of 8 epochs of one seed"
+    assert one.first_rung == "after 2 of 8 epochs of one seed"
     for name in ("importance", "slices", "parallel"):
-        assert one["first_rung"] in found[f"search_{name}"].caption
+        assert one.first_rung in found[f"search_{name}"].caption
     for name in ("history", "confirmed"):
-        assert one["first_rung"] not in found[f"search_{name}"].caption
-    whole = replace(evidence, searches=({**one, "first_rung": ""},))
+        assert one.first_rung not in found[f"search_{name}"].caption
+    whole = replace(evidence, searches=(replace(one, first_rung=""),))
     for figure in figures.draw(whole, tmp_path):
         assert " rung" not in figure.caption and " of one seed" not in figure.caption
 
@@ -69,8 +71,8 @@ def test_what_is_of_the_first_rung_says_so_and_only_that(drawn, tmp_path):
 def test_search_value_and_fresh_value_are_read_of_each_that_was_confirmed(drawn):
     evidence, found = drawn
     text = found["search_confirmed"].alt
-    for row in evidence.searches[0]["confirmed"]:
-        assert f"{row['search_value']:.3f} in the search, {row['fresh_mean']:.3f} with fresh seeds" in text
+    for row in evidence.searches[0].confirmed:
+        assert f"{row.search_value:.3f} in the search, {row.fresh_mean:.3f} with fresh seeds" in text
     assert "default: " in text and "2 fresh seeds" in found["search_confirmed"].caption
 
 
@@ -80,9 +82,9 @@ def test_both_values_are_read_against_the_default_with_the_same_seeds(drawn, tmp
     assert "winner's curse" in caption and "chosen by blue, which flatters it a little" in caption
     assert "no part" not in caption and "is what the choice flattered" not in caption
     assert ">default, in the search<" in drawing and ">default, fresh seeds<" in drawing
-    single = replace(evidence, searches=({**evidence.searches[0], "num_confirmed": 1},))
+    single = replace(evidence, searches=(replace(evidence.searches[0], num_confirmed=1),))
     assert not any("flatters it a little" in figure.caption for figure in figures.draw(single, tmp_path))
-    once = replace(evidence, searches=({**evidence.searches[0], "is_fresh": False},))
+    once = replace(evidence, searches=(replace(evidence.searches[0], is_fresh=False),))
     assert "search_confirmed" not in [figure.name for figure in figures.draw(once, tmp_path)]
 
 
@@ -109,23 +111,24 @@ def test_two_objectives_have_a_front(tmp_path, monkeypatch):
     (figure,) = [each for each in figures.draw(evidence, tmp_path / "figures") if each.name == "search_pareto"]
     (one,), (front, fresh) = evidence.searches, figure.alt.split(" With fresh seeds: ")
     numbers = list(map(int, re.findall(r"proposal (\d+):", front)))
-    assert sorted(numbers) == sorted(one["pareto_front"])
-    history = {row["proposal"]: row["values"] for row in one["history"]}
+    assert sorted(numbers) == sorted(one.pareto_front)
+    history = {row.proposal: row.values for row in one.history}
     assert [history[number][1] for number in numbers] == sorted(history[number][1] for number in numbers)
-    default, *others = one["confirmed"]
-    assert f"default: MAE {default['fresh_mean']:.3f}, Peak memory {default['fresh_peak_memory_gb']:.2f}" in fresh
+    default, *others = one.confirmed
+    assert f"default: MAE {default.fresh_mean:.3f}, Peak memory {default.further['peak_memory_gb'].fresh:.2f}" in fresh
     for row in others:
-        assert f"proposal {row['configuration']}: MAE {row['fresh_mean']:.3f}, Peak memory " in fresh
+        assert f"proposal {row.configuration}: MAE {row.fresh_mean:.3f}, Peak memory " in fresh
     assert "The first objective, MAE, decides which of the front is named." in figure.caption
     assert "A thin line leads from what was confirmed" in figure.caption
     assert ">with fresh seeds<" in figure.svg.read_text() and ">default<" in figure.svg.read_text()
 
 
 def test_a_thin_line_joins_what_the_search_saw_with_fresh_seeds():
-    found = {"objectives": ["corr", "peak_memory_gb"]}
-    row = {"search_value": 0.75, "search_peak_memory_gb": 2.0, "fresh_mean": 0.5, "fresh_peak_memory_gb": 3.0}
+    found = findings(objectives=["corr", "peak_memory_gb"])
+    further = {"peak_memory_gb": FurtherObjective(2.0, 3.0, None)}
+    row = Confirmed("s", "4", search_value=0.75, fresh_mean=0.5, further=further)
     axes = new_drawing(3).subplots()
-    figures.draw_again(axes, found, [row, {**row, "fresh_mean": None}, {**row, "search_value": None}])
+    figures.draw_again(axes, found, [row, replace(row, fresh_mean=None), replace(row, search_value=None)])
     lines = [list(zip(*line.get_data(), strict=True)) for line in axes.lines]
     assert lines == [[(2.0, 0.75), (3.0, 0.5)], [(3.0, 0.5)], [(3.0, 0.5)], [(3.0, 0.5)], []]
 
@@ -193,8 +196,8 @@ def test_choices_that_are_too_long_are_letters(choices, names):
 
 def test_letters_are_explained_in_the_caption(tmp_path):
     space = {"adapter.targets": {"choice": [LONG, LONG[:2]]}, "readout.norm": {"choice": ["before", "after"]}}
-    rows = [({"proposal": 0, "parameters": {"adapter.targets": LONG}}, 0.5)]
-    found = {"objectives": ["mae"], "space": space, "confirmed": [], "first_rung": ""}
+    rows = [(ProposalSummary(0, "complete", parameters={"adapter.targets": LONG}), 0.5)]
+    found = findings(space=space)
     with styled():
         figure = draw_slices(found, rows, list(space), "", tmp_path, "slices", "Slices")
     assert figure.caption.endswith(f"adapter.targets: a [{', '.join(LONG)}], b [q_proj, k_proj].")

@@ -2,51 +2,52 @@
 
 import pytest
 
+from helpers.summaries import summary
+from omni_msa.evidence.summary import CellSummary, MetricSummary
 from omni_msa.report.figures import shown
 from omni_msa.report.figures.combinations import by_other_axes
 
 
-def cell(label="a", axes=None, **metrics):
-    return {"label": label, "axes": axes or {}, "metrics": metrics}
+def cell(name="a", axes=None, **metrics):
+    return CellSummary(name, axes or {}, False, [], metrics=metrics)
 
 
-def summary(*values, interval=None, clips=None):
+def one_metric(*values, interval=None, clips=None):
     kept = [value for value in values if value is not None]
     mean = sum(kept) / len(kept) if kept else None
-    num_collapsed = len(values) - len(kept)
-    found = {"mean": mean, "n": len(kept), "num_collapsed": num_collapsed, "values": list(values)}
-    return found | {"interval_95": interval, "interval_clips_95": clips}
+    more = {"interval_95": interval, "interval_clips_95": clips, "num_collapsed": len(values) - len(kept)}
+    return MetricSummary(mean, n=len(kept), values=list(values), **more)
 
 
 def test_shares_are_shown_in_percent():
-    one = shown.spread(cell(acc7=summary(0.5, None, 0.25, interval=[0.25, 0.5])), "acc7")
+    one = shown.spread(cell(acc7=one_metric(0.5, None, 0.25, interval=(0.25, 0.5))), "acc7")
     assert one == shown.Spread(37.5, (25.0, 50.0), "seeds", [50.0, 25.0], 1)
-    assert shown.spread(cell(mae=summary(0.5)), "mae").values == [0.5]
+    assert shown.spread(cell(mae=one_metric(0.5)), "mae").values == [0.5]
 
 
 def test_the_interval_over_clips_stands_in_where_there_is_none_over_seeds():
-    assert shown.spread(cell(mae=summary(0.5, clips=[0.4, 0.6])), "mae").over == "clips"
-    assert shown.spread(cell(mae=summary(0.5, 0.5, clips=[0.4, 0.6], interval=[0.5, 0.5])), "mae").over == "seeds"
+    assert shown.spread(cell(mae=one_metric(0.5, clips=(0.4, 0.6))), "mae").over == "clips"
+    assert shown.spread(cell(mae=one_metric(0.5, 0.5, clips=(0.4, 0.6), interval=(0.5, 0.5))), "mae").over == "seeds"
     assert shown.spread(cell(), "mae") == shown.Spread(None, None, "", [], 0)
 
 
 @pytest.mark.parametrize(("metric", "expected"), [("mae", "adc"), ("corr", "bec")])
 def test_the_best_cells_keep_their_order_and_collapsed_ones_come_last(metric, expected):
     values = {"a": 0.1, "b": 0.9, "c": 0.5, "d": 0.2, "e": 0.6, "f": None}
-    cells = [cell(name, mae=summary(value), corr=summary(value)) for name, value in values.items()]
+    cells = [cell(name, mae=one_metric(value), corr=one_metric(value)) for name, value in values.items()]
     kept, text = shown.best(cells, metric, 3, keep=["c"])
-    assert "".join(sorted(one["label"] for one in kept)) == "".join(sorted(expected))
-    assert [one["label"] for one in kept] == [one["label"] for one in cells if one in kept]
+    assert "".join(sorted(one.name for one in kept)) == "".join(sorted(expected))
+    assert [one.name for one in kept] == [one.name for one in cells if one in kept]
     assert text.startswith("The 3 best of 6 cells by ")
     assert shown.best(cells, metric, 6) == (cells, "")
-    assert all(one["label"] != "f" for one in shown.best(cells, metric, 5)[0])
+    assert all(one.name != "f" for one in shown.best(cells, metric, 5)[0])
 
 
 def test_the_metric_of_the_sweep_comes_first():
-    cells = [cell(**{name: summary(0.5) for name in ("mae", "corr", "acc7", "acc2_non0", "f1_non0", "latency_s")})]
-    assert shown.quality_metrics({"metric": "corr", "cells": cells})[:2] == ["corr", "mae"]
-    assert shown.quality_metrics({"metric": "latency_s", "cells": cells})[0] == "latency_s"
-    assert len(shown.quality_metrics({"metric": "mae", "cells": cells})) == 5
+    cells = [cell(**{name: one_metric(0.5) for name in ("mae", "corr", "acc7", "acc2_non0", "f1_non0", "latency_s")})]
+    assert shown.quality_metrics(summary(*cells, metric="corr"))[:2] == ["corr", "mae"]
+    assert shown.quality_metrics(summary(*cells, metric="latency_s"))[0] == "latency_s"
+    assert len(shown.quality_metrics(summary(*cells, metric="mae"))) == 5
 
 
 def test_sentences_say_what_dots_and_intervals_are():
@@ -65,7 +66,7 @@ def test_cells_are_grouped_by_the_axes_that_vary():
         cell("3", {"readout": {"name": "y", "decimals": 2}, "adapter.rank": 4, "modalities": ["text"]}),
     ]
     groups = by_other_axes(cells, "adapter.rank")
-    assert {name: [one["label"] for one in group] for name, group in groups.items()} == {
+    assert {name: [one.name for one in group] for name, group in groups.items()} == {
         "readout x": ["1", "2"],
         "readout y(decimals=2)": ["3"],
     }

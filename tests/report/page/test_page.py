@@ -58,7 +58,7 @@ def test_the_page_answers_in_the_order_that_readers_ask(evidence, tmp_path):
         *(("2", "Environment"), ("2", "Do it again")),
     ]
     text = parse(path).text
-    answer = evidence.summary["verdict"]["text"].partition(": ")[2]
+    answer = evidence.summary.verdict.text.partition(": ")[2]
     assert text.index("Does it work?") < text.index(answer[1:]) < text.index("trials complete")
     assert COMMAND in text.rpartition("Do it again")[2]
 
@@ -67,7 +67,7 @@ def test_the_badge_is_not_repeated_by_the_answer(evidence, tmp_path):
     text = parse(write_page(evidence, [], tmp_path, COMMAND)).text
     assert "Incomplete Not decided yet, with 4 of 5 trials finished: on MAE, " in text
     whole = gather(recorded_plan("readout_comparison", tmp_path / "recorded"))
-    assert whole.summary["verdict"]["text"].startswith("Not decided: on MAE, ")
+    assert whole.summary.verdict.text.startswith("Not decided: on MAE, ")
     text = parse(write_page(whole, [], tmp_path, COMMAND)).text
     assert "Not decided On MAE, " in text and "Not decided:" not in text
 
@@ -195,15 +195,13 @@ def test_media_can_be_left_out(tmp_path, write_sweep, rendered_clips):
 
 def test_all_settings_equal_and_differing_are_there(evidence, tmp_path):
     parsed = parse(write_page(evidence, [], tmp_path, COMMAND))
-    control = evidence.summary["controls"][0]
-    assert f"{control['num_equal_settings']} settings are equal" in parsed.text
-    assert f"{control['label']} against {control['against']}" in parsed.text
+    controls = evidence.summary.controls
+    assert f"{controls[0].num_equal_settings} settings are equal" in parsed.text
+    assert f"{controls[0].label} against {controls[0].against}" in parsed.text
     assert "Differs besides: nothing" in parsed.text
     marks = [one for one in parsed.all("article") if one.get("class") == "control"]
-    assert len(marks) == len(evidence.summary["controls"])
-    assert [one["data-controlled"] for one in marks] == [
-        str(one["controlled"]).lower() for one in evidence.summary["controls"]
-    ]
+    assert len(marks) == len(controls)
+    assert [one["data-controlled"] for one in marks] == [str(one.controlled).lower() for one in controls]
 
 
 def test_a_corpus_of_classes_is_told_in_its_words(tmp_path, write_sweep, own_cache):

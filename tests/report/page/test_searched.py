@@ -7,8 +7,11 @@ import pytest
 
 from helpers.html_page import parse
 from helpers.searched import Searched
+from helpers.summaries import findings
+from omni_msa.evidence.comparisons.verdict import Verdict
 from omni_msa.evidence.gather import gather
 from omni_msa.evidence.search_findings import find
+from omni_msa.evidence.search_summary import Confirmed, FurtherObjective, ProposalSummary, Spent
 from omni_msa.evidence.search_verdict import DEFAULT_FAILED, NOT_DECIDED, NOTHING, REAL, UNFINISHED, headline
 from omni_msa.planning.plan import opened
 from omni_msa.report.figures import search as figures
@@ -27,7 +30,7 @@ def evidence_of(place: Searched):
     """Return what a report is made of, its answer that of the searches."""
     plan = place.plan()
     found, evidence = find(plan), gather(opened(plan))
-    summary = {**evidence.summary, "verdict": headline(found, evidence.summary["cells"])}
+    summary = replace(evidence.summary, verdict=headline(found, evidence.summary.cells))
     return replace(evidence, searches=found, summary=summary)
 
 
@@ -43,14 +46,14 @@ def test_the_section_has_verdict_table_figures_and_what_to_run(tmp_path):
     write_searches(place.plan(), evidence.searches, folder)
     page, (one,) = parse(path), evidence.searches
     section = section_of(path)
-    assert page.text.count(one["verdict"]["text"]) == 1 and one["verdict"]["text"] not in section
-    assert f'data-state="{one["verdict"]["state"]}"' in path.read_text(encoding="utf-8")
-    assert f"<b>{STATES[one['verdict']['state']]}" not in section
+    assert page.text.count(one.verdict.text) == 1 and one.verdict.text not in section
+    assert f'data-state="{one.verdict.state}"' in path.read_text(encoding="utf-8")
+    assert f"<b>{STATES[one.verdict.state]}" not in section
     assert 'href="#search"' in path.read_text(encoding="utf-8")
     assert page.text.index("Result") < page.text.index("What the search found")
-    for row in one["confirmed"]:
-        assert f'data-value="{row["fresh_mean"]!r}"' in section
-        assert f'data-value="{row["search_value"]!r}"' in section
+    for row in one.confirmed:
+        assert f'data-value="{row.fresh_mean!r}"' in section
+        assert f'data-value="{row.search_value!r}"' in section
     assert len(re.findall(r'<figure id="figure-search_', section)) == 5
     assert "figure-search_" not in path.read_text(encoding="utf-8").replace(section, "")
     assert "4 of 4 trials in the table complete" in " ".join(page.text.split())
@@ -84,7 +87,7 @@ def test_searches_of_several_cells_are_told_apart(tmp_path):
     text = parse(path).text
     assert "What the searches found" in text and "2 searches made 6 proposals" in text
     for one in evidence.searches:
-        assert f"<b>{STATES[one['verdict']['state']]}.</b> {one['verdict']['text']}" in section_of(path)
+        assert f"<b>{STATES[one.verdict.state]}.</b> {one.verdict.text}" in section_of(path)
 
 
 def test_the_section_gives_the_verdict_where_the_head_gives_another(tmp_path):
@@ -93,51 +96,51 @@ def test_the_section_gives_the_verdict_where_the_head_gives_another(tmp_path):
     evidence = evidence_of(place)
     (one,) = searches_of(evidence)
     assert one.text == ""
-    other = {**evidence.summary, "verdict": {**evidence.summary["verdict"], "text": "Something else."}}
+    other = replace(evidence.summary, verdict=replace(evidence.summary.verdict, text="Something else."))
     (one,) = searches_of(replace(evidence, summary=other))
-    assert one.text == evidence.searches[0]["verdict"]["text"]
+    assert one.text == evidence.searches[0].verdict.text
 
 
 @pytest.mark.parametrize("state", [REAL, NOT_DECIDED, NOTHING, DEFAULT_FAILED, UNFINISHED])
 def test_every_state_of_a_search_has_words_and_a_look(tmp_path, state):
     place = Searched(tmp_path)
     evidence = evidence_of(place)
-    verdict = {"state": state, "text": "So it is.", "num_seeds_more": None}
-    page = write_page(replace(evidence, summary={**evidence.summary, "verdict": verdict}), [], tmp_path / "report", "")
+    summary = replace(evidence.summary, verdict=Verdict("So it is.", state))
+    page = write_page(replace(evidence, summary=summary), [], tmp_path / "report", "")
     text = page.read_text(encoding="utf-8")
     assert f'<div class="verdict" data-state="{state}">\n<p class="state">{STATES[state]}</p>' in text
     assert STATES[state] != state and (state == NOTHING) == (f'[data-state="{state}"]' not in text)
 
 
-DEFAULT = {
-    "configuration": "default",
-    "search_value": 0.5,
-    "search_gain": None,
-    "fresh_mean": 0.52,
-    "fresh_std": 0.01,
-    "n": 2,
-    "fresh_gain": None,
-    "state": "complete",
-    "fresh_values": [0.51, 0.53],
-    "parameters": "",
-    "search_peak_memory_gb": 2.0,
-    "fresh_peak_memory_gb": 2.25,
-    "fresh_peak_memory_gb_std": 0.5,
-}
-FOURTH = {
-    **DEFAULT,
-    **{"configuration": "4", "search_value": 0.75, "search_gain": 0.25, "fresh_mean": 0.6, "fresh_std": None},
-    **{"n": 1, "fresh_gain": 0.08, "fresh_values": [0.6], "parameters": "adapter.rank=8"},
-}
-FOUND = {
-    "objectives": ["corr"],
-    "importances": {"adapter.rank": 0.75, "readout.loss": 0.25},
-    "confirmed": [DEFAULT, FOURTH],
-    "num_confirmed": 1,
-    "is_fresh": True,
-    "first_rung": "",
-    "winner": 4,
-}
+DEFAULT = Confirmed(
+    study="s",
+    configuration="default",
+    search_value=0.5,
+    fresh_mean=0.52,
+    fresh_std=0.01,
+    n=2,
+    fresh_values=[0.51, 0.53],
+    further={"peak_memory_gb": FurtherObjective(2.0, 2.25, 0.5)},
+)
+FOURTH = replace(
+    DEFAULT,
+    configuration="4",
+    search_value=0.75,
+    search_gain=0.25,
+    fresh_mean=0.6,
+    fresh_std=None,
+    n=1,
+    fresh_gain=0.08,
+    fresh_values=[0.6],
+    parameters="adapter.rank=8",
+)
+FOUND = findings(
+    objectives=["corr"],
+    importances={"adapter.rank": 0.75, "readout.loss": 0.25},
+    confirmed=[DEFAULT, FOURTH],
+    num_confirmed=1,
+    winner=4,
+)
 
 
 def test_gains_over_the_default_with_the_same_seeds_by_hand():
@@ -158,19 +161,19 @@ def test_gains_over_the_default_with_the_same_seeds_by_hand():
     assert "The default has run on both sets of seeds" in notes and "winner's curse" in notes
     assert "The fresh seeds did not choose this proposal" in notes and "no part" not in notes
     assert "flattered" not in notes and "Bold: the winner." in grid.notes
-    assert "Bold" not in " ".join(confirmed_grid({**FOUND, "winner": None}).notes)
+    assert "Bold" not in " ".join(confirmed_grid(replace(FOUND, winner=None)).notes)
 
 
 def test_the_best_of_several_is_said_to_be_chosen_by_fresh_seeds():
-    several = {**FOUND, "confirmed": [DEFAULT, FOURTH, {**FOURTH, "configuration": "5"}], "num_confirmed": 3}
+    several = replace(FOUND, confirmed=[DEFAULT, FOURTH, replace(FOURTH, configuration="5")], num_confirmed=3)
     notes = " ".join(confirmed_grid(several).notes)
     assert "did not choose these 2 proposals" in notes and "its mean is flattered a little" in notes
     assert "(3 confirmations so far)" in notes
-    assert "(2 confirmations so far)" in " ".join(confirmed_grid({**FOUND, "num_confirmed": 2}).notes)
+    assert "(2 confirmations so far)" in " ".join(confirmed_grid(replace(FOUND, num_confirmed=2)).notes)
 
 
 def test_without_seeds_there_is_one_number_and_the_choice_was_made_on_it():
-    grid = confirmed_grid({**FOUND, "is_fresh": False})
+    grid = confirmed_grid(replace(FOUND, is_fresh=False))
     assert grid.title == "Corr on valid"
     assert grid.headings[1:3] == ["value", "better than the default by"]
     assert "fresh" not in " ".join([*grid.headings, *grid.notes])
@@ -178,7 +181,7 @@ def test_without_seeds_there_is_one_number_and_the_choice_was_made_on_it():
 
 
 def test_a_second_objective_has_both_means_and_names_nobody():
-    grid = confirmed_grid({**FOUND, "objectives": ["corr", "peak_memory_gb"]})
+    grid = confirmed_grid(replace(FOUND, objectives=["corr", "peak_memory_gb"]))
     places = [grid.headings.index(f"Peak memory (GB), {when}") for when in ("in the search", "fresh seeds")]
     assert [grid.rows[1][place].text for place in places] == ["2.00", "2.25"]
     assert grid.rows[1][grid.headings.index("Peak memory, std")].text == "0.50"
@@ -187,8 +190,8 @@ def test_a_second_objective_has_both_means_and_names_nobody():
 
 
 def test_a_proposal_with_the_numbers_of_the_default_is_said_to_be_it():
-    same = {**DEFAULT, "configuration": "7", "search_gain": 0.0, "fresh_gain": 0.0, "parameters": "adapter.rank=2"}
-    grid = confirmed_grid({**FOUND, "confirmed": [DEFAULT, FOURTH, same]})
+    same = replace(DEFAULT, configuration="7", search_gain=0.0, fresh_gain=0.0, parameters="adapter.rank=2")
+    grid = confirmed_grid(replace(FOUND, confirmed=[DEFAULT, FOURTH, same]))
     assert [grid.rows[2][place].text for place in (2, 6)] == ["0.000", "0.000"]
     (note,) = [note for note in grid.notes if "to the last digit" in note]
     assert note.startswith("Proposal 7 has the numbers of the default to the last digit")
@@ -199,19 +202,19 @@ def test_importances_of_a_first_rung_say_so():
     shares = importance_grid(FOUND)
     assert [[entry.text for entry in row] for row in shares.rows] == [["adapter.rank", "75"], ["readout.loss", "25"]]
     assert shares.title == "Which parameters mattered (fANOVA)"
-    early = importance_grid({**FOUND, "first_rung": "after 1 of 4 epochs of one seed"})
+    early = importance_grid(replace(FOUND, first_rung="after 1 of 4 epochs of one seed"))
     assert early.title == "Which parameters mattered (fANOVA, after 1 of 4 epochs of one seed)"
-    assert importance_grid({**FOUND, "importances": {}}) is None
+    assert importance_grid(replace(FOUND, importances={})) is None
 
 
 def facts_with(history, **changes):
-    found = {"history": history, "sampler": "gp", "seed": 3, "space": {"adapter.rank": {}}, "seeds": [1, 2]}
-    found |= {"spent": {"work_s": 5400.0}, "times_test_was_opened": 2, "num_known": 1, "winner": 1, "is_fresh": True}
-    return facts_of({**found, **changes})
+    made = {"sampler": "gp", "seed": 3, "space": {"adapter.rank": {}}, "spent": Spent(7200.0, 5400.0)}
+    made |= {"times_test_was_opened": 2, "num_known": 1, "winner": 1}
+    return facts_of(findings(history=history, **{**made, **changes}))
 
 
 def test_the_facts_by_hand():
-    history = [{"state": state, "proposal": number, "why": ""} for number, state in HISTORY]
+    history = [ProposalSummary(number, state) for number, state in HISTORY]
     assert facts_with(history) == [
         "3 proposals by gp (seed 3): 2 pruned, 1 complete; 1 parameter, 2 seeds a whole proposal, 1.5 hours of trials.",
         "Proposals were chosen on valid alone. The test split was opened twice, each time after a winner was named.",
@@ -225,8 +228,8 @@ def test_the_facts_by_hand():
 
 
 def test_failed_proposals_say_why_the_first_of_many():
-    failed = [{"state": "failed", "proposal": number, "why": f"seed {number}: no."} for number in range(7)]
-    facts = facts_with([{"state": "complete", "proposal": 9, "why": ""}, *failed[:1]])
+    failed = [ProposalSummary(number, "failed", why=f"seed {number}: no.") for number in range(7)]
+    facts = facts_with([ProposalSummary(9, "complete"), *failed[:1]])
     assert [fact for fact in facts if "failed:" in fact] == ["Proposal 0 failed: seed 0: no."]
     facts = facts_with(failed)
     assert sum("failed:" in fact for fact in facts) == 5

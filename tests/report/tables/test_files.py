@@ -5,17 +5,18 @@ import io
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import replace
 
 import pytest
 
 from helpers.summaries import SEEDS, cell, pair, summary
 from helpers.table_texts import balanced, tabulars
-from omni_msa.evidence.comparisons.comparison import Comparison
-from omni_msa.evidence.comparisons.pairs import Pairs
+from omni_msa.data.faults import Fault
+from omni_msa.evidence.comparisons.verdict import Verdict
+from omni_msa.evidence.sweep_summary import DroppedClip
 from omni_msa.report.tables.files import write_tables
-from omni_msa.report.tables.rows import TrialRow
 
+LABELS = ("discriminative", "generative", "constant")
 BASE = {"table.md", "table.csv", "table.tex", "table.html", "aggregate.json", "trials.csv"}
 
 
@@ -27,16 +28,11 @@ def made():
         cell("constant", {None: {"mae": 0.65, "corr": None}}),
     ]
     differences = [pair("generative", "discriminative", [-0.1, -0.5]), pair("constant", "discriminative", [0.15])]
-    return summary(*cells, differences=list(map(asdict, differences)), metric="mae")
-
-
-def pairs_of(made):
-    """Return the comparisons of a summary, typed."""
-    return Pairs(*([Comparison(**one) for one in made.get(name, ())] for name in ("differences", "exploratory")))
+    return summary(*cells, differences=differences)
 
 
 def read(folder, made, **more):
-    return {path.name: path.read_text() for path in write_tables(folder, made, pairs_of(made), **more)}
+    return {path.name: path.read_text() for path in write_tables(folder, made, **more)}
 
 
 def rows_of(text):
@@ -44,11 +40,8 @@ def rows_of(text):
 
 
 def test_files_and_what_stands_in_those_that_are_data(tmp_path, made):
-    trials = [
-        TrialRow({"readout": "a", "modalities": ["text", "audio"]}, 1, "ab12", "complete", {"mae": 0.5, "corr": None}),
-        TrialRow({"readout": "a", "modalities": ["text"]}, None, "cd34", "failed", {}),
-    ]
-    texts = read(tmp_path / "reports", made | {"human": {"mae": 0.3}}, trials=trials)
+    trials = [{"readout": "a", "seed": 1, "trial_id": "ab12", "mae": 0.5}, {"readout": "b", "seed": None, "state": "x"}]
+    texts = read(tmp_path / "reports", replace(made, human={"mae": 0.3}), trials=trials)
     assert set(texts) == BASE == {path.name for path in (tmp_path / "reports").iterdir()}
     rows = rows_of(texts["table.csv"])
     assert [(row["kind"], row["label"], row["missing_seeds"]) for row in rows[1:3]] == [
@@ -59,17 +52,18 @@ def test_files_and_what_stands_in_those_that_are_data(tmp_path, made):
     assert [row["mae_std"][:8] for row in rows] == ["0.099999", "0.141421", "", ""]
     assert [row["mae_best_of_n"] for row in rows] == ["0.5", "0.2", "0.65", ""]
     assert [row["mae_best_seed"] for row in rows[:2]] == ["1", "3"] and rows[1]["mae_gap_share"] == "0.75"
-    first, second = rows_of(texts["trials.csv"])
-    assert (first["modalities"], first["seed"], first["mae"], first["corr"]) == ("text+audio", "1", "0.5", "NaN")
-    assert (second["seed"], second["mae"], second["state"]) == ("", "", "failed")
+    assert texts["trials.csv"] == "readout,seed,trial_id,mae,state\na,1,ab12,0.5,\nb,,,,x\n"
     stored = json.loads(texts["aggregate.json"], parse_constant=pytest.fail)
-    assert stored["cells"] == made["cells"] and stored["human"] == {"mae": 0.3}
+    assert stored["cells"] == json.loads(json.dumps([one.as_json() for one in made.cells]))
+    assert stored["human"] == {"mae": 0.3} and [one["label"] for one in stored["cells"]] == [*LABELS]
     assert [one["label"] for one in stored["differences"]] == ["generative", "constant"]
 
 
 def test_markdown_has_the_answer_first_and_every_table_is_regular(tmp_path, made):
-    made |= {"verdict": {"text": "Not decided."}, "selection": {"text": ["3 cells.", "Best of 4 epochs."]}}
-    made |= {"exploratory": [asdict(pair("generative", "discriminative", [0.1], "corr"))]}
+    selection = replace(made.selection, text=["3 cells.", "Best of 4 epochs."])
+    exploratory = [pair("generative", "discriminative", [0.1], "corr")]
+    verdict = Verdict("Not decided.", "not decided")
+    made = replace(made, verdict=verdict, selection=selection, exploratory=exploratory)
     lines = read(tmp_path, made)["table.md"].splitlines()
     assert lines[0] == "# s" and lines.index("Which?") < lines.index("**Answer:** Not decided.") < 7
     assert "| discriminative | 3 | **0.600 ± 0.100** |" in "\n".join(lines)
@@ -93,7 +87,7 @@ def test_a_bar_in_a_name_does_not_break_the_table(tmp_path):
 
 
 def test_latex_has_quality_and_costs_in_tables_of_their_own(tmp_path, made):
-    text = read(tmp_path, made | {"human": {"mae": 0.3}})["table.tex"]
+    text = read(tmp_path, replace(made, human={"mae": 0.3}))["table.tex"]
     quality, costs = tabulars(text)
     assert balanced(text) and text.isascii()
     for columns, rows in (quality, costs):
@@ -103,13 +97,13 @@ def test_latex_has_quality_and_costs_in_tables_of_their_own(tmp_path, made):
 
 
 def test_numbers_of_papers_are_in_every_table_of_their_corpus(tmp_path, made):
-    texts = read(tmp_path, made | {"dataset": "mosi"})
+    texts = read(tmp_path, replace(made, dataset="mosi"))
     assert "| TFN | 0.947 | 0.673 |" in texts["table.md"] and "arXiv 2005.03545" in texts["table.md"]
     rows = rows_of(texts["table.csv"])
     assert rows[0]["mae_paper_mean"] == "0.667"
     tfn = next(row for row in rows if row["label"] == "TFN")
     assert (tfn["kind"], tfn["mae_mean"]) == ("reported elsewhere", "0.947") and "1707.07250" in tfn["source"]
-    assert "TFN" not in read(tmp_path, made | {"dataset": "vader_av"})["table.md"]
+    assert "TFN" not in read(tmp_path, replace(made, dataset="vader_av"))["table.md"]
 
 
 def test_two_axes_make_a_pivot_in_every_format_and_one_axis_makes_none(tmp_path, made):
@@ -127,7 +121,7 @@ def test_two_axes_make_a_pivot_in_every_format_and_one_axis_makes_none(tmp_path,
 
 
 def test_the_frameworks_convention_is_named_and_the_data_keep_the_standard_one(tmp_path, made):
-    texts = read(tmp_path, {**made, "style": "mmsa"})
+    texts = read(tmp_path, replace(made, style="mmsa"))
     assert "60.00 ± 8.16" in texts["table.md"] and "convention of the MMSA framework" in texts["table.md"]
     assert "60.00" in texts["table.html"] and "MMSA framework" in texts["table.tex"]
     row = rows_of(texts["table.csv"])[0]
@@ -136,11 +130,14 @@ def test_the_frameworks_convention_is_named_and_the_data_keep_the_standard_one(t
 
 
 def test_clips_left_out_stand_below_every_table_and_in_a_file(made, tmp_path):
-    clip = {"clip_id": "c1", "split": "test", "modality": "video", "reason": "cut [/off] | black", "file": "/x/c1.mp4"}
+    clip = DroppedClip("mosi", Fault("c1", "test", "video", "cut [/off] | black", "/x/c1.mp4"))
     note = "1 of 9 clips left out: c1: video, cut [/off] | black."
-    texts = read(tmp_path, {**made, "notes": [note], "dropped_clips": [clip]})
+    texts = read(tmp_path, replace(made, notes=[note], dropped_clips=[clip]))
     assert f"- {note}\n" in texts["table.md"] and "cut [/off]" in texts["table.tex"] and note in texts["table.html"]
-    assert rows_of(texts["dropped_clips.csv"]) == [clip]
+    assert rows_of(texts["dropped_clips.csv"]) == [
+        {"dataset": "mosi", "clip_id": "c1", "split": "test", "modality": "video"}
+        | {"reason": "cut [/off] | black", "file": "/x/c1.mp4"}
+    ]
     assert "dropped_clips.csv" not in read(tmp_path / "whole", made)
 
 

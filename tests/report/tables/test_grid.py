@@ -7,7 +7,7 @@ import pytest
 
 from helpers.summaries import SEEDS, cell, summary
 from omni_msa.evidence import published
-from omni_msa.report.tables.grid import build_grid, default_columns, primary_metric
+from omni_msa.report.tables.grid import build_grid, default_columns
 from omni_msa.stats.metrics import METRICS
 
 THREE = dict.fromkeys(SEEDS, 0.5)
@@ -78,15 +78,15 @@ def test_a_seed_that_is_missing_is_not_called_undefined(style):
 
 
 def test_human_row_is_labelled_and_not_bold(cells):
-    grid = build_grid(summary(*cells), human={"mae": 0.1})
+    grid = build_grid(summary(*cells, human={"mae": 0.1}))
     assert [entry.text for entry in grid.rows[-1]][:4] == ["human rater", "–", "0.100", "–"]  # noqa: RUF001
     assert not any(entry.bold for entry in grid.rows[-1]) and grid.kinds == ["cell"] * 3 + ["human"]
 
 
 @pytest.mark.parametrize("dataset", ["vader_av", ""])
 def test_the_papers_numbers_stand_beside_their_corpora_alone(cells, dataset):
-    assert not any("paper" in heading for heading in build_grid(summary(*cells), dataset=dataset).headings)
-    grid = build_grid(summary(*cells), dataset="mosi", human={"mae": 0.1})
+    assert not any("paper" in heading for heading in build_grid(summary(*cells, dataset=dataset)).headings)
+    grid = build_grid(summary(*cells, dataset="mosi", human={"mae": 0.1}))
     assert column(grid, "MAE (paper)") == ["0.667", "1.521", "–", ""]  # noqa: RUF001
     assert published.CITATION in grid.notes[-1]
     assert {len(row) for row in grid.rows} == {len(grid.headings)} == {len(grid.align)}
@@ -94,7 +94,7 @@ def test_the_papers_numbers_stand_beside_their_corpora_alone(cells, dataset):
 
 def test_the_papers_denoising_is_shown_beside_its_own_axis():
     both = [cell(name, with_corr(THREE), axes={"media.denoise": name}) for name in ("none", "deepfilternet")]
-    grid = build_grid(summary(*both), dataset="mosi")
+    grid = build_grid(summary(*both, dataset="mosi"))
     assert column(grid, "MAE (paper)") == ["0.598", "0.551"]
     assert "(denoising)" in grid.notes[-1]
 
@@ -102,7 +102,7 @@ def test_the_papers_denoising_is_shown_beside_its_own_axis():
 def test_in_the_frameworks_convention_quality_is_in_hundredths_with_population_deviation():
     values = {1: 0.55149, 2: 0.56901, 3: 0.57611, 4: 0.58449}
     made = {seed: {"mae": mae, "latency_s": 0.25} for seed, mae in values.items()}
-    grid = build_grid(summary(cell("a", made, seeds=(1, 2, 3, 4)), style="mmsa"), human={"mae": 0.5})
+    grid = build_grid(summary(cell("a", made, seeds=(1, 2, 3, 4)), style="mmsa", human={"mae": 0.5}))
     rounded = [round(mae, 4) for mae in values.values()]
     mean, std = 100 * statistics.fmean(rounded), 100 * statistics.pstdev(rounded)
     assert column(grid, "MAE (x100)") == [f"{mean:.2f} ± {std:.2f}", "50.00"] and "57.03" in f"{mean:.2f}"
@@ -117,11 +117,6 @@ def test_in_the_frameworks_convention_quality_is_in_hundredths_with_population_d
 def test_an_undefined_seed_makes_a_mean_of_the_framework_nan():
     one = cell("a", {1: {"mae": 0.5, "corr": None}, 2: {"mae": 0.5, "corr": 0.5}, 3: {"mae": 0.5, "corr": 0.5}})
     assert column(build_grid(summary(one, style="mmsa")), "Corr") == ["NaN (2/3)"]
-
-
-def test_the_deciding_metric_is_the_one_the_summary_names(cells):
-    assert primary_metric(summary(*cells, metric="corr")) == "corr"
-    assert primary_metric(summary(*cells)) == "mae"
 
 
 def test_columns_are_quality_and_what_any_cell_has(cells):

@@ -3,7 +3,7 @@
 import pytest
 
 from helpers.summaries import SEEDS, cell, pair
-from omni_msa.evidence.comparisons.controls import Control
+from omni_msa.evidence.comparisons.controls import Control, RecordedHash
 from omni_msa.report.tables.pair_grids import (
     controls_grid,
     differences_grid,
@@ -167,7 +167,7 @@ def control(label, **more):
 
 
 def test_a_comparison_that_is_not_controlled_stands_out_with_what_differs():
-    hashes = [{"what": name, "state": state} for name, state in (("inputs", "identical"), ("data_order", "differs"))]
+    hashes = [RecordedHash(name, state, 2, "") for name, state in (("inputs", "identical"), ("data_order", "differs"))]
     follows = {"adapter": ["not used", "used"], "readout.width": [None, 256], "readout.name": ["b", "a"]}
     other = {"media.num_frames_max": [4, 8]}
     rows = [

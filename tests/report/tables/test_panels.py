@@ -1,5 +1,7 @@
 """Tables of single cells: the deciding metric in detail, best of n beside the mean, other people's numbers."""
 
+from dataclasses import replace
+
 from helpers.summaries import cell, summary
 from omni_msa.evidence import published
 from omni_msa.report.tables.panels import detail_grid, elsewhere_grid, selection_grid
@@ -27,16 +29,15 @@ def test_the_deciding_metric_in_detail():
 
 def test_intervals_over_clips_come_with_what_they_mean():
     one = made()
-    one["cells"][1]["metrics"]["mae"]["interval_clips_95"] = [0.8, 1.05]
-    grid = detail_grid(one)
+    found = replace(one.cells[1].metrics["mae"], interval_clips_95=(0.8, 1.05))
+    grid = detail_grid(replace(one, cells=[one.cells[0], replace(one.cells[1], metrics={"mae": found})]))
     assert column(grid, "95 % over clips") == ["–", "[0.800, 1.050]"]  # noqa: RUF001
     assert any(note.startswith("Over clips:") for note in grid.notes)
 
 
 def test_a_share_near_nothing_has_no_sign():
-    one = made()
-    one["cells"][0]["gap_share"] = {"mae": -0.001}
-    assert column(detail_grid(one), "gap closed (%)")[0] == "0"
+    one = replace(made().cells[0], gap_share={"mae": -0.001})
+    assert column(detail_grid(summary(one)), "gap closed (%)")[0] == "0"
 
 
 def test_best_of_n_stands_beside_the_mean_and_is_called_so():

@@ -1,5 +1,7 @@
 """One axis down, one across: every cell in its place, and gaps where there is none."""
 
+from dataclasses import replace
+
 import pytest
 
 from helpers.summaries import cell, summary
@@ -19,14 +21,14 @@ def square():
 
 
 def test_a_sweep_with_two_axes_needs_no_setting(square):
-    assert pivot_axes(square["cells"]) == ("readout", "modalities")
-    assert pivot_axes(square["cells"], ("modalities", "readout")) == ("modalities", "readout")
-    assert pivot_axes(square["cells"], ("modalities", "adapter.rank")) is None
+    assert pivot_axes(square.cells) == ("readout", "modalities")
+    assert pivot_axes(square.cells, ("modalities", "readout")) == ("modalities", "readout")
+    assert pivot_axes(square.cells, ("modalities", "adapter.rank")) is None
 
 
 def test_an_axis_with_one_value_does_not_count(square):
-    assert pivot_axes(square["cells"][:2]) is None
-    three = [{**one, "axes": {**one["axes"], "adapter.rank": rank}} for one in square["cells"] for rank in (2, 4)]
+    assert pivot_axes(square.cells[:2]) is None
+    three = [replace(one, axes={**one.axes, "adapter.rank": rank}) for one in square.cells for rank in (2, 4)]
     assert pivot_axes(three) is None and pivot_axes(three, ("readout", "adapter.rank")) == ("readout", "adapter.rank")
 
 
@@ -34,11 +36,11 @@ def test_axes_of_a_search_are_no_axes_to_lay_out(square):
     """Proposal 3 of one search has nothing to do with proposal 3 of another."""
     names = (("default", "fresh"), (3, "fresh"), (4, "search"))
     more = [{"proposal": proposal, "stage": stage} for proposal, stage in names]
-    alone = [{**one, "axes": axes} for one, axes in zip(square["cells"], more, strict=True)]
+    alone = [replace(one, axes=axes) for one, axes in zip(square.cells, more, strict=True)]
     assert pivot_axes(alone) is None
-    one_axis = [{**one, "axes": {"readout": place, **one["axes"]}} for place, one in enumerate(alone)]
+    one_axis = [replace(one, axes={"readout": place, **one.axes}) for place, one in enumerate(alone)]
     assert pivot_axes(one_axis) is None
-    both = [{**one, "axes": {**one["axes"], **axes}} for one, axes in zip(square["cells"], more, strict=True)]
+    both = [replace(one, axes={**one.axes, **axes}) for one, axes in zip(square.cells, more, strict=True)]
     assert pivot_axes(both) == ("readout", "modalities") and pivot_axes(both, ("proposal", "stage"))
 
 
@@ -72,9 +74,9 @@ def test_the_file_has_unrounded_numbers(square):
 
 
 def test_a_cell_of_which_seeds_are_missing_says_so_and_no_style_changes_the_convention(square):
-    late = {**square["cells"][1], "missing": [3]}
-    grid = pivot_grid({**square, "cells": [square["cells"][0], late]}, "readout", "modalities")
+    late = replace(square.cells[1], missing=[3])
+    grid = pivot_grid(replace(square, cells=[square.cells[0], late]), "readout", "modalities")
     assert grid.rows[0][2].text == "0.400 ± 0.100 (2/3 seeds)" and "ddof 1" in grid.notes[0]
-    assert pivot_grid({**square, "style": "mmsa"}, "readout", "modalities") == pivot_grid(
+    assert pivot_grid(replace(square, style="mmsa"), "readout", "modalities") == pivot_grid(
         square, "readout", "modalities"
     )

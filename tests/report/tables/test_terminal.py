@@ -1,11 +1,13 @@
 """The table in a terminal: whole numbers whatever its width, and the answer below."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from helpers.summaries import cell, summary
+from helpers.summaries import NOTHING_SAID, cell, summary
+from omni_msa.evidence.comparisons.verdict import Verdict
 from omni_msa.report.tables.files import terminal_table
 
 NAMES = ("mae", "corr", "acc7", "acc2_non0", "f1_non0", "unparsable_rate", "zero_rate", "train_s", "latency_s")
@@ -16,12 +18,12 @@ def made():
     values = {seed: dict.fromkeys(NAMES, 0.123 * seed) for seed in (1, 2, 3)}
     short = {None: dict.fromkeys(NAMES, 0.5) | {"corr": None}}
     cells = [cell("generative_zero_shot", values), cell("constant", short)]
-    return summary(*cells, notes=["cut [/off]"], verdict={"text": "Not decided: it needs 5 more seeds.", "state": ""})
+    return summary(*cells, notes=["cut [/off]"], verdict=Verdict("Not decided: it needs 5 more seeds.", "not decided"))
 
 
 def printed(made, width, human=None):
     console = Console(width=width, file=io.StringIO())
-    console.print(terminal_table(made, human))
+    console.print(terminal_table(replace(made, human=human)))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width
     return text
@@ -46,7 +48,7 @@ def test_a_wide_terminal_shows_rates_and_costs_too_as_far_as_there_is_room(made)
 def test_the_answer_and_the_notes_stand_below(made):
     lines = printed(made, 80).splitlines()
     assert lines[-1] == "Not decided: it needs 5 more seeds." and "cut [/off]" in lines
-    assert printed({**made, "verdict": None}, 80).splitlines()[-1] == "cut [/off]"
+    assert printed(replace(made, verdict=NOTHING_SAID), 80).splitlines()[-1] == "cut [/off]"
 
 
 def test_long_words_are_folded_not_cut():
