@@ -12,7 +12,7 @@ from omni_msa.search import confirmation
 from omni_msa.search.study import Study
 from omni_msa.search.study_folder import DEFAULT
 from omni_msa.sweep.search_space import label
-from omni_msa.system.files import csv_text, write_json, write_text
+from omni_msa.system.files import csv_text, finite, write_json, write_text
 from omni_msa.system.yaml_file import dump
 
 
@@ -42,7 +42,7 @@ def write_searches(plan: Plan, found: Sequence[SearchFindings], folder: Path) ->
         ],
     }
     for name, table in rows.items():
-        write_text(folder / f"search_{name}.csv", csv_text(table))
+        write_text(folder / f"search_{name}.csv", csv_text(finite(table)))
     report = plan.ledger.report_folder(plan.sweep.name)
     for study, one in zip(plan.studies, found, strict=True):
         if one.best:

@@ -17,7 +17,7 @@ from omni_msa.report.tables.pivot import pivot_axes, pivot_grid, pivot_rows
 from omni_msa.report.tables.rows import cell_row
 from omni_msa.report.tables.terminal import TerminalTable
 from omni_msa.stats.metrics import METRICS
-from omni_msa.system.files import csv_text, write_json, write_text
+from omni_msa.system.files import csv_text, finite, write_json, write_text
 
 
 def write_tables(
@@ -54,7 +54,7 @@ def _texts(summary: SweepSummary, pivot: Sequence[str] | None) -> dict[str, str]
         laid = pivot_grid(summary, *axes)
         texts |= {
             "pivot.md": "\n".join(markdown_section(laid)) + "\n",
-            "pivot.csv": csv_text(pivot_rows(summary, *axes)),
+            "pivot.csv": csv_text(finite(pivot_rows(summary, *axes))),
             "pivot.tex": latex(laid),
             "pivot.html": STYLE + html_table(laid, "pivot"),
         }
@@ -122,7 +122,7 @@ def _flat_rows(summary: SweepSummary) -> list[dict[str, Any]]:
     """One row a cell, full precision; then the human row and what others reported."""
     rows = []
     for cell in summary.cells:
-        row = {"kind": "cell", **cell_row(cell)} | (_mmsa_columns(cell) if summary.style == MMSA else {})
+        row = {"kind": "cell", **finite(cell_row(cell))} | (_mmsa_columns(cell) if summary.style == MMSA else {})
         paper = published.lookup(summary.dataset, cell.axes)
         rows.append(row | (_reported_columns(paper.metrics, "_paper") if paper else {}))
     if summary.human is not None:
