@@ -102,7 +102,7 @@ def test_a_report_beside_a_running_driver_leaves_mlflow_alone(place):
     with sole_driver(Ledger(place.ledger)):
         ran = place.run("--report")
     assert ran.returncode == 0, ran.stderr
-    assert "left to the run that is going on" in ran.stdout
+    assert "left to the run in progress" in ran.stdout
     assert (place.ledger / "reports" / "small" / "table.md").exists()
     assert not (place.ledger / "mlflow.db").exists()
     assert place.run("--report").returncode == 0
@@ -215,7 +215,7 @@ def test_an_interrupted_run_goes_on_where_it_was(place, how):
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, err = process.communicate(timeout=90)
     assert process.returncode == 75, err
-    assert "goes on from here" in err and "Traceback" not in err
+    assert "run the same command again to continue" in err and "Traceback" not in err
     assert not (place.ledger / "stop").exists() and not (place.ledger / "driver.json").exists()
     reached = _steps(place)[-1]
     assert 0 < reached < 200  # 2 steps an epoch
