@@ -185,7 +185,7 @@ def test_bad_input_is_told_without_a_traceback_and_starts_nothing(place):
 
 def test_a_plan_lists_what_a_run_would_refuse(place):
     ran = place.run(f"dataset.root={place.ledger / 'nowhere'}", "--plan")
-    assert ran.returncode == 0 and "a run would refuse" in ran.stdout and "nowhere" in ran.stdout
+    assert ran.returncode == 0 and "a run would be refused" in ran.stdout and "nowhere" in ran.stdout
 
 
 @pytest.mark.slow
@@ -259,7 +259,7 @@ def test_a_name_that_another_question_holds_is_refused_with_the_line_to_add(done
         refused = place.run(*option, sweep=other)
         assert refused.returncode == 2
         assert 'add a line to the file, as "name: small_2"' in refused.stderr and "Does it run?" in refused.stderr
-    assert "would refuse" in place.run("--plan", sweep=other).stdout
+    assert "would be refused" in place.run("--plan", sweep=other).stdout
     other.write_text("name: small_2\n" + other.read_text())
     assert place.run("--report", sweep=other).returncode == 0
     assert (place.ledger / "reports" / "small_2").is_dir()
