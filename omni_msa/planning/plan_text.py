@@ -54,8 +54,8 @@ def _model_text(model: ModelSize) -> str:
 
 def _memory_text(largest: LargestTrial) -> str:
     where = "GPU" if largest.on_card else "host"
-    conditions = f"at most, with clips of {largest.clip_s:g} s and {largest.how} (cell {largest.cell})"
-    return f"memory per trial on the {where}: {largest.memory}, {conditions}"
+    conditions = f"with clips of {largest.clip_s:g} s and {largest.how} (cell {largest.cell})"
+    return f"memory per trial on the {where}: at most {largest.memory}, {conditions}"
 
 
 def _time_text(plan: Plan, num_left: int) -> str:
