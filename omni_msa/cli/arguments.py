@@ -1,4 +1,4 @@
-"""What can be said on the command line."""
+"""The arguments of the command line."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from omni_msa.sweep import shipped
 
 PROGRAM = "omni-msa"
 _EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started;
-75 interrupted, run it again
---check-data: 0 nothing is wrong, 1 something is
-environment: OMNI_MSA_LEDGER (default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa), OMNI_MSA_CACHE_GB (room for
-prepared audio and video; default: no limit), MLFLOW_TRACKING_URI"""
+75 interrupted, run the same command again to continue
+--check-data: 0 no problems, 1 problems were found
+environment: OMNI_MSA_LEDGER (folder of all results, default mlruns), OMNI_MSA_CACHE (default ~/.cache/omni_msa),
+OMNI_MSA_CACHE_GB (limit for prepared audio and video, default none), MLFLOW_TRACKING_URI"""
 _COMMANDS = {
-    "run": "run the trials of a sweep that are missing, then report",
-    "list": "show shipped sweeps and profiles, readouts, datasets, backbones and trackers",
+    "run": "run the missing trials of a sweep, then write the report",
+    "list": "list shipped sweeps, profiles, readouts, datasets, backbones and trackers",
     "schema": "print the JSON schema of sweep files, for editors",
     "completion": "print a completion script for a shell",
 }
@@ -24,44 +24,44 @@ _SWEEPS = {"bash": "_omni_msa_sweeps", "zsh": "_omni_msa_sweeps"}
 
 
 def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
-    """Return what was said; what cannot be said ends the program with exit code 2.
+    """Return the parsed arguments; invalid options end the program with exit code 2.
 
     Args:
         arguments: as in `sys.argv[1:]`; the first is a command.
-        program: what a person calls the program; the command `run` is part of it where `run` need not be said.
+        program: the command that the user typed, for help and messages; it includes `run` if that is implied.
 
     Raises:
-        InputError: the command is none; says which one was meant.
+        InputError: the first argument is no command; suggests the one that was probably meant.
     """
     if arguments and arguments[0] == "run":
         parser = argparse.ArgumentParser(
             prog=program if program != PROGRAM else f"{PROGRAM} run",
-            description="Run the trials of a sweep that are missing, then report.",
+            description="Run the missing trials of a sweep, then write the report.",
             epilog=_EPILOG,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         _add_run_arguments(parser)
         options = parser.parse_intermixed_args(arguments[1:])
         if options.measure and not options.plan:
-            parser.error("--measure goes with --plan")
+            parser.error("--measure needs --plan")
         return argparse.Namespace(**vars(options), command="run", program=parser.prog)
     if arguments and not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
         is_sweep = arguments[0].endswith((".yaml", ".yml")) or arguments[0] in shipped.names()
         step = f"{PROGRAM} run {arguments[0]}" if is_sweep else did_you_mean(arguments[0], _COMMANDS)
-        raise InputError(Problem("there is no such command", "command line", arguments[0], ", ".join(_COMMANDS), step))
+        raise InputError(Problem("unknown command", "command line", arguments[0], ", ".join(_COMMANDS), step))
     return _whole_parser().parse_args(arguments or ["--help"])
 
 
 def completion(shell: str) -> str:
-    """Return a script by which a shell completes commands, options, shipped sweeps and files.
+    """Return a script that lets a shell complete commands, options, names of shipped sweeps and files.
 
     Args:
         shell: one of `shtab.SUPPORTED_SHELLS`.
     """
-    known = " ".join(shipped.names())
+    names = " ".join(shipped.names())
     preamble = {
-        "bash": f"_omni_msa_sweeps() {{ compgen -W '{known}' -- $1; compgen -d -- $1; compgen -G \"$1*.yaml\"; }}",
-        "zsh": f"_omni_msa_sweeps() {{ compadd {known}; _files -g '*.yaml' }}",
+        "bash": f"_omni_msa_sweeps() {{ compgen -W '{names}' -- $1; compgen -d -- $1; compgen -G \"$1*.yaml\"; }}",
+        "zsh": f"_omni_msa_sweeps() {{ compadd {names}; _files -g '*.yaml' }}",
     }
     return shtab.complete(_whole_parser(), shell, preamble=preamble.get(shell, ""))
 
@@ -77,20 +77,20 @@ def _whole_parser() -> argparse.ArgumentParser:
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    sweep = add("sweep", metavar="SWEEP", help="a YAML file, or the name of a shipped sweep: what to compare")
-    add("settings", nargs="*", metavar="key=value", help="settings laid over the file's, as training.epochs=2")
+    sweep = add("sweep", metavar="SWEEP", help="a sweep file (YAML), or the name of a shipped sweep")
+    add("settings", nargs="*", metavar="key=value", help="settings that override the file, such as training.epochs=2")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="show what would run; nothing starts")
-    instead.add_argument("--status", action="store_true", help="show what is done, running, failed and why")
+    instead.add_argument("--status", action="store_true", help="show which trials are done, running or failed, and why")
     instead.add_argument("--check-data", action="store_true", help="decode every clip once and list what is wrong")
-    instead.add_argument("--report", action="store_true", help="rebuild tables and the MLflow view from the ledger")
+    instead.add_argument("--report", action="store_true", help="rebuild the report and the MLflow view from the ledger")
     other = instead.add_argument(
-        "--diff", metavar="OTHER", help="compare two sweeps by the ledger; settings are laid over both"
+        "--diff", metavar="OTHER", help="compare with sweep OTHER by stored results; settings override both files"
     )
     for action in (sweep, other):
-        action.complete = _SWEEPS  # type: ignore[attr-defined]  # how shtab is told
-    add("--measure", action="store_true", help="with --plan: measure a few steps of each kind of trial first")
+        action.complete = _SWEEPS  # type: ignore[attr-defined]  # the attribute that shtab reads
+    add("--measure", action="store_true", help="with --plan: time a few steps of each kind of trial first")
     add("--retry", action="store_true", help="also run trials that failed before")
-    add("--local", action="store_true", help="in this process, no Ray (for a debugger)")
-    add("--address", metavar="A", help="join the Ray cluster at this address")
+    add("--local", action="store_true", help="run trials in this process, without Ray (for a debugger)")
+    add("--address", metavar="A", help="run trials on the Ray cluster at this address (host:port, or auto)")
     add("--json", action="store_true", help="machine-readable output")

@@ -1,4 +1,4 @@
-"""Printing: a console with room."""
+"""Printing to the terminal."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 def console() -> "Console":
-    """Return what prints tables; where nobody reads at a terminal, there is room."""
+    """Return a console for tables; if the output is no terminal, it is 160 characters wide."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -15,5 +15,5 @@ def console() -> "Console":
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of what an error says, "" if it says nothing."""
+    """Return the first line of an error's message, "" if it has none."""
     return next(iter(str(error).splitlines()), "")

@@ -1,4 +1,4 @@
-"""Commands that describe: --plan, --status, --check-data."""
+"""Commands that describe a sweep and train nothing: --plan, --status, --check-data."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ from omni_msa.system.files import short_path
 
 
 def plan_of(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
-    """Return the plan, after a measured warm-up if that was asked for."""
+    """Return the plan of a sweep; with `--measure`, after a timed warm-up of the trials whose cost is unknown."""
     plan = make_plan(sweep, ledger, options.retry, bool(options.address))
     if not options.measure or plan.refusals or not plan.missing():
         return plan
@@ -33,7 +33,7 @@ def plan_of(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> Plan:
 
 
 def describe(plan: Plan, options: argparse.Namespace) -> int:
-    """Print what would run, or what has run; return the exit code."""
+    """Print the plan (`--plan`) or the state of every trial (`--status`), as text or JSON; return the exit code."""
     if options.json:
         print(json.dumps(as_json(plan), indent=1))
     else:
@@ -42,7 +42,7 @@ def describe(plan: Plan, options: argparse.Namespace) -> int:
 
 
 def check_clips(sweep: Sweep, ledger: Ledger) -> int:
-    """Decode every clip once and print what is wrong; return the exit code."""
+    """Decode every clip once and print the problems; return the exit code, 1 if there are any."""
     from omni_msa.execution.check_data import check_data
 
     if problem := refusal(ledger, name_holder(sweep)):

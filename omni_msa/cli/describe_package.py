@@ -13,13 +13,13 @@ from omni_msa.system import yaml_file
 
 
 def list_known(options: argparse.Namespace) -> int:
-    """Print what there is to name in a sweep or on the command line, a line each; return the exit code."""
+    """Print all names that a sweep file or the command line may use, with a line about each; return the exit code."""
     questions = {name: str(yaml_file.read(shipped.folder() / f"{name}.yaml")["question"]) for name in shipped.names()}
     _print("sweeps", questions)
     _print("profiles", {name: _first_comment(name) for name in shipped.profile_names()})
     for kind in (READOUTS, DATASETS, BACKBONES, TRACKERS):
-        known = plugins.load_each(kind)
-        _print("trackers" if kind == TRACKERS else kind, {name: _about(kind, name, known[name]) for name in known})
+        loaded = plugins.load_each(kind)
+        _print("trackers" if kind == TRACKERS else kind, {name: _about(kind, name, loaded[name]) for name in loaded})
     return COMPLETE
 
 
@@ -29,7 +29,7 @@ def _print(title: str, lines: dict[str, str]) -> None:
 
 
 def _about(kind: str, name: str, plugin: object) -> str:
-    """Return the first line of what a plug-in says of itself, and where it is from if it is not ours."""
+    """Return the first line of a plug-in's docstring, with package and version if it is from another package."""
     if isinstance(plugin, InputError):
         return "cannot be used: " + "; ".join(f"{problem.what}: {problem.got}" for problem in plugin.problems)
     text = (plugin.__doc__ or "").strip().partition("\n")[0]

@@ -1,10 +1,10 @@
-"""What the exit codes mean."""
+"""The exit codes of the command line."""
 
 COMPLETE = 0
-"""All trials are complete, or what was asked for was shown."""
+"""All trials are complete, or the requested information was shown."""
 SOME_FAILED = 1
-"""Some trials failed; tables are written all the same."""
+"""Some trials failed (tables are written nevertheless), or `--check-data` found problems."""
 BAD_INPUT = 2
-"""Nothing has started."""
+"""The input is invalid; nothing was started."""
 INTERRUPTED = 75
-"""Stopped before the end: the same command goes on from there."""
+"""Stopped before the end; running the same command again continues."""

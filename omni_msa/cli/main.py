@@ -1,4 +1,4 @@
-"""Command line: a sweep file in, a table that answers its question out."""
+"""The command line: parses the arguments, runs a command, and turns errors into messages and exit codes."""
 
 import argparse
 import errno
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
 
     Args:
         arguments: as in `sys.argv[1:]`; the first is a command: run, list, schema or completion.
-        program: what a person calls the program, for messages and for the report's own command.
+        program: the command that the user typed, for messages and for the command shown in the report.
 
     Returns:
         the exit code: 0 all trials complete, 1 some failed, 2 bad input, 75 interrupted.
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str], program: str = PROGRAM) -> int:
         print(error, file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        print("interrupted; run the same command again to continue", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -63,35 +63,35 @@ def _run(options: argparse.Namespace) -> int:
             return describe(plan_of(sweep, ledger, options), options)
         return report(sweep, ledger, options) if options.report else run(sweep, ledger, options)
     except OSError as error:
-        return _tell_unusable(error, ledger.root)
+        return _report_unusable(error, ledger.root)
 
 
-def _tell_unusable(error: OSError, folder: Path) -> int:
-    """Say that the ledger's folder cannot be used, or its disk is full; any other error is raised again."""
+def _report_unusable(error: OSError, folder: Path) -> int:
+    """Print that the disk is full or the ledger's folder cannot be used; return the exit code, raise other errors."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        print(f"the disk is full ({error}); make room, and the same command goes on from here", file=sys.stderr)
+        print(f"the disk is full ({error}); free space, then run the same command again to continue", file=sys.stderr)
         return INTERRUPTED
     if not is_about(error, folder):
         raise error
-    step = "mend or remove what is there, or set OMNI_MSA_LEDGER to another folder"
+    step = "repair or remove that file or folder, or set OMNI_MSA_LEDGER to another folder"
     print(InputError(Problem("the ledger cannot be used", str(folder), str(error), next_step=step)), file=sys.stderr)
     return BAD_INPUT
 
 
 def run_as_program(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> NoReturn:
-    """Run the command line as a program of its own: with signals, streams and an exit code.
+    """Run the command line as a program: set up signals and streams, and exit with the exit code.
 
     Args:
-        arguments: as for `main`; None for those of this process.
+        arguments: as for `main`; None means those of this process.
         program: as for `main`.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that cannot show a character gets its number
+    if isinstance(sys.stdout, io.TextIOWrapper):  # print the code of characters that the terminal cannot show
         sys.stdout.reconfigure(errors="backslashreplace")
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main(sys.argv[1:] if arguments is None else arguments, program)
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has seen enough, as in `--status | head`
+    except BrokenPipeError:  # the reader closed the pipe, as in `--status | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = COMPLETE
     sys.exit(code)

@@ -1,4 +1,4 @@
-"""Commands that write what people read: --report, --diff, and the end of every run."""
+"""Commands that write tables and reports: --report, --diff, and the end of every run."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
-    """Rebuild tables and MLflow's view from the ledger; return the exit code."""
+    """Rebuild tables, figures and the MLflow view from the ledger; return the exit code."""
     plan = make_plan(sweep, ledger)
     if not plan.is_readable:
         raise InputError(*plan.refusals)
@@ -37,32 +37,32 @@ def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
         mirror: LedgerMirror | None = LedgerMirror(plan)
         try:
             stack.enter_context(sole_driver(ledger))
-        except InputError:  # the running driver writes MLflow; tables can be had meanwhile
+        except InputError:  # a run is in progress and writes to MLflow itself; tables can still be written
             mirror = None
         return finish(plan, mirror, options)
 
 
 def diff_sweeps(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
-    """Compare two sweeps by what the ledger has of them; nothing is run. Returns the exit code."""
-    plans = [make_plan(one, ledger) for one in (sweep, load_sweep(find(options.diff)[0], options.settings))]
+    """Compare two sweeps by their results in the ledger, running nothing; return the exit code."""
+    plans = [make_plan(each, ledger) for each in (sweep, load_sweep(find(options.diff)[0], options.settings))]
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:
         raise InputError(*dict.fromkeys(refusals))
     from omni_msa.evidence.comparisons.sweep_diff import diff
     from omni_msa.report.tables.diff_tables import TerminalDiff, write_diff
 
-    found = diff(*plans)
-    paths = write_diff(found, _report_folder(plans[0]))
+    differences = diff(*plans)
+    paths = write_diff(differences, _report_folder(plans[0]))
     if options.json:
-        print(json.dumps({**found.as_json(), "files": list(map(str, paths))}, indent=1))
+        print(json.dumps({**differences.as_json(), "files": list(map(str, paths))}, indent=1))
     else:
-        console().print(TerminalDiff(found))
+        console().print(TerminalDiff(differences))
         print(f"written: {', '.join(str(short_path(path)) for path in paths)}")
     return COMPLETE
 
 
 def finish(plan: Plan, mirror: "LedgerMirror | None", options: argparse.Namespace) -> int:
-    """Write the report and MLflow, and say where they are; return the exit code."""
+    """Write the report and the MLflow view, and print where they are; return the exit code."""
     from omni_msa.report.write import write_report
     from omni_msa.search.dashboard import publish
 
@@ -71,12 +71,12 @@ def finish(plan: Plan, mirror: "LedgerMirror | None", options: argparse.Namespac
     hold(plan.ledger, name_holder(plan.sweep))
     written = write_report(plan, f"{options.program} {shlex.join([options.sweep, *options.settings])}")
     if written.problem:
-        print(f"there is no report.html, its figures failed: {written.problem}", file=sys.stderr)
+        print(f"report.html was not written, as its figures failed: {written.problem}", file=sys.stderr)
     if not options.json:
         _print_report(written, plan)
     if mirror is not None:
         if problem := publish(plan.studies):
-            print(f"{problem}; nothing is lost: it is a view of the ledger", file=sys.stderr)
+            print(f"{problem}; no results are lost: --report writes it again from the ledger", file=sys.stderr)
         mirror.close(plan, written.evidence.summary)
     if options.json:
         values = {"aggregate": written.evidence.summary.as_json(), "report": str(written.folder)}
@@ -85,7 +85,7 @@ def finish(plan: Plan, mirror: "LedgerMirror | None", options: argparse.Namespac
         _print_tracking(mirror)
     for title, error in (mirror.errors() if mirror else {}).items():
         what = f"{title} could not be written ({type(error).__name__}: {first_line(error)})"
-        print(f"{what}; nothing is lost: mend the cause, then --report writes it", file=sys.stderr)
+        print(f"{what}; no results are lost: fix the cause, then --report writes it", file=sys.stderr)
     return COMPLETE if plan.is_complete() or (options.report and not plan.counts()["failed"]) else SOME_FAILED
 
 
@@ -105,4 +105,4 @@ def _print_report(report: "Report", plan: Plan) -> None:
 
 
 def _print_tracking(mirror: "LedgerMirror | None") -> None:
-    print("\n".join(mirror.how_to_look()) if mirror else "trackers: left to the run that is going on")
+    print("\n".join(mirror.how_to_look()) if mirror else "trackers: left to the run in progress")

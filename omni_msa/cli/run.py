@@ -1,4 +1,4 @@
-"""The command that runs what is missing."""
+"""The command that runs the missing trials."""
 
 import argparse
 import sys
@@ -20,46 +20,46 @@ if TYPE_CHECKING:
 
 
 def run(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
-    """Run what is missing, then report; return the exit code."""
-    with sole_driver(ledger) as seat:
+    """Run the missing trials, then write the report; return the exit code."""
+    with sole_driver(ledger) as session:
         plan = make_plan(sweep, ledger, options.retry, bool(options.address))
         if plan.refusals:
             raise InputError(*plan.refusals)
-        if read_holder(ledger, plan.sweep.name) is None:  # its report says when it replaces another
+        if read_holder(ledger, plan.sweep.name) is None:  # `finish` prints a note if it replaces another report
             hold(ledger, name_holder(plan.sweep))
         wait_for_orphans(lambda: orphans(plan))
         from omni_msa.tracking._mirror import LedgerMirror
 
         mirror = LedgerMirror(plan)
-        outcome = _train(plan, options, mirror, seat) if plan.missing() else Outcome()
+        outcome = _train(plan, options, mirror, session) if plan.missing() else Outcome()
         code = finish(make_plan(sweep, ledger), mirror, options)
-    return _tell(outcome, code)
+    return _print_outcome(outcome, code)
 
 
 def orphans(plan: Plan) -> list[int]:
-    """Return the processes on this machine that still run trials of the plan, as a driver that is gone left them."""
+    """Return the ids of processes on this machine that still run trials of the plan, started by an earlier driver."""
     statuses = (plan.ledger.trial(trial.trial_id).status() for trial in plan.trials)
     return [status.pid for status in statuses if status.state == "running" and read_process(vars(status)).is_here]
 
 
-def _train(plan: Plan, options: argparse.Namespace, mirror: "LedgerMirror", seat: DriverSession) -> Outcome:
+def _train(plan: Plan, options: argparse.Namespace, mirror: "LedgerMirror", session: DriverSession) -> Outcome:
     from omni_msa.execution.staging import make_ready
 
     with progress_of(plan) as progress:
-        if make_ready(plan, progress.stage):  # clips are left out from now on: all trials have other ids
+        if make_ready(plan, progress.stage):  # bad clips are left out now, which changes the ids of all trials
             plan = make_plan(plan.asked or plan.sweep, plan.ledger, options.retry, bool(options.address))
         if not plan.missing():
             return Outcome()
-        return execute(plan, seat, progress, mirror.trial, options.local, options.address)
+        return execute(plan, session, progress, mirror.trial, options.local, options.address)
 
 
-def _tell(outcome: Outcome, code: int) -> int:
-    """Say what was out of the ordinary; return the exit code."""
+def _print_outcome(outcome: Outcome, code: int) -> int:
+    """Print notes and why the run stopped early, if it did; return the exit code."""
     for note in outcome.notes:
         print(note, file=sys.stderr)
     if outcome.given_up:
-        step = "mend the cause and run again with --retry"
+        step = "fix the cause and run the same command again with --retry"
         print(f"the sweep was stopped: {outcome.given_up}; {step}", file=sys.stderr)
     if outcome.stopped:
-        print(f"{outcome.stopped}; the same command goes on from here", file=sys.stderr)
+        print(f"{outcome.stopped}; run the same command again to continue", file=sys.stderr)
     return INTERRUPTED if outcome.stopped else code

@@ -1,4 +1,4 @@
-"""Clips that cannot be used: found once for all of a sweep, stored in the ledger, left out of every trial alike."""
+"""Clips that cannot be used: listed once for all of a sweep, stored in the ledger, left out of every trial."""
 
 import hashlib
 import json
@@ -18,19 +18,19 @@ from omni_msa.sweep.sweep import Sweep
 from omni_msa.system.files import read_json, write_json
 
 NUM_TEST_MIN = 2
-"""A correlation needs two clips."""
+"""Clips that a split for evaluation must have: a correlation needs two."""
 _NUM_NAMED_MAX = 10
 
 
 @dataclass(frozen=True)
 class BadClips:
-    """The bad clips of a dataset, as one sweep uses it.
+    """The bad clips of a dataset for the modalities and settings of one sweep.
 
     Args:
         dataset: the plug-in's name.
-        modalities: those that were checked: audio, video, both.
-        num_clips: clips that were checked, of all splits.
-        clips: why each bad clip cannot be used, by id, in order.
+        modalities: the modalities that were checked: audio, video, or both.
+        num_clips: number of clips that were checked, over all splits.
+        clips: clip id to the reason why it cannot be used, in the order of the dataset.
     """
 
     dataset: str
@@ -40,37 +40,37 @@ class BadClips:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The ids of the bad clips, as `TrialConfig.dropped_clips` has them."""
+        """The ids of the bad clips, sorted, as for `TrialConfig.dropped_clips`."""
         return tuple(sorted(self.clips))
 
     def text(self) -> str:
-        """Return how many clips are left out, which and why; empty if none is."""
+        """Return a sentence that says how many clips are left out, which and why; "" if none is."""
         if not self.clips:
             return ""
         splits = [fault.split for fault in self.clips.values()]
         counts = ", ".join(f"{splits.count(split)} {split}" for split in SPLITS)
-        named = [f"{fault.clip_id}: {fault.modality}, {fault.reason}" for fault in self.clips.values()]
-        more = [f"{len(named) - _NUM_NAMED_MAX} more in dropped_clips.csv"] if len(named) > _NUM_NAMED_MAX else []
-        head = f"{len(named)} of {self.num_clips} clips of {self.dataset} left out ({counts})"
-        return f"{head}: {'; '.join([*named[:_NUM_NAMED_MAX], *more])}."
+        reasons = [f"{fault.clip_id}: {fault.modality}, {fault.reason}" for fault in self.clips.values()]
+        rest = [f"{len(reasons) - _NUM_NAMED_MAX} more in dropped_clips.csv"] if len(reasons) > _NUM_NAMED_MAX else []
+        head = f"{len(reasons)} of {self.num_clips} clips of {self.dataset} left out ({counts})"
+        return f"{head}: {'; '.join([*reasons[:_NUM_NAMED_MAX], *rest])}."
 
 
 @dataclass(frozen=True)
 class BadClipFile:
-    """Where the bad clips of a dataset are listed, and the list, None until it has been made."""
+    """The file that lists the bad clips of a dataset, and the list in it, None until there is one."""
 
     path: Path
     found: BadClips | None
 
 
 def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faults: Sequence[Fault]) -> BadClips:
-    """Return the list of bad clips, each with the first fault found.
+    """Return the list of bad clips, each with its first fault.
 
     Args:
         dataset: the plug-in's name.
-        modalities: those that were checked.
-        clips: all that were checked.
-        faults: any number for one clip.
+        modalities: the modalities that were checked.
+        clips: all clips that were checked.
+        faults: of these clips; one clip may have several.
     """
     first = {fault.clip_id: fault for fault in reversed(faults)}
     bad = {clip.id: first[clip.id] for clip in clips if clip.id in first}
@@ -78,63 +78,63 @@ def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faul
 
 
 def check_left(clips: Sequence[Clip], found: BadClips) -> list[Problem]:
-    """Return what is wrong with a dataset without its bad clips.
+    """Return a problem for each split that has too few clips without the bad ones.
 
     Args:
         clips: of all splits.
         found: its bad clips.
     """
     problems = []
-    for split, fewest in (("train", 1), ("valid", NUM_TEST_MIN), ("test", NUM_TEST_MIN)):
-        num = sum(clip.split == split for clip in clips)
-        left = sum(clip.split == split and clip.id not in found.clips for clip in clips)
-        if left < min(num, fewest):
-            got, step = f"{left} of {num}", "mend clips: those with on_bad_clip=fail are listed"
+    for split, num_least in (("train", 1), ("valid", NUM_TEST_MIN), ("test", NUM_TEST_MIN)):
+        num_clips = sum(clip.split == split for clip in clips)
+        num_left = sum(clip.split == split and clip.id not in found.clips for clip in clips)
+        if num_left < min(num_clips, num_least):
+            got, step = f"{num_left} of {num_clips}", "repair clips: on_bad_clip=fail lists the bad ones"
             problems.append(
                 Problem(
-                    "too few clips are left without the bad ones", f"split {split}", got, f"at least {fewest}", step
+                    "too few clips remain without the bad ones", f"split {split}", got, f"at least {num_least}", step
                 )
             )
     return problems
 
 
 def checks(configs: Sequence[TrialConfig]) -> list[tuple[str, dict[str, Any]]]:
-    """Return each distinct (modality, options) in which trials prepare clips of one dataset; none for text alone.
+    """Return the distinct (modality, media options) with which trials prepare the clips of a dataset; none for text.
 
     Args:
-        configs: of trials on that dataset.
+        configs: configurations of trials on that dataset.
     """
-    found = {}
+    distinct = {}
     for config in configs:
         if not uses(config, "media"):
             continue
         for modality in MEDIA_OPTIONS:
             if modality in config.modalities:
                 options = media_options(config.media, modality)
-                found[json.dumps([modality, options], sort_keys=True)] = (modality, options)
-    return [found[text] for text in sorted(found)]
+                distinct[json.dumps([modality, options], sort_keys=True)] = (modality, options)
+    return [distinct[key] for key in sorted(distinct)]
 
 
 def look_up(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) -> dict[DatasetOptions, BadClipFile]:
-    """Return where the bad clips of each of a sweep's datasets are listed; nothing unless the sweep drops them.
+    """Return for each dataset of a sweep the file of its bad clips; empty unless the sweep has `on_bad_clip: drop`.
 
     Args:
-        sweep: the checked sweep; its cells say which modalities are prepared, and how.
-        ledger: keeps the lists.
-        prints: the fingerprint of each dataset: other data, other list.
+        sweep: the checked sweep; its cells say which modalities are prepared and with which options.
+        ledger: where the lists are stored.
+        prints: the fingerprint of each dataset; with other data the list is another file.
     """
     stores = {}
     for dataset, fingerprint in prints.items():
-        found = checks([cell.config for cell in sweep.cells if cell.config.dataset == dataset])
-        if found and sweep.file.on_bad_clip == "drop":
-            text = json.dumps([fingerprint, found], sort_keys=True)
+        distinct = checks([cell.config for cell in sweep.cells if cell.config.dataset == dataset])
+        if distinct and sweep.file.on_bad_clip == "drop":
+            text = json.dumps([fingerprint, distinct], sort_keys=True)
             path = ledger.bad_clips(hashlib.sha256(text.encode()).hexdigest()[:16])
             stores[dataset] = BadClipFile(path, read(path))
     return stores
 
 
 def apply(sweep: Sweep, stores: Mapping[DatasetOptions, BadClipFile]) -> Sweep:
-    """Return the sweep with the bad clips left out of every cell, whatever its own modalities.
+    """Return the sweep with the bad clips left out of every cell, whatever modalities it uses.
 
     Args:
         sweep: the checked sweep.
@@ -150,7 +150,7 @@ def apply(sweep: Sweep, stores: Mapping[DatasetOptions, BadClipFile]) -> Sweep:
 
 
 def write(path: Path, found: BadClips) -> None:
-    """Store a list in one step."""
+    """Write a list of bad clips atomically."""
     clips = {
         name: {key: value for key, value in asdict(fault).items() if key != "clip_id"}
         for name, fault in found.clips.items()
@@ -160,7 +160,7 @@ def write(path: Path, found: BadClips) -> None:
 
 
 def read(path: Path) -> BadClips | None:
-    """Return a stored list, or None if there is none (missing, torn or foreign file)."""
+    """Return a stored list of bad clips, None if the file is missing, damaged or another one's."""
     values = read_json(path) or {}
     try:
         clips = {name: Fault(name, **fault) for name, fault in values["clips"].items()}

@@ -1,4 +1,4 @@
-"""What trials take, by plain arithmetic and before they start: clips, weights, disk. No torch in here."""
+"""Disk space that trials need, and counts of weights, by plain arithmetic before they start. No torch in here."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -12,21 +12,21 @@ from omni_msa.errors import InputError
 from omni_msa.model.dimensions import Dimensions, num_lora_parameters
 from omni_msa.system.cache_folder import limit_gb
 
-_CLIP_GB = 2e-3  # the clip's own file, and the kept states of its prompt at the pocket's size
+_CLIP_GB = 2e-3  # the clip's own file, and the cached states of its prompt with the pocket backbone
 _AUDIO_GB_PER_S = 100 * 128 * 4 / 1e9  # log-mel frames of 10 ms
 _SPARE_GB = 0.5
 
 
 def dimensions(config: TrialConfig) -> Dimensions:
-    """Return the shape of the trial's backbone."""
+    """Return the dimensions of the trial's backbone (layers, widths, vocabulary)."""
     return plugins.load(BACKBONES, config.backbone.name).dimensions(config.backbone)
 
 
 def inputs_gb(configs: Sequence[TrialConfig]) -> float:
-    """Return roughly how much disk the trials' data may take in the cache, in GB: clips and prepared inputs.
+    """Return a rough estimate of the disk, in GB, that clips and prepared inputs may take in the cache.
 
     Args:
-        configs: of the trials that are to run.
+        configs: configurations of the trials that are to run.
     """
     wanted = {(config.dataset, config.media if uses(config, "media") else None) for config in configs}
     prepared = sum(num_clips(dataset) * _prepared_gb(media) for dataset, media in wanted if media is not None)
@@ -35,14 +35,14 @@ def inputs_gb(configs: Sequence[TrialConfig]) -> float:
 
 
 def _prepared_gb(media: MediaConfig) -> float:
-    frames = media.num_frames_max * media.frame_pixels_max * 3 / 1e9  # a byte a colour
+    frames = media.num_frames_max * media.frame_pixels_max * 3 / 1e9  # one byte per colour
     return frames + 10 * _AUDIO_GB_PER_S  # a clip of ten seconds
 
 
 def num_trained(config: TrialConfig) -> int:
-    """Return how many weights a trial trains, the readout's own (some thousand) left out; 0 if it trains none.
+    """Return how many adapter weights a trial trains (a readout adds some thousand); 0 if it has no adapter.
 
-    An adapter that names layers the backbone does not have counts nothing: the pre-flight refuses it.
+    The count is 0, too, if the adapter names layers that the backbone does not have, which the pre-flight refuses.
     """
     return _num_adapter(config.backbone, config.adapter) if uses(config, "adapter") else 0
 
@@ -57,24 +57,24 @@ def _num_adapter(backbone: BackboneOptions, adapter: AdapterConfig) -> int:
 
 
 def state_gb(config: TrialConfig) -> float:
-    """Return the disk that a fit's training state takes, in GB: weights and two moments in float32."""
+    """Return the size of a fit's training state on disk, in GB: weights and AdamW's two moments in float32."""
     return 3 * best_gb(config)
 
 
 def best_gb(config: TrialConfig) -> float:
-    """Return the disk that the weights of a fit's best epoch take, in GB."""
+    """Return the size of the weights of a fit's best epoch on disk, in GB."""
     return 4 * num_trained(config) / 1e9
 
 
 def reserve_gb(configs: Sequence[TrialConfig], num_slots: int) -> float:
-    """Return the free disk, in GB, below which no further trial may start: room for what is running.
+    """Return the free disk, in GB, that must remain so that running trials can still write their checkpoints.
 
-    Each running trial may write its checkpoints anew while the old ones are still there: twice the largest, and half a
-    GB for the rest. `runtime.disk_reserve_gb` says otherwise.
+    A trial writes a new checkpoint before it removes the old one: twice the largest for each trial, and half a GB for
+    the rest. `runtime.disk_reserve_gb` overrides this.
 
     Args:
-        configs: of the trials that are to run.
-        num_slots: trials at once.
+        configs: configurations of the trials that are to run.
+        num_slots: how many trials run at once.
     """
     asked = [config.runtime.disk_reserve_gb for config in configs if config.runtime.disk_reserve_gb is not None]
     if asked:

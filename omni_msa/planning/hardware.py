@@ -1,4 +1,4 @@
-"""What this machine has, found without torch, so that a plan can say what would refuse."""
+"""What this machine offers (GPUs, cores, memory), found without torch, so that `--plan` stays fast."""
 
 import importlib.metadata
 import os
@@ -18,11 +18,11 @@ _OOM_COUNTERS = tuple(
 )
 _DEVICES = Path("/dev")
 _DRIVER = Path("/proc/driver/nvidia/gpus")
-MEMORY_PER_TRIAL_GB = 1.5  # what a trial's process takes beside the backbone's weights
+MEMORY_PER_TRIAL_GB = 1.5  # memory of a trial's process besides the backbone's weights
 
 
 def gpu_obstacle() -> str:
-    """Return why no CUDA GPU can be used, or an empty string if one can."""
+    """Return why no CUDA GPU can be used, "" if one can."""
     if not _gpu_devices():
         return "the machine shows no CUDA device"
     try:
@@ -33,59 +33,59 @@ def gpu_obstacle() -> str:
 
 
 def num_gpus() -> int:
-    """Return how many CUDA GPUs trials may use; `CUDA_VISIBLE_DEVICES` is honoured."""
+    """Return how many CUDA GPUs trials may use, according to `CUDA_VISIBLE_DEVICES`."""
     return 0 if gpu_obstacle() else len(_gpu_devices())
 
 
 def _gpu_devices() -> list[str]:
-    found = [str(path) for path in sorted(_DEVICES.glob("nvidia[0-9]*"))]
-    if not found and (_DEVICES / "dxg").exists():  # a GPU lent to Linux by Windows
-        found = [str(_DEVICES / "dxg")]
+    devices = [str(path) for path in sorted(_DEVICES.glob("nvidia[0-9]*"))]
+    if not devices and (_DEVICES / "dxg").exists():  # the GPU of the Windows host, in WSL
+        devices = [str(_DEVICES / "dxg")]
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is None:
-        return found
+        return devices
     named = [name for name in visible.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
-    return found[: len(named)]
+    return devices[: len(named)]
 
 
 def uses_gpu(runtime: RuntimeConfig) -> bool:
-    """Return whether trials with these settings run on a GPU here."""
+    """Return whether trials with these settings run on a GPU on this machine."""
     return runtime.device == "cuda" or (runtime.device == "auto" and num_gpus() > 0)
 
 
 def num_slots(runtime: RuntimeConfig, weights_gb: float) -> int:
-    """Return how many trials run at once on the CPU: as asked for, else one per core that memory allows.
+    """Return how many trials run at once on the CPU: as the settings say, else one per core as far as memory allows.
 
     Args:
-        runtime: of the trials.
-        weights_gb: memory of one backbone, in GB.
+        runtime: settings of the trials.
+        weights_gb: memory of one copy of the backbone, in GB.
     """
     if runtime.trials_at_once is not None:
         return runtime.trials_at_once
-    fitting = int(available_memory_gb() / (MEMORY_PER_TRIAL_GB + 2 * weights_gb))  # twice while being loaded
+    fitting = int(available_memory_gb() / (MEMORY_PER_TRIAL_GB + 2 * weights_gb))  # loading needs twice the memory
     return max(1, min(num_usable_cores(), fitting))
 
 
 def num_slots_on_cards(asked: int | None, num_cards: int, num_per_card: int | None) -> tuple[int, str]:
-    """Return how many trials run at once on cards, and why not as many as were asked for ("" if they do).
+    """Return how many trials run at once on the GPUs, and why fewer than requested ("" if not fewer).
 
     Args:
-        asked: `runtime.trials_at_once`; None means one a card.
-        num_cards: cards that trials may use, at least 1.
-        num_per_card: trials that fit on the smallest of them by measured peaks; None if a peak is not known.
+        asked: `runtime.trials_at_once`; None means one per GPU.
+        num_cards: GPUs that trials may use, at least 1.
+        num_per_card: trials that fit on the smallest GPU by measured peaks of memory; None if a peak is not known.
     """
     if asked is None or asked <= num_cards:
         return asked or num_cards, ""
     if num_per_card is None:
-        return num_cards, "one trial a card until one of each kind has been measured"
+        return num_cards, "one trial per GPU until a trial of each kind has been measured"
     fitting = num_cards * max(1, num_per_card)
     if asked <= fitting:
         return asked, ""
-    return fitting, f"by the measured peak {max(1, num_per_card)} at most fit on a card"
+    return fitting, f"by the measured peak, at most {max(1, num_per_card)} fit on a GPU"
 
 
 def ran_on_gpu(result: Mapping[str, Any], config: Mapping[str, Any], attempt: Mapping[str, Any]) -> bool:
-    """Return whether a trial that is done ran on a GPU.
+    """Return whether a complete trial ran on a GPU.
 
     Args:
         result: its `result.json`.
@@ -102,7 +102,7 @@ def ran_on_gpu(result: Mapping[str, Any], config: Mapping[str, Any], attempt: Ma
 
 
 def num_usable_cores() -> int:
-    """Return how many cores this process may keep busy: a container may allow fewer than it shows."""
+    """Return how many cores this process may use; a container may allow fewer than it shows."""
     try:
         quota, period = _CGROUP_CPU.read_text().split()
     except (OSError, ValueError):
@@ -112,25 +112,25 @@ def num_usable_cores() -> int:
 
 
 def available_memory_gb() -> float:
-    """Return the memory that programs can still get, in GB: the machine's, or less where a container has a limit."""
+    """Return the available memory in GB: that of the machine, or less if a container limits it."""
     import psutil
 
     return min(float(psutil.virtual_memory().available), _left_in_cgroup()) / 1e9
 
 
 def _left_in_cgroup() -> float:
-    """Return the bytes that the container's limit leaves; what it holds of files can be given up."""
+    """Return the bytes that the container's limit leaves, infinity without a limit; cached files count as free."""
     try:
         limit, used = (float((_CGROUP_MEMORY / name).read_text()) for name in ("memory.max", "memory.current"))
         lines = (_CGROUP_MEMORY / "memory.stat").read_text().splitlines()
-    except (OSError, ValueError):  # no container, another kind, or "max"
+    except (OSError, ValueError):  # no container, another kind of limit, or "max"
         return float("inf")
     files = [float(line.split()[1]) for line in lines if line.startswith("inactive_file ")]
     return max(0.0, limit - used + sum(files))
 
 
 def num_oom_kills() -> int:
-    """Return how many processes the kernel has killed for want of memory, on this machine and in this control group."""
+    """Return how many processes the kernel has killed as memory ran out, on this machine and in this control group."""
     total = 0
     for file in _OOM_COUNTERS:
         with suppress(OSError, ValueError):
@@ -140,7 +140,7 @@ def num_oom_kills() -> int:
 
 
 def describe() -> dict[str, str | int]:
-    """Return what a trial's provenance says of the machine: system, processor, cores, GPUs."""
+    """Return the machine's facts for a trial's provenance: system, Python, processor, cores, GPUs."""
     return {
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -160,8 +160,8 @@ def _cpu_name() -> str:
 
 
 def _gpu_names() -> list[str]:
-    found = []
+    names = []
     for file in sorted(_DRIVER.glob("*/information")):
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        found += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
-    return found
+        names += [line.partition(":")[2].strip() for line in lines if line.startswith("Model:")]
+    return names

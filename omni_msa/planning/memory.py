@@ -1,4 +1,4 @@
-"""What a trial takes of its card or of the host, by parts and before it starts. Plain arithmetic, no torch in here."""
+"""Estimates of a trial's peak memory on the GPU or the host, by parts. Plain arithmetic, no torch in here."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
@@ -22,28 +22,28 @@ from omni_msa.planning.disk import dimensions, num_trained
 from omni_msa.readouts._base import READOUTS
 
 SHORT_CLIP_S = 4.0
-"""About the mean of MOSI's clips."""
+"""Roughly the mean length of the clips of CMU-MOSI, in seconds."""
 _LIBRARIES_GB, _LIBRARIES_LEAST_GB = 0.6, 0.4  # of host memory, for the interpreter with torch and transformers
-_CARD_GB = 0.5  # of a card, for the CUDA context and its kernels
+_CUDA_GB = 0.5  # of GPU memory, for the CUDA context and its kernels
 _NUM_PROMPT_TOKENS, _TEXT_TOKENS_PER_S = 45, 4
 _PIXELS_PER_PATCH = 14 * 14
 _TOWERS = {"text": "text", "audio": "audio", "video": "vision"}
 _NUM_ANSWER_TOKENS = 6
-_NUM_TREE_TOKENS = {0: 3, 1: 19, 2: 81}  # of all answers of a range of +-3 by their decimals, one token a character
+_NUM_TREE_TOKENS = {0: 3, 1: 19, 2: 81}  # by decimals: tokens of all answers in -3 to 3, one per character
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Peak memory of a trial by parts, in GB (1e9 bytes).
+    """The peak memory of a trial by parts, in GB (1e9 bytes).
 
     Args:
-        weights: the backbone's, at their quantisation; without `lm_head` where no text is written.
-        adapter: low-rank weights with gradient and AdamW's two moments, float32: 16 bytes a weight.
-        text_states, tower_states: what the backward pass keeps of the language model, of both encoders.
-        logits: scores of answer positions over the vocabulary.
-        working: what one layer needs while it runs: its matrix out of four bits, its widest states in float32, and
-            with gradient checkpointing all its states anew.
-        libraries: CUDA's context on a card, the interpreter on the host.
+        weights: of the backbone, as quantised; without `lm_head` if the readout writes no text.
+        adapter: low-rank weights, their gradients and AdamW's two moments in float32: 16 bytes per weight.
+        text_states, tower_states: activations saved for the backward pass in the language model, in both encoders.
+        logits: at the answer's positions, over the vocabulary.
+        working: what one layer needs while it runs: its dequantised matrix, its widest activations in float32, and
+            with gradient checkpointing its recomputed activations.
+        libraries: the CUDA context on a GPU, the interpreter with its libraries on the host.
     """
 
     weights: float = 0.0
@@ -57,7 +57,7 @@ class Memory:
     @property
     def total(self) -> float:
         """The sum of the parts."""
-        return sum(getattr(self, each.name) for each in fields(self))
+        return sum(getattr(self, part.name) for part in fields(self))
 
     def __str__(self) -> str:
         shown = ((each.name.replace("_", " "), getattr(self, each.name)) for each in fields(self))
@@ -66,14 +66,14 @@ class Memory:
 
 @dataclass(frozen=True)
 class LargestTrial:
-    """The trial of a sweep that takes most memory.
+    """The trial of a sweep that needs the most memory.
 
     Args:
-        cell: its label.
-        memory: by parts.
-        on_card: of a card, or of the host.
-        clip_s: length of the clips it is planned for.
-        how: clips in a pass, and whether states are computed anew.
+        cell: name of its cell.
+        memory: its peak memory by parts.
+        on_card: whether that is GPU memory; else it is host memory.
+        clip_s: length of the clips that is assumed, in seconds.
+        how: number of clips per pass, and whether gradient checkpointing is on, as text.
     """
 
     cell: str
@@ -85,7 +85,7 @@ class LargestTrial:
 
 @dataclass(frozen=True)
 class Lengths:
-    """How long a clip is, in tokens of the prompt, mel frames after the convolutions, and patches of the frames."""
+    """The length of a clip in tokens of the prompt, mel frames after the convolutions, and patches of video."""
 
     tokens: float
     audio: float
@@ -93,30 +93,30 @@ class Lengths:
 
 
 def memory_gb(config: TrialConfig) -> float:
-    """Return the memory without which a trial cannot run, in GB; 0 for one without a backbone.
+    """Return a lower bound of the memory that a trial needs, in GB; 0 without a backbone.
 
-    It is what `plan_memory` says of clips of four seconds, less what one layer needs while it runs and what the
-    libraries take: a trial that fits by this count may still not fit.
+    It is the estimate of `plan_memory` for clips of four seconds without the parts `working` and `libraries`: a trial
+    may need more, but not less.
     """
-    found = plan_memory(config, SHORT_CLIP_S)
-    return found.total - found.working - found.libraries
+    estimate = plan_memory(config, SHORT_CLIP_S)
+    return estimate.total - estimate.working - estimate.libraries
 
 
 def host_memory_gb(config: TrialConfig) -> float:
-    """Return the memory of the host without which a trial on the CPU cannot run, in GB."""
+    """Return a lower bound of the host memory that a trial on the CPU needs, in GB."""
     return _LIBRARIES_LEAST_GB + memory_gb(config)
 
 
 def plan_memory(
     config: TrialConfig, clip_s: float | None = None, on_card: bool = True, shape: Dimensions | None = None
 ) -> Memory:
-    """Estimate a trial's peak memory: in training, or in testing where nothing is trained.
+    """Estimate a trial's peak memory in training, or in testing if nothing is trained.
 
     Args:
-        config: of the trial.
-        clip_s: length of the clips in a pass; None for the longest that are not cut (`media.audio_seconds_max`).
-        on_card: on a GPU, whose dropout masks take a byte a value; on the CPU they take four.
-        shape: of the backbone; None for that of the backbone's plug-in.
+        config: the trial's configuration.
+        clip_s: length of all clips of a pass, in seconds; None means `media.audio_seconds_max`, where clips are cut.
+        on_card: whether the trial runs on a GPU, where a dropout mask takes one byte per value instead of four.
+        shape: dimensions of the backbone; None means those of its plug-in.
     """
     if not uses(config, "backbone"):
         return Memory()
@@ -126,8 +126,8 @@ def plan_memory(
     is_trained = num_weights > 0
     num_clips = min(runtime.micro_batch, config.training.batch_size) if is_trained else runtime.eval_batch
     width = _width(config)
-    away = 0.0 if _writes(config) or shape.text.tied_embeddings else shape.text.vocabulary_size * shape.text.hidden_size
-    text, towers, one = _states_bytes(config, shape, lengths, on_card) if is_trained else (0.0, 0.0, 0.0)
+    head = 0.0 if _writes(config) or shape.text.tied_embeddings else shape.text.vocabulary_size * shape.text.hidden_size
+    text, towers, block = _states_bytes(config, shape, lengths, on_card) if is_trained else (0.0, 0.0, 0.0)
     largest = max(layer.num_inputs * layer.num_outputs for layer in linear_layers(shape))
     widest = max(
         lengths.tokens * shape.text.intermediate_size,
@@ -136,42 +136,42 @@ def plan_memory(
     )
     dequantised = largest * width if backbone.quantization == "nf4" else 0.0
     return Memory(
-        weights=weights_gb(shape, backbone.quantization, backbone.dtype) - away * width / 1e9,
+        weights=weights_gb(shape, backbone.quantization, backbone.dtype) - head * width / 1e9,
         adapter=16 * num_weights / 1e9,
         text_states=num_clips * text / 1e9,
         tower_states=num_clips * towers / 1e9,
         logits=num_clips * _logits_bytes(config, shape) / 1e9,
-        working=(dequantised + num_clips * (3 * 4 * widest + one)) / 1e9,
-        libraries=_CARD_GB if on_card else _LIBRARIES_GB,
+        working=(dequantised + num_clips * (3 * 4 * widest + block)) / 1e9,
+        libraries=_CUDA_GB if on_card else _LIBRARIES_GB,
     )
 
 
 def largest(cells: Iterable[tuple[str, TrialConfig]]) -> LargestTrial | None:
-    """Return what takes most memory, with clips as long as the settings allow; None without a backbone.
+    """Return the trial that needs the most memory with the longest clips allowed; None if none has a backbone.
 
     Args:
-        cells: label and configuration of each; one whose adapter names layers that are not there is passed over.
+        cells: name and configuration of each cell; one whose adapter names unknown layers is skipped.
     """
-    found: LargestTrial | None = None
+    result: LargestTrial | None = None
     for label, config in cells:
         runtime, on_card, clip_s = config.runtime, hardware.uses_gpu(config.runtime), config.media.audio_seconds_max
         try:
             memory = plan_memory(config, clip_s, on_card)
-        except InputError:  # refused elsewhere
+        except InputError:  # reported by the pre-flight
             continue
         how = f"eval_batch {runtime.eval_batch}"
         if uses(config, "adapter"):
             how = f"micro_batch {min(runtime.micro_batch, config.training.batch_size)}"
             how += ", gradient checkpointing" * runtime.gradient_checkpointing
-        if memory.total > (found.memory.total if found else 0.0):
-            found = LargestTrial(label, memory, on_card, clip_s, how)
-    return found
+        if memory.total > (result.memory.total if result else 0.0):
+            result = LargestTrial(label, memory, on_card, clip_s, how)
+    return result
 
 
 def clip_lengths(config: TrialConfig, clip_s: float) -> Lengths:
-    """Return how long a clip of some seconds is for the three towers, its frames of the largest area allowed."""
+    """Return the length of a clip of `clip_s` seconds for each tower, with frames of the largest area allowed."""
     media, tokens, audio, patches = config.media, _NUM_PROMPT_TOKENS + _TEXT_TOKENS_PER_S * clip_s, 0.0, 0.0
-    if "audio" in config.modalities:  # one of two mel frames after the convolutions, one of four as a token
+    if "audio" in config.modalities:  # 2 mel frames make one after the convolutions, 4 a token
         audio = min(clip_s, media.audio_seconds_max) * 1000 / media.mel_hop_ms / 2
         tokens += audio / 2
     if "video" in config.modalities:  # two frames make a patch (Qwen2.5-VL), four patches a token
@@ -188,12 +188,12 @@ def _num_trained(config: TrialConfig, shape: Dimensions) -> int:
 
 
 def _writes(config: TrialConfig) -> bool:
-    """Return whether the trial's readout uses `lm_head`."""
+    """Return whether the trial's readout writes text, and so needs `lm_head`."""
     return plugins.load(READOUTS, config.readout.name).writes_text
 
 
 def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:
-    """Return the scores of a clip: in the backbone's type, in float32, their softmax, and its gradient in training."""
+    """Return the bytes of a clip's logits: in the backbone's dtype, in float32, the softmax, and its gradient."""
     if not _writes(config):
         return 0.0
     num_tokens = _NUM_ANSWER_TOKENS
@@ -206,19 +206,19 @@ def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:
 def _states_bytes(
     config: TrialConfig, shape: Dimensions, lengths: Lengths, on_card: bool
 ) -> tuple[float, float, float]:
-    """Return what the backward pass keeps of one clip in the language model, in both encoders, and for a moment.
+    """Return the bytes of one clip's saved activations: in the language model, in both encoders, and temporarily.
 
-    Without checkpointing all of each layer that a gradient passes; with it (arXiv 1604.06174) what goes into each, and
-    all of one layer while its backward pass runs. In bytes.
+    Without gradient checkpointing every layer that a gradient passes saves all its activations; with it (arXiv
+    1604.06174) only its input, and one layer at a time has all of them, while its backward pass runs.
     """
-    whole, inputs, largest = [0.0, 0.0], [0.0, 0.0], 0.0
+    saved, inputs, largest = [0.0, 0.0], [0.0, 0.0], 0.0
     sizes, width = {"text": lengths.tokens, "audio": lengths.audio, "vision": lengths.video}, _width(config)
     for tower, adapted in _blocks_with_gradient(config, shape, lengths):
-        kept, place = sizes[tower] * _block_bytes(config, shape, tower, adapted, on_card), int(tower != "text")
-        whole[place] += kept
-        inputs[place] += sizes[tower] * getattr(shape, tower).hidden_size * width
-        largest = max(largest, kept)
-    return (inputs[0], inputs[1], largest) if config.runtime.gradient_checkpointing else (whole[0], whole[1], 0.0)
+        block_bytes, index = sizes[tower] * _block_bytes(config, shape, tower, adapted, on_card), int(tower != "text")
+        saved[index] += block_bytes
+        inputs[index] += sizes[tower] * getattr(shape, tower).hidden_size * width
+        largest = max(largest, block_bytes)
+    return (inputs[0], inputs[1], largest) if config.runtime.gradient_checkpointing else (saved[0], saved[1], 0.0)
 
 
 def _width(config: TrialConfig) -> float:
@@ -226,7 +226,7 @@ def _width(config: TrialConfig) -> float:
 
 
 def _blocks_with_gradient(config: TrialConfig, shape: Dimensions, lengths: Lengths) -> Iterator[tuple[str, list[int]]]:
-    """Yield (tower, inputs of its adapted layers) of each block that a gradient passes."""
+    """Yield for each block that a gradient passes its tower and the input widths of its adapted layers."""
     adapter = config.adapter
     used = {"text": lengths.tokens, "audio": lengths.audio, "video": lengths.video}
     towers = [tower for tower in adapter.towers if used[tower]]
@@ -243,13 +243,13 @@ def _blocks_with_gradient(config: TrialConfig, shape: Dimensions, lengths: Lengt
 
 
 def _block_bytes(config: TrialConfig, shape: Dimensions, tower: str, adapted: list[int], on_card: bool) -> float:
-    """Return what the backward pass keeps of one block for each token, in bytes.
+    """Return the bytes per token that one block saves for the backward pass.
 
-    Counted from the operations of transformers' Thinker and peft's LoRA layers, and held against the tensors that
-    torch saves by the tests. Frozen matrices keep nothing of their input. Of the width of the states: the inputs of
-    both norms (RMSNorm computes in float32), queries, keys, values (repeated for each query head) and attention's
-    output. Of the inner width: the inputs of the activation function and, in a gated MLP, of the product. An adapted
-    layer (arXiv 2106.09685) keeps its input in float32, its dropout's mask, and the low-rank product.
+    Counted from the operations of transformers' Thinker and peft's LoRA layers; tests compare it with the tensors that
+    torch saves. Frozen matrices save nothing of their input. At the width of the hidden states a block saves the inputs
+    of both norms (RMSNorm computes in float32), queries, keys, values (repeated for each query head) and the output of
+    attention; at the inner width the inputs of the activation function and, in a gated MLP, of the product. An adapted
+    layer (arXiv 2106.09685) saves its input in float32, its dropout mask, and the low-rank product.
     """
     adapter, width, sizes = config.adapter, _width(config), getattr(shape, tower)
     norms = 2 * width if tower == "audio" else 8

@@ -1,4 +1,4 @@
-"""The plan of a sweep: every trial it expects, where each stands in the ledger, and what is left to run."""
+"""The plan of a sweep: its trials, the state of each in the ledger, which are left to run, and what that costs."""
 
 import socket
 from collections import Counter
@@ -32,7 +32,7 @@ from omni_msa.sweep.sweep import Cell, Sweep
 
 @dataclass(frozen=True)
 class ModelSize:
-    """Counts of one backbone with one adapter; `adapter` is empty and nothing is trained where none is used."""
+    """Numbers of weights of one backbone with one adapter; `adapter` is "" and nothing trainable without one."""
 
     backbone: str
     num_parameters: int
@@ -43,25 +43,25 @@ class ModelSize:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep expects, in the order it is run.
+    """The trials of a sweep in the order they are run, and all that is known before they start.
 
     Args:
-        sweep: the checked sweep.
-        ledger: where its trials are kept.
+        sweep: the checked sweep; with a search, its cells are the proposals made so far.
+        ledger: the ledger with its trials.
         trials: every trial once.
-        refusals: what stops a run of the trials that are missing.
-        is_readable: False if a dataset could not be identified: then nothing is known about what is done.
-        models: counts of every distinct backbone and adapter.
-        largest: the trial that takes most memory, None if none has a backbone.
-        slots: how many trials run at once, and on which cards.
-        expected: time of the trials that are missing.
-        costs: what is expected of each of them, by its id.
-        retry: whether failed trials are run again.
-        stores: the bad clips of each dataset, where the sweep drops them.
-        data_notes: what a reader of the results must know of these copies of the corpora.
-        asked: the sweep as it was loaded: of a search `sweep` has the cells that there are so far.
+        refusals: problems that stop a run of the missing trials.
+        is_readable: False if a dataset could not be read; then it is not known which trials are done.
+        models: numbers of weights of every distinct backbone and adapter.
+        largest: the trial that needs the most memory, None if none has a backbone.
+        slots: how many trials run at once, and on which GPUs.
+        expected: expected time of all missing trials.
+        costs: expected time of each missing trial, by trial id.
+        retry: whether failed trials count as missing.
+        stores: the bad clips of each dataset, if the sweep drops them.
+        data_notes: notes on the datasets that a reader of the results must know.
+        asked: the sweep as it was loaded, before a search added cells.
         studies: the searches, one for each cell of the axes.
-        ahead: stand-ins for trials that searches are still expected to run, with the default configuration.
+        ahead: stand-ins, with the default configuration, for trials that searches are still expected to run.
     """
 
     sweep: Sweep
@@ -82,40 +82,40 @@ class Plan:
     ahead: tuple[PlannedTrial, ...] = ()
 
     def missing(self) -> list[PlannedTrial]:
-        """Return the trials to run: those neither complete nor pruned, the failed ones only if `retry`; and `ahead`."""
+        """Return the trials to run: all that are not complete or pruned, failed ones only with `retry`; and `ahead`."""
         return [*missing(self.trials, self.retry), *self.ahead]
 
     def is_complete(self) -> bool:
-        """Return whether there is nothing left to run or to try again."""
+        """Return whether no trial is left to run, or to retry."""
         return not missing(self.trials, retry=True) and not self.ahead
 
     @property
     def num_slots(self) -> int:
-        """Trials at once."""
+        """How many trials run at once."""
         return self.slots.num
 
     @property
     def hours_of(self) -> str:
-        """What is kept busy, and so the unit of cost."""
+        """The unit of cost, "GPU-hours" or "core-hours"."""
         return "GPU-hours" if self.slots.num_gpus else "core-hours"
 
     def hours(self, seconds: float | None) -> float | None:
-        """Return the card's or core's hours of some seconds of trials; several trials on a card share it."""
+        """Return the GPU-hours or core-hours of `seconds` of trials; trials that share a GPU share its hours."""
         share = min(1.0, self.slots.num_gpus / self.num_slots) if self.slots.num_gpus else 1.0
         return None if seconds is None else seconds * share / 3600
 
     def cell_hours(self) -> dict[str, float | None]:
-        """Return for each cell the hours that its missing trials cost, None where one is not known.
+        """Return for each cell the cost of its missing trials in hours, None if one is not known.
 
-        A trial of several cells counts in each, a fit that trials share with the first of them.
+        A trial of several cells counts in each of them; a shared fit counts for the first trial that needs it.
         """
-        found: dict[str, float | None] = {cell.label: 0.0 for cell in self.sweep.cells}
+        hours_of_cell: dict[str, float | None] = {cell.label: 0.0 for cell in self.sweep.cells}
         for trial in self.missing():
-            more = self.hours(self.costs[trial.trial_id].seconds)
+            hours = self.hours(self.costs[trial.trial_id].seconds)
             for cell in trial.cells:
-                before = found[cell]
-                found[cell] = None if before is None or more is None else before + more
-        return found
+                before = hours_of_cell[cell]
+                hours_of_cell[cell] = None if before is None or hours is None else before + hours
+        return hours_of_cell
 
     def counts(self) -> dict[str, int]:
         """Return how many trials there are, and how many in each state."""
@@ -125,13 +125,13 @@ class Plan:
 
 
 def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool = False) -> Plan:
-    """Identify every trial of a sweep and look it up in the ledger.
+    """Make the plan of a sweep: identify every trial and look up its state in the ledger.
 
     Args:
         sweep: the checked sweep.
-        ledger: the trials on disk.
-        retry: count failed trials among those to run.
-        elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
+        ledger: the ledger with the trials.
+        retry: whether failed trials are run again.
+        elsewhere: whether trials run on other machines, whose GPUs are not known here.
     """
     asked, (prints, problems, notes) = sweep, _fingerprints(sweep)
     stores = bad_clips.look_up(sweep, ledger, prints)
@@ -139,22 +139,22 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     searches = studies(sweep, ledger, prints)
     sweep = expand(sweep, searches)
     trials, ahead = _trials(sweep, ledger, prints), _ahead(searches)
-    left = [*missing(trials, retry), *ahead]
-    models, known = _models(asked.cells), timing.measured(ledger) if left else {}
-    configs, fits = [trial.config for trial in left], _untrained(left, ledger)
+    to_run = [*missing(trials, retry), *ahead]
+    models, known = _models(asked.cells), timing.measured(ledger) if to_run else {}
+    configs, fits = [trial.config for trial in to_run], _untrained(to_run, ledger)
     weights_gb = max((model.weights_gb for model in models), default=0.0)
-    places = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
-    asked_for = {cell.label for cell in sweep.cells if not cell.parameters}
-    made = [trial.config for trial in left if trial.cells and asked_for.isdisjoint(trial.cells)]
-    found = preflight.check(configs, ledger.root, elsewhere, fits, min(places.num, max(1, len(left))), made)
-    if going_on := [study.cell for study in searches if study.may_propose()]:
-        found += preflight.check_space(asked, going_on)
-    found += denoise.check((cell, trial.config) for trial in left for cell in trial.cells)
+    slots = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
+    named_cells = {cell.label for cell in sweep.cells if not cell.parameters}
+    proposals = [trial.config for trial in to_run if trial.cells and named_cells.isdisjoint(trial.cells)]
+    obstacles = preflight.check(configs, ledger.root, elsewhere, fits, min(slots.num, max(1, len(to_run))), proposals)
+    if open_cells := [study.cell for study in searches if study.may_propose()]:
+        obstacles += preflight.check_space(asked, open_cells)
+    obstacles += denoise.check((cell, trial.config) for trial in to_run for cell in trial.cells)
     if name_problem := refusal(ledger, name_holder(sweep)):
         problems.append(name_problem)
-    refusals = tuple(dict.fromkeys([*problems, *found, *places.problems]))
-    expected = timing.total(each := timing.costs(left, ledger, known), min(places.num, max(1, len(left))))
-    by_id = {trial.trial_id: cost for trial, cost in zip(left, each, strict=True)}
+    refusals = tuple(dict.fromkeys([*problems, *obstacles, *slots.problems]))
+    expected = timing.total(costs := timing.costs(to_run, ledger, known), min(slots.num, max(1, len(to_run))))
+    by_id = {trial.trial_id: cost for trial, cost in zip(to_run, costs, strict=True)}
     return Plan(
         sweep=sweep,
         ledger=ledger,
@@ -162,7 +162,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         refusals=refusals,
         is_readable=not problems,
         models=models,
-        slots=places,
+        slots=slots,
         expected=expected,
         costs=by_id,
         retry=retry,
@@ -176,24 +176,24 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
 
 
 def name_holder(sweep: Sweep) -> NameHolder:
-    """Return what a ledger records of the sweep that has a name."""
+    """Return the record that a ledger keeps of the sweep that uses a name."""
     return NameHolder(sweep.name, sweep.file.question, str(sweep.path.absolute()), sweep.overrides)
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:
-    """Return one configuration of each training that is to run."""
+    """Return one configuration for each fit that still has to be trained."""
     fits = {trial.fit_id: trial.config for trial in left if uses(trial.config, "adapter")}
     return [config for fit, config in fits.items() if not ledger.is_fitted(fit)]
 
 
 def _running(trials: Iterable[PlannedTrial]) -> set[int]:
-    """Return the ids of processes on this machine that run trials of the sweep: their memory will be free."""
+    """Return the ids of processes on this machine that run trials of the sweep; their memory counts as free."""
     running = (trial.status for trial in trials if trial.status.state == "running")
     return {status.pid for status in running if status.host == socket.gethostname()}
 
 
 def _fingerprints(sweep: Sweep) -> tuple[dict[DatasetOptions, str], list[Problem], tuple[str, ...]]:
-    """Identify each dataset once; one that cannot be read gets a stand-in, so that trials can still be counted."""
+    """Return fingerprint, problems and notes of the datasets; one that cannot be read gets a made-up fingerprint."""
     prints: dict[DatasetOptions, str] = {}
     problems: list[Problem] = []
     notes: list[str] = []
@@ -224,13 +224,13 @@ def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> 
 
 
 def _ahead(searches: Sequence[Study]) -> tuple[PlannedTrial, ...]:
-    found = [(kind, config) for study in searches for kind, config in look_ahead(study).stand_ins()]
-    named = [(f"ahead {number}", *each) for number, each in enumerate(found)]
+    stand_ins = [(kind, config) for study in searches for kind, config in look_ahead(study).stand_ins()]
+    named = [(f"ahead {number}", *stand_in) for number, stand_in in enumerate(stand_ins)]
     return tuple(PlannedTrial(name, name, (), config, Status(), kind) for name, kind, config in named)
 
 
 def opened(plan: Plan) -> Plan:
-    """Return the part of a plan that a report shows: of a search, the cells whose test split is open."""
+    """Return the part of a plan that a report shows; of a search only the cells whose test split was opened."""
     if not plan.studies:
         return plan
     cells = [cell for cell in plan.sweep.cells if cell.config.opens_test] or list(plan.sweep.cells[:1])
@@ -242,17 +242,17 @@ def opened(plan: Plan) -> Plan:
 
 
 def _models(cells: Iterable[Cell]) -> tuple[ModelSize, ...]:
-    """Count each distinct backbone and adapter; one whose settings do not fit is left to the pre-flight."""
-    found: dict[ModelSize, None] = {}
+    """Return the size of each distinct backbone and adapter; one that the pre-flight refuses is skipped."""
+    sizes: dict[ModelSize, None] = {}
     for cell in cells:
         if not uses(cell.config, "backbone"):
             continue
         try:
-            found[_model(cell.config)] = None
+            sizes[_model(cell.config)] = None
         except InputError:
             continue
-    trained = {model.backbone for model in found if model.adapter}
-    return tuple(model for model in found if model.adapter or model.backbone not in trained)
+    trained = {model.backbone for model in sizes if model.adapter}
+    return tuple(model for model in sizes if model.adapter or model.backbone not in trained)
 
 
 def _model(config: TrialConfig) -> ModelSize:

@@ -1,4 +1,4 @@
-"""A plan as plain values, for `--json`."""
+"""A plan as JSON values, for `--json`."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from omni_msa.search.study_folder import DEFAULT
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """Return the plan as plain values, for `--json`."""
+    """Return the plan as JSON values."""
     expected, bounds = plan.expected, open_end(plan)
     return {
         "sweep": plan.sweep.name,
@@ -42,29 +42,30 @@ def as_json(plan: Plan) -> dict[str, Any]:
 
 
 def open_end(plan: Plan) -> dict[str, Any] | None:
-    """Return what is known of a plan whose searches end by time, None if none does.
+    """Return what is known of a plan whose searches end after some hours, None if no search does.
 
     Returns:
-        `trials_at_least` to run and `trials_at_most` (None: nobody knows); what is left to propose in: `proposing_s`,
-        and `proposing_hours` of cards or cores (None: not bounded so); `num_searches` that are; `confirming_s`, which
-        the default and the best with fresh seeds take on top (None: not known).
+        `trials_at_least` and `trials_at_most`, the number of trials to run (None: no limit); `proposing_s` and
+        `proposing_hours`, the seconds and the GPU- or core-hours that are left for proposals (None: no such limit);
+        `num_searches`, how many searches end that way; `confirming_s`, the time that the default and the best
+        proposals with fresh seeds take in addition (None: not known).
     """
     ahead = [look_ahead(study) for study in plan.studies]
-    timed = [one for one in ahead if one.is_least]
-    if not timed:
+    open_ended = [look for look in ahead if look.is_least]
+    if not open_ended:
         return None
-    least, most = len(plan.missing()), [one.most for one in ahead]
+    least, most = len(plan.missing()), [look.most for look in ahead]
     defaults = {cell.label for cell in plan.sweep.cells if cell.axes.get(PROPOSAL) == DEFAULT}
-    last = [one for one in plan.missing() if one.detail == "confirmed" or not defaults.isdisjoint(one.cells)]
-    seconds = [one.seconds_left for one in timed if one.seconds_left is not None]
-    work_s = [one.work_s_left for one in timed if one.work_s_left is not None]
-    more = None if None in most else sum(number or 0 for number in most) - sum(one.num_new for one in ahead)
+    last = [trial for trial in plan.missing() if trial.detail == "confirmed" or not defaults.isdisjoint(trial.cells)]
+    seconds = [look.seconds_left for look in open_ended if look.seconds_left is not None]
+    work_s = [look.work_s_left for look in open_ended if look.work_s_left is not None]
+    num_more = None if None in most else sum(number or 0 for number in most) - sum(look.num_new for look in ahead)
     return {
         "trials_at_least": least,
-        "trials_at_most": None if more is None else least + more,
+        "trials_at_most": None if num_more is None else least + num_more,
         "proposing_s": max(seconds, default=None),
         "proposing_hours": max(work_s) / 3600 if work_s else None,
-        "num_searches": len(timed),
+        "num_searches": len(open_ended),
         "confirming_s": total([plan.costs[one.trial_id] for one in last], min(plan.num_slots, len(last) or 1)).seconds,
     }
 
@@ -79,9 +80,9 @@ def _trial_json(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
 
 
 def last_line(trial: PlannedTrial, ledger: Ledger) -> str:
-    """Return the last line of a failed trial's `error.txt`, or what its status says; "" if it has not failed."""
+    """Return the last line of a failed trial's `error.txt`, else the message in its status; "" if it has not failed."""
     if trial.status.state != "failed":
         return ""
     last = (ledger.trial(trial.trial_id).error_text().strip().splitlines() or [""])[-1]
-    is_heading = last.startswith("== attempt ")  # the attempt left no more than that
+    is_heading = last.startswith("== attempt ")  # the attempt wrote nothing below its heading
     return (trial.status.failure or {}).get("message", "") if is_heading or not last else last

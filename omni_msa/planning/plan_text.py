@@ -1,4 +1,4 @@
-"""A plan as text: what `--plan` and `--status` print."""
+"""A plan as text: the output of `--plan` and `--status`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ _SHOWN = {"pending": "missing"}
 
 
 def plan_text(plan: Plan) -> str:
-    """Return what would run: counts, sizes, a table of cells, time and cost, and what a run would refuse."""
+    """Return the output of `--plan`: counts, sizes, a table of cells, time and cost, and why a run would be refused."""
     lines = [_head(plan), *(f"model: {_model_text(model)}" for model in plan.models)]
     lines += [*([_memory_text(plan.largest)] if plan.largest else []), ""]
     lines += _table([(*_HEADINGS, plan.hours_of), *_cell_rows(plan)])
@@ -25,9 +25,9 @@ def plan_text(plan: Plan) -> str:
         *(f"note: {note}" for note in (*plan.slots.notes, *plan.data_notes)),
     ]
     if not plan.is_readable:
-        lines.append("the data cannot be read, so what is done already is not known")
+        lines.append("the number of done trials may be wrong, because of the problems below")
     if plan.refusals:
-        lines += ["", "a run would refuse:", *(f"{number}. {it}" for number, it in enumerate(plan.refusals, 1))]
+        lines += ["", "a run would be refused:", *(f"{number}. {it}" for number, it in enumerate(plan.refusals, 1))]
     return "\n".join(lines)
 
 
@@ -53,9 +53,9 @@ def _model_text(model: ModelSize) -> str:
 
 
 def _memory_text(largest: LargestTrial) -> str:
-    place = "of a card" if largest.on_card else "of the host"
-    which = f"at most, with clips of {largest.clip_s:g} s, {largest.how} ({largest.cell})"
-    return f"memory {place}: {largest.memory}, {which}"
+    where = "GPU" if largest.on_card else "host"
+    conditions = f"with clips of {largest.clip_s:g} s and {largest.how} (cell {largest.cell})"
+    return f"memory per trial on the {where}: at most {largest.memory}, {conditions}"
 
 
 def _time_text(plan: Plan, num_left: int) -> str:
@@ -71,7 +71,7 @@ def _time_text(plan: Plan, num_left: int) -> str:
 
 
 def _open_text(plan: Plan, bounds: Mapping[str, Any]) -> str:
-    """Say what is known of a run that hours end."""
+    """Return the line on trials and time for a plan whose searches end after some hours."""
     least, most, confirming_s = (bounds[name] for name in ("trials_at_least", "trials_at_most", "confirming_s"))
     number = f"{count(least, 'trial')} at least" if most is None else f"{least} to {count(most, 'trial')}"
     ends = [] if bounds["proposing_s"] is None else [duration(bounds["proposing_s"])]
@@ -106,8 +106,8 @@ def _cell_rows(plan: Plan) -> list[tuple[str, ...]]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lay out rows of text: the first column to the left, the others to the right."""
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    """Align rows of text as a table: the first column to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(
             [row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True))]
@@ -117,11 +117,11 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def status_text(plan: Plan) -> str:
-    """Return what is done, running (where, since when, how far), failed (why) and missing, one line a trial."""
+    """Return the output of `--status`: for each trial a line with its state, where it runs, how far, why it failed."""
     rows = [("trial", "state", "attempt", "trial_id"), *(_trial_row(trial) for trial in plan.trials)]
     lines = [_head(plan), "", *_table(rows), *failures_text(plan), "", _summary(plan)]
     if not plan.is_readable:
-        lines += ["", "the data cannot be read, so what is done already is not known:"]
+        lines += ["", "these states may be wrong, because of the following problems:"]
         lines += [f"{number}. {it}" for number, it in enumerate(plan.refusals, 1)]
     return "\n".join(lines)
 
@@ -131,24 +131,24 @@ def _summary(plan: Plan) -> str:
     shown = {"complete": "done", "running": "running", "failed": "failed", "pruned": "pruned", "pending": "missing"}
     counts = {name: states.count(state) for state, name in shown.items()}
     text = ", ".join(f"{number} {name}" for name, number in counts.items() if number or name != "pruned")
-    return f"{text}, {len(plan.ahead)} still to come from the search" if plan.ahead else text
+    return f"{text}, {len(plan.ahead)} more expected from the search" if plan.ahead else text
 
 
 def _trial_row(trial: PlannedTrial) -> tuple[str, ...]:
     status = trial.status
-    state, place = _SHOWN.get(status.state, status.state), f"epoch {status.epoch}, step {status.step}"
+    state, position = _SHOWN.get(status.state, status.state), f"epoch {status.epoch}, step {status.step}"
     if status.state == "running":
-        state += f" on {status.host}:{status.pid} since {status.since}, {place}, last sign of life {status.heartbeat}"
+        state += f" on {status.host}:{status.pid} since {status.since}, {position}, last heartbeat {status.heartbeat}"
     elif status.state == "failed":
         state += f" ({(status.failure or {}).get('kind', 'unknown')})"
     elif status.state == "pending":
-        state += f", stopped at {place}" if status.step else ""
+        state += f", stopped at {position}" if status.step else ""
         state += f", again after: {status.history[-1].get('kind', 'unknown')}" if status.history else ""
     return trial.label, state, str(status.attempt), trial.trial_id
 
 
 def closing_text(plan: Plan) -> str:
-    """Return how many of all trials are complete, were stopped early, and have failed: the last line of a run."""
+    """Return the last line of a run: how many trials are complete, stopped early, or failed."""
     counts = plan.counts()
     num = counts["trials"] + sum(stand_in.detail != "again" for stand_in in plan.ahead)
     least = "at least " if plan.ahead and open_end(plan) is not None else ""
@@ -157,7 +157,7 @@ def closing_text(plan: Plan) -> str:
 
 
 def failures_text(plan: Plan) -> Iterable[str]:
-    """Yield for each failed trial its name, what was wrong, the last line of `error.txt`, and where that file is."""
+    """Yield for each failed trial its name, the kind of failure, the last line of `error.txt` and the file's path."""
     for trial in plan.trials:
         if trial.status.state == "failed":
             kind = (trial.status.failure or {}).get("kind", "unknown")

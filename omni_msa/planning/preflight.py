@@ -1,4 +1,4 @@
-"""What would stop a run, found before anything starts: data, weights, a GPU at all, disk. No torch in here."""
+"""The pre-flight: what would stop a run, checked before it starts (data, weights, GPU, disk). No torch in here."""
 
 import os
 import shutil
@@ -32,7 +32,7 @@ from omni_msa.sweep.sweep import Cell, Sweep, proposed
 from omni_msa.system.cache_folder import cache_folder
 
 SPARE_GB = 1.0
-CPU_PARAMETERS_MAX = 1_000_000_000  # beyond this one step on a CPU takes minutes
+CPU_PARAMETERS_MAX = 1_000_000_000  # above it, one step on a CPU takes minutes
 _CACHE, _LEDGER = "OMNI_MSA_CACHE", "OMNI_MSA_LEDGER"
 
 
@@ -44,15 +44,15 @@ def check(
     num_slots: int = 1,
     proposals: Sequence[TrialConfig] = (),
 ) -> list[Problem]:
-    """Return all that would stop these trials, each problem once; memory is `omni_msa.planning.slots`'.
+    """Return every problem that would stop these trials, once; memory is checked by `omni_msa.planning.slots`.
 
     Args:
-        configs: of the trials that are to run; none, and nothing is checked.
+        configs: configurations of the trials that are to run; if there are none, nothing is checked.
         ledger_root: the ledger's folder, which need not exist.
-        elsewhere: trials run on other machines, whose GPUs cannot be seen from here.
-        fits: one configuration of each training that is to run; None means that each trial has its own.
-        num_slots: trials at once.
-        proposals: those of `configs` that a search proposed: adapter and readout of one fail it, and stop no other.
+        elsewhere: whether trials run on other machines, whose GPUs are not known here.
+        fits: one configuration for each fit that is to be trained; None means that each trial has its own fit.
+        num_slots: how many trials run at once.
+        proposals: those of `configs` that a search proposed; a wrong adapter or readout fails only that proposal.
     """
     problems = [*_check_plugins(configs, proposals), *([] if elsewhere else _check_gpu(configs))]
     if configs:
@@ -64,31 +64,31 @@ def check(
 
 
 def check_space(sweep: Sweep, cells: Sequence[Cell]) -> list[Problem]:
-    """Return what would stop trials of a space: of each value of a choice, both ends of a range, some points within.
+    """Return the problems of proposals: with each value of a choice, both ends of a range, and random points.
 
-    What would stop a cell's own configuration is left out.
+    Problems of a cell's own configuration are left out.
 
     Args:
-        sweep: with a search, as it was loaded.
-        cells: those of its axes for which there will be proposals.
+        sweep: a sweep with a search, as it was loaded.
+        cells: the cells of the axes for which there will be proposals.
     """
     assert sweep.file.search is not None
-    space, found = sweep.file.search.space, dict[tuple[str, ...], Problem]()
+    space, problems = sweep.file.search.space, dict[tuple[str, ...], Problem]()
     tried = [(cell, point) for cell in cells for _, point in at_ends(space)]
     for cell, point in [*tried, *(zip(cycle(cells), drawn(space), strict=False))]:
         for problem in _check_proposal(sweep, cell, point):
             path = at_fault(problem, list(point))
-            each = (problem.got,) if space[path].choice else ()  # of a range once is enough
-            found.setdefault((problem.what, problem.where, *each), of_parameter(problem, path))
-    return list(found.values())
+            values = (problem.got,) if space[path].choice else ()  # of a range, one report for both ends
+            problems.setdefault((problem.what, problem.where, *values), of_parameter(problem, path))
+    return list(problems.values())
 
 
 def _check_proposal(sweep: Sweep, cell: Cell, point: Parameters) -> list[Problem]:
     try:
-        found = _check_model(proposed(sweep, cell, point).config)
+        problems = _check_model(proposed(sweep, cell, point).config)
     except InputError:
-        return []  # a proposal that the configuration refuses fails
-    return [problem for problem in found if problem not in _check_model(cell.config)]
+        return []  # such a proposal is refused by the configuration itself, and fails
+    return [problem for problem in problems if problem not in _check_model(cell.config)]
 
 
 def _check_model(config: TrialConfig) -> list[Problem]:
@@ -98,17 +98,17 @@ def _check_model(config: TrialConfig) -> list[Problem]:
 
 def _check_plugins(configs: Sequence[TrialConfig], proposals: Sequence[TrialConfig]) -> Iterable[Problem]:
     for dataset in _distinct(config.dataset for config in configs):
-        yield from _found(partial(plugins.load(DATASETS, dataset.name).check, root_of(dataset), dataset))
+        yield from _problems_of(partial(plugins.load(DATASETS, dataset.name).check, root_of(dataset), dataset))
     for backbone in _distinct(config.backbone for config in configs if uses(config, "backbone")):
-        yield from _found(partial(plugins.load(BACKBONES, backbone.name).check, backbone))
-    asked = [config for config in _distinct(configs) if config not in {*proposals}]
-    for config in (config for config in asked if uses(config, "adapter")):
+        yield from _problems_of(partial(plugins.load(BACKBONES, backbone.name).check, backbone))
+    own = [config for config in _distinct(configs) if config not in {*proposals}]
+    for config in (config for config in own if uses(config, "adapter")):
         yield from _check_adapter(config)
-    for config in (config for config in asked if uses(config, "backbone")):
+    for config in (config for config in own if uses(config, "backbone")):
         yield from _check_readout(config)
 
 
-def _found(check: Callable[[], list[Problem]]) -> list[Problem]:
+def _problems_of(check: Callable[[], list[Problem]]) -> list[Problem]:
     try:
         return check()
     except InputError as error:
@@ -122,15 +122,15 @@ def _check_adapter(config: TrialConfig) -> list[Problem]:
         first_adapted_layer(shape.text.num_layers, adapter.text_layers)
     except InputError as error:
         problems += error.problems
-    reached = {tower: [name for name in adapter.targets if _has(shape, tower, name)] for tower in MODALITIES}
+    matched = {tower: [name for name in adapter.targets if _has(shape, tower, name)] for tower in MODALITIES}
     allowed = ", ".join(dict.fromkeys(name for tower in MODALITIES for name in _layer_names(shape, tower)))
-    for name in (name for name in adapter.targets if not any(name in names for names in reached.values())):
+    for name in (name for name in adapter.targets if not any(name in names for names in matched.values())):
         step = did_you_mean(name, allowed.split(", "))
         problems.append(Problem("the backbone has no such layer", "adapter.targets", shorten(name), allowed, step))
-    if not problems and not any(reached[tower] for tower in adapter.towers):
-        what, got = "the adapter reaches no layer of its towers", shorten(list(adapter.targets))
-        there = "; ".join(f"{tower}: {', '.join(_layer_names(shape, tower))}" for tower in adapter.towers)
-        problems.append(Problem(what, "adapter.targets", got, there))
+    if not problems and not any(matched[tower] for tower in adapter.towers):
+        what, got = "the adapter matches no layer of its towers", shorten(list(adapter.targets))
+        available = "; ".join(f"{tower}: {', '.join(_layer_names(shape, tower))}" for tower in adapter.towers)
+        problems.append(Problem(what, "adapter.targets", got, available))
     return problems
 
 
@@ -153,7 +153,7 @@ def _check_gpu(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
     obstacle = hardware.gpu_obstacle()
     if not obstacle:
         return
-    step = "take a smaller scale with profile=pocket, or run it on a machine with a CUDA GPU and a CUDA build of torch"
+    step = "use a smaller scale with profile=pocket, or a machine with a CUDA GPU and a CUDA build of torch"
     for config in configs:
         runtime, backbone = config.runtime, config.backbone
         if runtime.device == "cuda":
@@ -166,19 +166,19 @@ def _check_gpu(configs: Sequence[TrialConfig]) -> Iterable[Problem]:
 
 
 def _check_folder(what: str, folder: Path, variable: str) -> Iterable[Problem]:
-    place = _existing(folder)
-    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)):
-        got = f"{place} is {'not writable' if place.is_dir() else 'no folder'}"
+    existing = _existing(folder)
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        got = f"{existing} is {'not writable' if existing.is_dir() else 'not a folder'}"
         step = f"set {variable} to another folder"
-        yield Problem(f"the {what} cannot be kept there", str(folder), got, next_step=step)
+        yield Problem(f"the folder of the {what} cannot be used", str(folder), got, next_step=step)
 
 
 def check_disk(inputs_gb: float, checkpoints_gb: float, ledger_root: Path) -> list[Problem]:
-    """Return a problem for each of cache and ledger that lies on a disk with too little room.
+    """Return a problem for the cache and for the ledger if its disk has too little free space.
 
     Args:
-        inputs_gb: that the cache may need for clips and prepared inputs, a rough estimate.
-        checkpoints_gb: that the ledger may need, the reserve included.
+        inputs_gb: space that clips and prepared inputs may need in the cache, in GB, a rough estimate.
+        checkpoints_gb: space that the ledger may need, in GB, with the reserve.
         ledger_root: the ledger's folder, which need not exist.
     """
     cache, ledger = cache_folder(), ledger_root
@@ -189,13 +189,13 @@ def check_disk(inputs_gb: float, checkpoints_gb: float, ledger_root: Path) -> li
     problems = []
     for what, folder, gb, variable in needed:
         if (free := shutil.disk_usage(_existing(folder)).free / 1e9) < gb:
-            got, step = f"{free:.1f} GB free", f"make room, or set {variable} to a folder on a larger disk"
+            got, step = f"{free:.1f} GB free", f"free some space, or set {variable} to a folder on a larger disk"
             problems.append(Problem(f"too little disk for the {what}", str(folder), got, f"about {gb:.1f} GB", step))
     return problems
 
 
 def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:

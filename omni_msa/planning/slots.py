@@ -1,4 +1,4 @@
-"""How many trials run at once, on which cards, and whether their memory is there: by measured peak, else estimate."""
+"""How many trials run at once, on which GPUs, and whether memory suffices: by measured peaks, else by estimates."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ from omni_msa.system.nvml import Card
 
 @dataclass(frozen=True)
 class Slots:
-    """Where trials run.
+    """How many trials run at once, and where.
 
     Args:
-        num: trials at once.
-        num_gpus: cards they use; 0 on the CPU.
-        visible_devices: value of `CUDA_VISIBLE_DEVICES` that shows just these cards; None leaves it as it is.
-        notes: what a person should know.
+        num: how many trials run at once.
+        num_gpus: number of GPUs they use; 0 on the CPU.
+        visible_devices: value of `CUDA_VISIBLE_DEVICES` that selects these GPUs; None leaves it as it is.
+        notes: remarks for the user.
         problems: why no trial can run.
     """
 
@@ -39,29 +39,29 @@ def choose(
     ours: Collection[int] = (),
     elsewhere: bool = False,
 ) -> Slots:
-    """Choose how many trials run at once and on which cards.
+    """Choose how many trials run at once and on which GPUs.
 
     Args:
-        configs: of the trials that are to run; none, and nothing speaks against it.
-        runtime: of the sweep.
-        weights_gb: memory of its largest backbone.
-        known: what the ledger knows of trials alike, by `timing.key`.
-        ours: ids of this sweep's processes, whose memory will be free.
-        elsewhere: trials run on other machines, whose memory cannot be seen from here.
+        configs: configurations of the trials that are to run; if there are none, memory is not checked.
+        runtime: settings of the sweep.
+        weights_gb: memory of its largest backbone, in GB.
+        known: measured costs of complete trials, by `timing.key`.
+        ours: ids of this sweep's processes, whose memory counts as free.
+        elsewhere: whether trials run on other machines, whose memory is not known here.
     """
     if not hardware.uses_gpu(runtime):
         slots = Slots(hardware.num_slots(runtime, weights_gb))
         return slots if elsewhere or not configs else replace(slots, problems=_host_problems(configs, slots.num))
     num_gpus = max(1, hardware.num_gpus())
-    found = [] if elsewhere or hardware.gpu_obstacle() else nvml.cards()
-    if not found or not configs:
+    gpus = [] if elsewhere or hardware.gpu_obstacle() else nvml.cards()
+    if not gpus or not configs:
         num, note = hardware.num_slots_on_cards(runtime.trials_at_once, num_gpus, None if configs else 1)
         return Slots(num, num_gpus, notes=_noted(note))
-    return _on_cards(found, configs, runtime, known, ours)
+    return _on_gpus(gpus, configs, runtime, known, ours)
 
 
-def _on_cards(
-    found: Sequence[Card],
+def _on_gpus(
+    gpus: Sequence[Card],
     configs: Sequence[TrialConfig],
     runtime: RuntimeConfig,
     known: Mapping[str, MeasuredCost],
@@ -69,29 +69,29 @@ def _on_cards(
 ) -> Slots:
     kinds = _kinds(configs)
     needed_gb = max(needed_on_card_gb(config, known) for config in kinds)
-    usable, notes, problems = usable_cards(found, needed_gb, ours)
+    usable, notes, problems = usable_cards(gpus, needed_gb, ours)
     if problems:
-        return Slots(1, len(found), problems=tuple(problems))
+        return Slots(1, len(gpus), problems=tuple(problems))
     peaks = [measured_peak_gb(config, known) for config in kinds if lookups.uses(config, "backbone")]
     peak_gb = max((peak for peak in peaks if peak), default=0.0)
     is_known = peak_gb > 0 and None not in peaks
     num_per_card = nvml.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
     num, note = hardware.num_slots_on_cards(runtime.trials_at_once, len(usable), num_per_card)
-    visible = nvml.visible_devices(usable) if len(usable) < len(found) else None
+    visible = nvml.visible_devices(usable) if len(usable) < len(gpus) else None
     tight = "" if is_known else _tight(min(card.total_gb for card in usable), kinds)
     return Slots(num, len(usable), visible, (*notes, *_noted(tight), *_noted(note)))
 
 
 def _tight(card_gb: float, configs: Sequence[TrialConfig]) -> str:
-    """Return a warning where a card may be too small for the longest clips, which the refusal does not count."""
+    """Return a warning if the smallest GPU may be too small for the longest clips, which is no reason to refuse."""
     most_gb = max(memory.plan_memory(config).total for config in configs)
     if most_gb <= card_gb:
         return ""
-    return f"the longest clips may take {most_gb:.1f} GB, and the smallest card has {card_gb:.1f} GB"
+    return f"the longest clips may take {most_gb:.1f} GB, and the smallest GPU has {card_gb:.1f} GB"
 
 
 def _kinds(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
-    """Return each configuration once, whatever its seed."""
+    """Return the configurations that differ in more than the seed, each once."""
     return list(dict.fromkeys(config.model_copy(update={"seed": None}) for config in configs))
 
 
@@ -100,13 +100,13 @@ def _noted(note: str) -> tuple[str, ...]:
 
 
 def measured_peak_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float | None:
-    """Return the highest peak of GPU memory of trials alike that are done, in GB, or None."""
-    alike = known.get(key(config, True))
-    return None if alike is None else alike.peaks_gb.get(batches(vars(config.runtime)))
+    """Return the highest peak of GPU memory, in GB, of complete trials of the same kind, None if there are none."""
+    cost = known.get(key(config, True))
+    return None if cost is None else cost.peaks_gb.get(batches(vars(config.runtime)))
 
 
 def needed_on_card_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float:
-    """Return the memory that a card must have for a trial, in GB: by a measured peak, else by the estimate."""
+    """Return the GPU memory that a trial needs, in GB: the measured peak, else the estimated lower bound."""
     peak = measured_peak_gb(config, known)
     return memory.memory_gb(config) if peak is None else peak
 
@@ -114,15 +114,15 @@ def needed_on_card_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) ->
 def usable_cards(
     found: Sequence[Card], needed_gb: float, ours: Collection[int] = ()
 ) -> tuple[list[Card], list[str], list[Problem]]:
-    """Sort out cards that are too small or that others use; as long as one is left, the others are only noted.
+    """Leave out GPUs that are too small or busy; if none remains, that is a problem, else a note.
 
     Args:
-        found: the cards this process may use, at least one.
-        needed_gb: of memory, for the largest trial.
-        ours: ids of processes whose memory will be free.
+        found: the GPUs that this process may use, at least one.
+        needed_gb: memory that the largest trial needs, in GB.
+        ours: ids of processes whose memory counts as free.
 
     Returns:
-        the cards to use, notes on those left out, and problems if none is left.
+        the GPUs to use, notes on those left out, and problems if none is left.
     """
     large = [card for card in found if card.total_gb >= needed_gb]
     usable = [card for card in large if nvml.free_for(card, ours) >= needed_gb]
@@ -130,25 +130,25 @@ def usable_cards(
         return [], [], [_too_small(found, needed_gb)]
     if not usable:
         return [], [], [_busy(card, needed_gb, ours) for card in large]
-    small = [f"{card} is not used: {card.total_gb:.1f} GB" for card in found if card not in large]
-    busy = [f"{card} is not used: busy with {nvml.holders(card, ours)}" for card in large if card not in usable]
+    small = [f"{card} is not used: it has {card.total_gb:.1f} GB" for card in found if card not in large]
+    busy = [f"{card} is not used: in use by {nvml.holders(card, ours)}" for card in large if card not in usable]
     return usable, [f"{note}, a trial needs about {needed_gb:.1f} GB" for note in (*small, *busy)], []
 
 
 def _too_small(found: Sequence[Card], needed_gb: float) -> Problem:
     got = ", ".join(f"{card}: {card.total_gb:.1f} GB" for card in found)
-    step = "a larger card, runtime.micro_batch=1, runtime.gradient_checkpointing=true, or backbone.quantization=nf4"
-    return Problem("no card has the memory for a trial", "cards", got, f"at least {needed_gb:.1f} GB", step)
+    step = "use a larger GPU, runtime.micro_batch=1, runtime.gradient_checkpointing=true or backbone.quantization=nf4"
+    return Problem("no GPU has enough memory for a trial", "GPUs", got, f"at least {needed_gb:.1f} GB", step)
 
 
 def _busy(card: Card, needed_gb: float, ours: Collection[int]) -> Problem:
     got = f"{nvml.free_for(card, ours):.1f} of {card.total_gb:.1f} GB free; held by {nvml.holders(card, ours)}"
-    step = "wait, stop it, or choose other cards with CUDA_VISIBLE_DEVICES=..."
-    return Problem("a card is busy", str(card), got, f"at least {needed_gb:.1f} GB free", step)
+    step = "wait, stop that process, or choose other GPUs with CUDA_VISIBLE_DEVICES=..."
+    return Problem("a GPU is busy", str(card), got, f"at least {needed_gb:.1f} GB free", step)
 
 
 def _host_problems(configs: Sequence[TrialConfig], num_slots: int) -> tuple[Problem, ...]:
-    """On the CPU all trials share the host's memory."""
+    """Return a problem if the free host memory, which all trials on the CPU share, does not suffice."""
     num = min(num_slots, len(configs))
     needed = num * max(memory.host_memory_gb(config) for config in _kinds(configs))
     free = hardware.available_memory_gb()
@@ -156,4 +156,4 @@ def _host_problems(configs: Sequence[TrialConfig], num_slots: int) -> tuple[Prob
         return ()
     which = "one trial" if num == 1 else f"{num} trials at once"
     step = "stop other programs, or set a smaller runtime.trials_at_once, runtime.micro_batch or backbone"
-    return (Problem("too little memory", "memory", f"{free:.1f} GB free", f"{needed:.1f} GB for {which}", step),)
+    return (Problem("too little memory", "host memory", f"{free:.1f} GB free", f"{needed:.1f} GB for {which}", step),)

@@ -1,4 +1,4 @@
-"""How long trials will take: from trials like them that are done, else a measured warm-up, else the settings' guess."""
+"""Expected times of trials: from complete trials of the same kind, else a timed warm-up, else a setting's guess."""
 
 import hashlib
 import json
@@ -20,21 +20,21 @@ from omni_msa.readouts._base import READOUTS
 from omni_msa.system.files import is_number, read_json
 
 _WHAT_COUNTS = ("dataset", "num_train_clips", "modalities", "media", "backbone", "adapter")
-_NUMBER_MAX = 1e15  # a file that says more is damaged
+_NUMBER_MAX = 1e15  # a file with larger numbers is damaged
 _FORWARD_SHARE = 1 / 3  # of a training step's time; the backward pass takes the rest
 _MEASURED, _WARMED, _GUESSED, _UNKNOWN = "measured", "warmed", "guessed", "unknown"
 
 
 Batches = tuple[Any, ...]
-"""The settings of `runtime` that memory depends on, times hardly."""
+"""The settings of `runtime` on which memory depends, and times hardly do."""
 
 
 class Timed(Protocol):
-    """What is known of a trial that is to run."""
+    """The attributes of a trial that its expected time depends on."""
 
     @property
     def fit_id(self) -> str:
-        """Identity of its training."""
+        """The id of its fit."""
 
     @property
     def config(self) -> TrialConfig:
@@ -43,11 +43,12 @@ class Timed(Protocol):
 
 @dataclass(frozen=True)
 class MeasuredCost:
-    """What trials of one kind took that are done.
+    """Time and memory of complete trials of one kind.
 
     Args:
-        fit_s: median seconds of their training; `read_s`: of the rest.
-        peaks_gb: the highest peak of memory by `batches`, on which it depends as well.
+        fit_s: median time of their training, in seconds.
+        read_s: median time of the rest of the attempt (reading scores, testing), in seconds.
+        peaks_gb: `batches` to the highest peak of memory, in GB.
     """
 
     fit_s: float
@@ -57,7 +58,7 @@ class MeasuredCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """The expectation for one trial: its seconds, None if unknown, and what that rests on."""
+    """The expected time of one trial in seconds, None if unknown, what it is based on, and the date of a warm-up."""
 
     seconds: float | None
     basis: str
@@ -66,14 +67,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Expected:
-    """An expectation of time.
+    """The expected time of several trials.
 
     Args:
-        seconds: until all is done, None if something is not known.
-        work_s: of all trials together, as if one ran at a time, None likewise.
-        num_measured: trials whose time comes from trials done before; `num_warmed`: from a warm-up, with its
-            dates in `warmed_on`; `num_guessed`: from the settings' guess.
-        num_unknown: trials of which nothing is known.
+        seconds: until all are done, None if the time of one is unknown.
+        work_s: sum over all trials, in seconds, None likewise.
+        num_measured: number of trials whose time is that of complete trials of the same kind.
+        num_warmed: number of trials whose time comes from a warm-up; `warmed_on` has the dates of these.
+        num_guessed: number of trials whose time is a setting's guess.
+        num_unknown: number of trials whose time is unknown.
     """
 
     seconds: float | None
@@ -86,7 +88,7 @@ class Expected:
 
     @property
     def basis(self) -> str:
-        """Say what the expectation rests on."""
+        """The sources of the expected time, with the number of trials for each."""
         parts = {
             "measured on trials done before": self.num_measured,
             f"measured by --measure on {', '.join(self.warmed_on)}": self.num_warmed,
@@ -96,36 +98,39 @@ class Expected:
         return ", ".join(f"{number} {what}" for what, number in parts.items() if number)
 
 
-def total(each: Sequence[Cost], num_slots: int) -> Expected:
-    """Add up what is expected of single trials, `num_slots` at once."""
-    bases = [cost.basis for cost in each]
-    times = [cost.seconds or 0.0 for cost in each]
+def total(trial_costs: Sequence[Cost], num_slots: int) -> Expected:
+    """Return the expected time of all trials together, if `num_slots` of them run at once."""
+    bases = [cost.basis for cost in trial_costs]
+    times = [cost.seconds or 0.0 for cost in trial_costs]
     is_known = _UNKNOWN not in bases and math.isfinite(sum(times))
     seconds = max(sum(times) / num_slots, max(times, default=0.0)) if is_known else None
-    num = {basis: bases.count(basis) for basis in (_MEASURED, _WARMED, _GUESSED, _UNKNOWN)}
-    dates = tuple(sorted({cost.measured_on for cost in each if cost.measured_on}))
+    num_by = {basis: bases.count(basis) for basis in (_MEASURED, _WARMED, _GUESSED, _UNKNOWN)}
+    dates = tuple(sorted({cost.measured_on for cost in trial_costs if cost.measured_on}))
     work_s = sum(times) if is_known else None
-    return Expected(seconds, work_s, num[_MEASURED], num[_WARMED], num[_GUESSED], num[_UNKNOWN], dates)
+    return Expected(seconds, work_s, num_by[_MEASURED], num_by[_WARMED], num_by[_GUESSED], num_by[_UNKNOWN], dates)
 
 
 def costs(missing: Sequence[Timed], ledger: Ledger, known: Mapping[str, MeasuredCost] | None = None) -> list[Cost]:
-    """Return what is expected of each missing trial; a shared fit is the cost of the first that needs it.
+    """Return the expected time of each missing trial; a shared fit counts for the first trial that needs it.
 
-    One that is stopped after some of its epochs costs that share of its fit.
+    A trial that is stopped after some of its epochs counts that share of its fit.
 
-    Args and the rest as in `expect`.
+    Args:
+        missing: the trials to run, in order.
+        ledger: the ledger with complete trials, trained fits and warm-ups.
+        known: measured costs by `key`; None reads them from the ledger.
     """
     if not missing:
         return []
     known = measured(ledger) if known is None else known
-    on_gpu, fits, found = cache(hardware.uses_gpu), set(), []
+    on_gpu, fits, result = cache(hardware.uses_gpu), set(), []
     for trial in missing:
         fit_s, read_s, basis, date = _times(trial.config, on_gpu(trial.config.runtime), ledger, known)
         is_trained = trial.fit_id in fits or ledger.is_fitted(trial.fit_id)
         fits.add(trial.fit_id)
         seconds = None if basis == _UNKNOWN else read_s + (0.0 if is_trained else fit_s * _share(trial.config))
-        found.append(Cost(seconds, basis, date))
-    return found
+        result.append(Cost(seconds, basis, date))
+    return result
 
 
 def _share(config: TrialConfig) -> float:
@@ -136,11 +141,11 @@ def _share(config: TrialConfig) -> float:
 def _times(
     config: TrialConfig, on_gpu: bool, ledger: Ledger, known: Mapping[str, MeasuredCost]
 ) -> tuple[float, float, str, str]:
-    """Return seconds of training and of testing, what they rest on, and the date of a warm-up."""
-    if (alike := known.get(key(config, on_gpu))) is not None:
-        return alike.fit_s, alike.read_s, _MEASURED, ""
-    if (warmed := warm_up(config, on_gpu, ledger)) is not None:
-        return *_from_warm_up(config, warmed), _WARMED, str(warmed["time"])[:10]
+    """Return the seconds of training and of testing, what they are based on, and the date of a warm-up or ""."""
+    if (cost := known.get(key(config, on_gpu))) is not None:
+        return cost.fit_s, cost.read_s, _MEASURED, ""
+    if (measured_warm_up := warm_up(config, on_gpu, ledger)) is not None:
+        return *_from_warm_up(config, measured_warm_up), _WARMED, str(measured_warm_up["time"])[:10]
     if not uses(config, "backbone"):
         return 0.0, 0.0, _GUESSED, ""
     clip_s, num_epochs = config.runtime.seconds_per_clip, config.training.epochs
@@ -153,11 +158,11 @@ def _times(
 
 
 def measured(ledger: Ledger) -> dict[str, MeasuredCost]:
-    """Return what each kind of trial took that is done in a ledger, by its `key`."""
-    found: dict[str, list[MeasuredCost]] = defaultdict(list)
+    """Return time and memory of each kind of trial that is complete in a ledger, by its `key`."""
+    costs_of_kind: dict[str, list[MeasuredCost]] = defaultdict(list)
     for folder in ledger.begun_trials():
         if (result := folder.recorded_result()) is None:
-            continue  # most of a large plan: nothing further of it is read
+            continue  # true of most trials of a large plan: read nothing more of them
         config, attempt = folder.config(), folder.provenance()
         cost = _mapping(result.get("cost"))
         train_s = _number(cost.get("train_s"))
@@ -165,26 +170,29 @@ def measured(ledger: Ledger) -> dict[str, MeasuredCost]:
             continue
         peak = _number(cost.get("peak_memory_gb"))
         peaks = {batches(_mapping(config.get("runtime"))): peak} if peak else {}
-        values = MeasuredCost(*_split(train_s, attempt), peaks)
-        found[_key_of_values(config, hardware.ran_on_gpu(result, config, attempt))].append(values)
-    return {name: _summary(alike) for name, alike in found.items()}
+        own_cost = MeasuredCost(*_split(train_s, attempt), peaks)
+        costs_of_kind[_key_of_values(config, hardware.ran_on_gpu(result, config, attempt))].append(own_cost)
+    return {name: _summary(alike) for name, alike in costs_of_kind.items()}
 
 
-def _summary(alike: Sequence[MeasuredCost]) -> MeasuredCost:
-    fit_s, read_s = (statistics.median(getattr(each, name) for each in alike) for name in ("fit_s", "read_s"))
+def _summary(costs: Sequence[MeasuredCost]) -> MeasuredCost:
+    fit_s, read_s = (statistics.median(getattr(each, name) for each in costs) for name in ("fit_s", "read_s"))
     peaks: dict[Batches, float] = {}
-    for name, peak in (item for each in alike for item in each.peaks_gb.items()):
+    for name, peak in (item for each in costs for item in each.peaks_gb.items()):
         peaks[name] = max(peak, peaks.get(name, 0.0))
     return MeasuredCost(fit_s, read_s, peaks)
 
 
 def batches(runtime: Mapping[str, Any]) -> Batches:
-    """Return what a trial's memory depends on beside its `key`, from `runtime` as plain values."""
+    """Return the values of `runtime` that a trial's memory depends on besides its `key`."""
     return tuple(str(runtime.get(name)) for name in ("micro_batch", "eval_batch", "gradient_checkpointing"))
 
 
 def _split(train_s: float, attempt: dict[str, Any]) -> tuple[float, float]:
-    """Split an attempt's time; one shorter than its fit's training found the fit trained, or went on with it."""
+    """Split the time of a trial into training and the rest, in seconds.
+
+    An attempt shorter than its fit's training took over a fit that was trained, wholly or in part, before.
+    """
     attempt_s = _number(attempt.get("attempt_s"))
     if attempt_s is None:
         return train_s, 0.0
@@ -192,25 +200,25 @@ def _split(train_s: float, attempt: dict[str, Any]) -> tuple[float, float]:
 
 
 def key(config: TrialConfig, on_gpu: bool) -> str:
-    """Return what a trial's time and memory depend on, as text: equal for trials alike.
+    """Return the kind of a trial as text: all that its time and memory depend on.
 
     Args:
-        config: of the trial.
-        on_gpu: where it runs; what was measured on a CPU says nothing of a GPU.
+        config: the trial's configuration.
+        on_gpu: whether it runs on a GPU; measurements on a CPU do not apply there.
     """
     return _key_of_values(config.model_dump(mode="json"), on_gpu)
 
 
 def _key_of_values(values: dict[str, Any], on_gpu: bool) -> str:
     shape = {name: values.get(name) for name in _WHAT_COUNTS}
-    training = _mapping(values.get("training"))  # its other settings change numbers, not their number
+    training = _mapping(values.get("training"))  # its other settings do not change the amount of work
     shape |= {name: training.get(name) for name in ("epochs", "batch_size")}
     readout = _mapping(values.get("readout")).get("name")
     return json.dumps({**shape, "readout": readout, "gpu": on_gpu}, sort_keys=True)
 
 
 def warm_up_file(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> Path:
-    """Return where the measured warm-up of a trial's kind is kept; readouts that share a fit share it."""
+    """Return the file with the timed warm-up of a trial's kind; readouts that share a fit share it."""
     values = config.model_dump(mode="json")
     values["readout"] = {"name": plugins.load(READOUTS, config.readout.name).fit_as}
     values["training"] = {"batch_size": config.training.batch_size}
@@ -219,7 +227,7 @@ def warm_up_file(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> Path:
 
 
 def warm_up(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> dict[str, Any] | None:
-    """Return the measured warm-up of a trial's kind on hardware like this, or None."""
+    """Return the timed warm-up of a trial's kind on the same hardware, or None."""
     values = read_json(warm_up_file(config, on_gpu, ledger))
     numbers = ("step_s", "eval_clip_s", "num_train", "num_valid", "num_test")
     if values is None or None in [_number(values.get(name)) for name in numbers]:
@@ -229,22 +237,22 @@ def warm_up(config: TrialConfig, on_gpu: bool, ledger: Ledger) -> dict[str, Any]
 
 @lru_cache(maxsize=2)
 def hardware_name(on_gpu: bool) -> str:
-    """Return the name of the processor or of the GPUs that trials run on here."""
+    """Return the name of this machine's processor, or of its GPUs."""
     return str(hardware.describe()["gpu" if on_gpu else "cpu"])
 
 
 def _from_warm_up(config: TrialConfig, values: Mapping[str, Any]) -> tuple[float, float]:
-    """Return seconds of training, with valid after each epoch, and of reading valid and test.
+    """Return the seconds of training, with valid after each epoch, and of reading scores of valid and test.
 
-    A closed-form readout reads train and valid once instead of steps.
+    A closed-form readout runs once over train and valid instead of training in steps.
     """
-    clip_s, plan = values["eval_clip_s"], config.training
+    clip_s, training = values["eval_clip_s"], config.training
     read_s = (values["num_valid"] + values["num_test"]) * clip_s
     if not plugins.load(READOUTS, config.readout.name).trained:
-        fitted = values["num_train"] + values["num_valid"] if values.get("closed_form") is True else 0
-        return fitted * clip_s, read_s
-    num_steps = math.ceil(values["num_train"] / plan.batch_size) * plan.epochs
-    return num_steps * values["step_s"] + plan.epochs * values["num_valid"] * clip_s, read_s
+        num_fitted = values["num_train"] + values["num_valid"] if values.get("closed_form") is True else 0
+        return num_fitted * clip_s, read_s
+    num_steps = math.ceil(values["num_train"] / training.batch_size) * training.epochs
+    return num_steps * values["step_s"] + training.epochs * values["num_valid"] * clip_s, read_s
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -252,5 +260,5 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float | None:
-    """Return a value read from a file if it can be seconds, GB or a count."""
+    """Return a value read from a file as a number if it is a plausible time, size or count, else None."""
     return float(value) if is_number(value) and 0 <= value < _NUMBER_MAX else None

@@ -1,6 +1,7 @@
-"""What is made of the best proposals of a study: who is confirmed with fresh seeds, who wins, and where it stands.
+"""The end of a search: which of the best proposals are confirmed with fresh seeds, and which one wins.
 
-It follows from files, as the study itself: a winner that was named keeps its place, whatever is measured again later.
+All of it follows from files, as the study itself does. A winner that was named stays the winner, even if a value, such
+as a latency, is measured again later.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,11 +19,14 @@ from omni_msa.text import count
 
 
 def cells(study: Study) -> list[Cell]:
-    """Return all cells so far: the default, what is confirmed, and every proposal; test is open for the named."""
-    best_ones = candidates(study) if study.is_searched() else []
-    named_now = winner(study) if best_ones else {}
-    opened = {DEFAULT, named_now.get("candidate")} if named_now else set()
-    names: list[int | str] = [DEFAULT, *best_ones]
+    """Return all cells so far: default and best proposals with fresh seeds, then default and proposals of the search.
+
+    The test split is open for the default and the candidate of the naming, as soon as a winner has been named.
+    """
+    numbers = candidates(study) if study.is_searched() else []
+    naming = winner(study) if numbers else {}
+    opened = {DEFAULT, naming.get("candidate")} if naming else set()
+    names: list[int | str] = [DEFAULT, *numbers]
     fresh = [study.fresh_cell(name, name in opened) for name in names]
     first = [cell for cell in fresh if cell.config.opens_test]
     rest = [cell for cell in fresh if not cell.config.opens_test]
@@ -30,133 +34,133 @@ def cells(study: Study) -> list[Cell]:
 
 
 def candidates(study: Study) -> list[int]:
-    """Return the numbers of the best proposals, no cell twice, the best first; then those confirmed earlier.
+    """Return the numbers of the proposals to confirm: the best ones, the best first, no parameters twice.
 
-    Who has been confirmed with these seeds stays in the running when a larger budget finds others.
+    Proposals that were confirmed earlier with the same seeds follow, even if a larger budget has found better ones.
     """
     scores = study.scores()
-    found: dict[str, int] = {}
-    for place in best(scores, study.search.directions, len(scores)):
-        one = study.proposals[place]
-        if len(found) < study.search.confirm.best:
-            found.setdefault(text(one.parameters), one.number)
-    complete = {each.number for each, one in zip(study.proposals, scores, strict=True) if one.state == "complete"}
-    return [*found.values(), *sorted((_confirmed_earlier(study) & complete) - set(found.values()))]
+    best_of: dict[str, int] = {}
+    for index in best(scores, study.search.directions, len(scores)):
+        proposal = study.proposals[index]
+        if len(best_of) < study.search.confirm.best:
+            best_of.setdefault(text(proposal.parameters), proposal.number)
+    complete = {each.number for each, value in zip(study.proposals, scores, strict=True) if value.state == "complete"}
+    return [*best_of.values(), *sorted((_confirmed_earlier(study) & complete) - set(best_of.values()))]
 
 
 def _confirmed_earlier(study: Study) -> set[int]:
-    """Return which proposals were confirmed with the seeds of today whenever a winner was named."""
+    """Return the proposals that were confirmed with the current fresh seeds when a winner was named earlier."""
     made = {str(each.number) for each in study.proposals if not study.refusal(each)}
     named = [(int(name), each["seeds"]) for each in study.folder.winners() for name in each["valid"] if name in made]
     return {number for number, seeds in named if _fresh_seeds(study, number) in ((), tuple(sorted(seeds)))}
 
 
 def _fresh_seeds(study: Study, number: int) -> tuple[int, ...]:
-    """Return the fresh seeds of a proposal, none if it draws nothing at random."""
+    """Return the fresh seeds of a proposal, () if its readout is deterministic."""
     return () if study.fresh_cell(number, False).deterministic else tuple(sorted(study.search.confirm.seeds))
 
 
 def confirming(study: Study) -> set[Confirmation]:
-    """Return what is confirmed now."""
-    return {(text(study.proposal(each).parameters), _fresh_seeds(study, each)) for each in candidates(study)}
+    """Return parameters and fresh seeds of the proposals that are confirmed now."""
+    return {(text(study.proposal(number).parameters), _fresh_seeds(study, number)) for number in candidates(study)}
 
 
 def ever_confirmed(study: Study) -> set[Confirmation]:
-    """Return what was ever confirmed, and is now, for this default: with whatever space, seeds and sampler."""
+    """Return all that was ever confirmed for the same default configuration, with whatever space, seeds and sampler."""
     now = confirming(study) if study.is_searched() else set()
     return now.union(*(folder.confirmed() for folder in study.folder.alike()))
 
 
 def num_openings(study: Study) -> int:
-    """Return how often a winner was named, and the test split opened, for this default."""
+    """Return how often a winner was named, and so the test split opened, for this default configuration."""
     return sum(len(folder.winners()) for folder in study.folder.alike())
 
 
 def confirmed(study: Study) -> dict[int | str, ProposalValue]:
-    """Return what the default and the candidates are worth with fresh seeds."""
+    """Return the values of the default and of the candidates with fresh seeds, by name or number."""
     names: list[int | str] = [DEFAULT, *candidates(study)]
     return {name: study.whole_score(study.fresh_cell(name, False)) for name in names}
 
 
 def winner_now(study: Study) -> dict[str, Any] | None:
-    """Return who wins by what is known, as `winner.json` has it; None while something is still to be run.
+    """Return the winner by the results so far, as for `winner.json`; None while trials are still to be run.
 
-    `candidate` is the best proposal with fresh seeds, `winner` that one or the default, whichever is better. None
-    wins against a default of which a seed failed.
+    `candidate` is the best proposal with fresh seeds; `winner` is the better one of candidate and default. There is no
+    winner if a seed of the default failed.
     """
-    found = confirmed(study) if study.is_searched() else {}
-    if any(one.state == "running" for one in found.values()) or not (found and found[DEFAULT].values):
+    values = confirmed(study) if study.is_searched() else {}
+    if any(value.state == "running" for value in values.values()) or not (values and values[DEFAULT].values):
         return None
     sign = -1 if study.search.directions[0] == "higher" else 1
-    means = {name: sign * one.values[0] for name, one in found.items() if one.values}
+    means = {name: sign * value.values[0] for name, value in values.items() if value.values}
     proposals = [name for name in means if name != DEFAULT]
     candidate = min(proposals, key=lambda name: means[name], default=None)
-    loses = candidate is None or means[DEFAULT] <= means[candidate]
-    fresh = {str(name): one.values[0] if one.values else None for name, one in found.items()}
-    facts = {"candidate": candidate, "winner": DEFAULT if loses else candidate}
-    return {**facts, "seeds": list(study.search.confirm.seeds), "valid": fresh}
+    default_wins = candidate is None or means[DEFAULT] <= means[candidate]
+    means_by_name = {str(name): value.values[0] if value.values else None for name, value in values.items()}
+    facts = {"candidate": candidate, "winner": DEFAULT if default_wins else candidate}
+    return {**facts, "seeds": list(study.search.confirm.seeds), "valid": means_by_name}
 
 
 def winner(study: Study) -> dict[str, Any]:
-    """Return the winner that was named, empty unless it was named among those that are complete now.
+    """Return the naming that holds for the current candidates and seeds, {} if there is none.
 
-    What is measured again, as a latency, unseats nobody.
+    A value that is measured again later, such as a latency, does not change the winner.
     """
-    every = study.folder.winners()
-    found = confirmed(study) if every and study.is_searched() else {}
-    whole = {str(name) for name, one in found.items() if one.state in ("complete", "running")}
-    for named in every if found else ():
-        known = {name for name, value in named["valid"].items() if value is not None}
+    namings = study.folder.winners()
+    values = confirmed(study) if namings and study.is_searched() else {}
+    not_failed = {str(name) for name, value in values.items() if value.state in ("complete", "running")}
+    for naming in namings if values else ():
+        measured = {name for name, value in naming["valid"].items() if value is not None}
         if (
-            sorted(named["seeds"]) == sorted(study.search.confirm.seeds)
-            and set(named["valid"]) == set(map(str, found))
-            and whole <= known
+            sorted(naming["seeds"]) == sorted(study.search.confirm.seeds)
+            and set(naming["valid"]) == set(map(str, values))
+            and not_failed <= measured
         ):
-            return named
+            return naming
     return {}
 
 
 def named(study: Study) -> dict[str, Any]:
-    """Return the naming that stands or, while a larger budget or other seeds are run, the latest; else empty."""
+    """Return the naming that holds; while a larger budget or other seeds are run, the latest one; {} if none."""
     made = {DEFAULT, *(each.number for each in study.proposals if not study.refusal(each))}
     latest = study.folder.winner()
     return winner(study) or (latest if latest.get("winner") in made else {})
 
 
 def is_over(study: Study) -> bool:
-    """Return whether a winner has been named, or none can be: no proposal is complete, or the default failed."""
+    """Return whether the search is over: a winner is named, or cannot be, as no proposal or no default is complete."""
     if not study.is_searched():
         return False
-    found = confirmed(study) if candidates(study) else {}
-    have_ended = all(one.state != "running" for one in found.values())
-    is_stuck = bool(found) and found[DEFAULT].state == "failed" and have_ended
-    return not found or is_stuck or bool(winner(study))
+    values = confirmed(study) if candidates(study) else {}
+    have_ended = all(value.state != "running" for value in values.values())
+    is_stuck = bool(values) and values[DEFAULT].state == "failed" and have_ended
+    return not values or is_stuck or bool(winner(study))
 
 
 def standing(study: Study) -> str:
-    """Say where the search stands."""
+    """Return a line on the state of the search: its budget, proposals made, confirmation and winner."""
     budget = study.search.budget
     limits = {"proposals": budget.proposals, "hours": budget.hours, "GPU-hours": budget.gpu_hours}
     until = " or ".join(f"{number:g} {what}" for what, number in limits.items() if number is not None)
-    states = [one.state for one in study.scores()]
+    states = [value.state for value in study.scores()]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     made = f"{len(states)} made" + (f" ({counts})" if counts else "")
     num, seeds = study.search.confirm.best, count(len(study.search.confirm.seeds), "fresh seed")
-    if study.is_searched():  # halving and failures may leave fewer, and earlier ones may come to them
+    if study.is_searched():  # halving and failures leave fewer, earlier confirmations add some
         num = len(candidates(study))
     confirm = f"the best {f'{num} are' if num != 1 else 'is'} confirmed with {seeds}" if num else "none to confirm"
-    best_one, when = named(study).get("winner"), "" if winner(study) else "so far "
-    who = best_one if best_one == DEFAULT else f"proposal {best_one}"
-    won = "" if best_one is None else f"; {when}winner: {who}"
-    return f"search {study.name}: {study.search.sampler}, until {until}: {made}; {confirm}{won}"
+    name, when = named(study).get("winner"), "" if winner(study) else "so far "
+    who = name if name == DEFAULT else f"proposal {name}"
+    outcome = "" if name is None else f"; {when}winner: {who}"
+    return f"search {study.name}: {study.search.sampler}, until {until}: {made}; {confirm}{outcome}"
 
 
 def studies(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) -> tuple[Study, ...]:
-    """Return the studies of a sweep, one for each cell of its axes; none unless it has a search.
+    """Return the studies of a sweep, one for each cell of its axes; () without a search.
 
     Args:
-        sweep: as it was loaded.
-        ledger: keeps proposals and trials.
+        sweep: the sweep as it was loaded.
+        ledger: the ledger with proposals and trials.
         prints: the fingerprint of each dataset.
     """
     if sweep.file.search is None:
@@ -165,7 +169,7 @@ def studies(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) 
 
 
 def expand(sweep: Sweep, found: Sequence[Study]) -> Sweep:
-    """Return a sweep whose cells are those that its studies have so far."""
+    """Return the sweep with the cells that its studies have so far; unchanged without studies."""
     if not found:
         return sweep
     file = sweep.file

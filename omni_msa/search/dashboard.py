@@ -1,4 +1,4 @@
-"""Searches as `optuna-dashboard` shows them."""
+"""The view of searches for `optuna-dashboard`: a database that can be deleted and is written again."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,17 +6,17 @@ from dataclasses import replace
 from omni_msa.search.study import Study
 
 PUBLISH_EVERY_S = 30.0
-"""A driver shows a search so often while it goes on."""
+"""How often a driver updates the database while a search runs, in seconds."""
 
 
 def publish(studies: Iterable[Study]) -> str:
-    """Show what searches have found in Optuna's database, where `optuna-dashboard` finds it; only the driver writes it.
+    """Write the proposals of searches and their values to Optuna's database; only the driver may do so.
 
     Args:
-        studies: the searches; how far they are is read from the ledger.
+        studies: the searches; their state is read from the ledger.
 
     Returns:
-        What went wrong, "" if nothing did: it is a view, which every run writes again.
+        an error message, "" if there was none; no error is raised, as the database is only a view.
     """
     from omni_msa.search import optuna_sampler
 

@@ -1,8 +1,8 @@
-"""Optuna, and nothing else: what to try next, which parameters mattered, and a database for people to look at.
+"""Everything that uses Optuna: suggestions, importances of parameters, and the database for `optuna-dashboard`.
 
-The only file that imports optuna. Nothing is kept in here: each question comes with all that is known, from our own
-ledger, and a sampler seeded by (search seed, proposal number); so an answer is the same again after any kill. The
-database is a view, as MLflow's is: it can be deleted, and is written again.
+The only file that imports optuna. It has no state: each call gets all observations from our own ledger and seeds the
+sampler by (search seed, proposal number), so a suggestion is the same after the driver was killed. The database is a
+view, as MLflow's is: it can be deleted, and is written again.
 """
 
 import importlib.util
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     import optuna
 
 NUM_STARTUP = 6
-"""Proposals drawn at random before a sampler learns; no part of a budget, so that raising one changes nothing."""
+"""Number of random proposals before a sampler learns; it does not depend on the budget, which may be raised."""
 
 _REDRAWS = 20
-_PATIENCE_S = 20.0  # with a database that somebody else holds
+_PATIENCE_S = 20.0  # how long to wait for a locked database
 _STATES = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 _SEEDS_MAX = 2**32  # of numpy's generators
 _NUM_TREES = 64
@@ -39,50 +39,50 @@ _CMA_STATE, _CMA_GENERATION = "cma:optimizer", "cma:generation"  # as Optuna nam
 
 
 def suggest(search: Search, told: Sequence[Observation], number: int) -> Suggestion | None:
-    """Return what to try next: a cell that was not proposed before; None if every point of the space was.
+    """Return the point to try next, one that was not proposed before; None if there is none.
 
-    What runs or failed counts as poor, so that a sampler keeps away from it: see `_as_poor`. If it insists on what was
-    proposed before, a new point is drawn at random; where points cannot be counted and none is found, an old one is
-    proposed again once nothing runs: its stored result is told then, which costs nothing.
+    Proposals that run or failed count as poor, so that the sampler avoids them: see `_as_poor`. If it keeps suggesting
+    known points, a new one is drawn at random. If that finds none in a space too large to list, a known point is
+    proposed again once nothing runs; its results are in the ledger, so that costs nothing.
 
     Args:
-        search: the section of the sweep file.
-        told: all proposals so far, and what was known before.
-        number: of the proposal that is made.
+        search: the `search` section of the sweep file.
+        told: observations of all proposals so far, and of earlier results.
+        number: number of the new proposal.
     """
-    before = {text(dict(each.parameters)) for each in told if each.number is not None}
+    proposed = {text(dict(each.parameters)) for each in told if each.number is not None}
     if search.sampler == "grid":
-        return next((Suggestion(point) for point in grid(search.space) if text(point) not in before), None)
-    heard, left = _as_poor(search, told), None
-    study = _study(search, heard, _evolved(search, heard) if search.sampler == "cmaes" else {})
+        return next((Suggestion(point) for point in grid(search.space) if text(point) not in proposed), None)
+    adjusted, remaining = _as_poor(search, told), None
+    study = _study(search, adjusted, _cma_state(search, adjusted) if search.sampler == "cmaes" else {})
     for redraw in range(2 * _REDRAWS):
-        if (insists := redraw >= _REDRAWS) and left:
-            return Suggestion(Random(derive(search.seed, "left", number)).choice(left))
+        if (is_fallback := redraw >= _REDRAWS) and remaining:
+            return Suggestion(Random(derive(search.seed, "left", number)).choice(remaining))
         seed = derive(search.seed, "proposal", number, redraw) % _SEEDS_MAX
-        study.sampler = _sampler("random" if insists else search.sampler, seed)
+        study.sampler = _sampler("random" if is_fallback else search.sampler, seed)
         trial = study.ask()
         parameters = _draw(search.space, trial)
-        if text(parameters) not in before:
+        if text(parameters) not in proposed:
             return Suggestion(parameters, _kept(study.get_trials(deepcopy=False)[trial.number].system_attrs))
-        if redraw == 0 and (left := _left(search.space, before)) == []:
+        if redraw == 0 and (remaining := _remaining(search.space, proposed)) == []:
             return None
     return None if any(each.score.state == "running" for each in told) else Suggestion(parameters)
 
 
 def _as_poor(search: Search, told: Sequence[Observation]) -> list[Observation]:
-    """Return what was told as a sampler hears it: a proposal that failed has a poor value.
+    """Return the observations with a poor value in place of a failure.
 
-    Optuna's samplers leave failed trials out, and so propose what fails again and again. The value is made up, as for
-    what runs (constant liar: Ginsbourger et al. 2010): a hair beyond the worst of the complete ones, in each objective.
-    With halving it is pruned without a value, for TPE ranks what is pruned below all that is complete. While nothing
-    has a value it stays failed: of failures alone a sampler would take one for the best.
+    Optuna's samplers ignore failed trials, and so suggest what fails again and again. The value is made up, as for
+    running trials (constant liar: Ginsbourger et al. 2010): just worse than the worst complete one in each objective.
+    With halving the proposal counts as pruned without a value, as TPE ranks these below all complete ones. As long as
+    none has a value it stays failed, since otherwise a failure would be the best.
     """
-    every = [each.score.values for each in told if each.score.state == "complete" and each.score.values]
+    complete_values = [each.score.values for each in told if each.score.state == "complete" and each.score.values]
     poor = ProposalValue("failed")
-    if search.pruning and (every or any(each.score.by_rung for each in told)):
+    if search.pruning and (complete_values or any(each.score.by_rung for each in told)):
         poor = ProposalValue("pruned")
-    elif every:
-        poor = ProposalValue("complete", tuple(map(_beyond, zip(*every, strict=True), search.directions)))
+    elif complete_values:
+        poor = ProposalValue("complete", tuple(map(_beyond, zip(*complete_values, strict=True), search.directions)))
     return [replace(each, score=poor) if each.score.state == "failed" else each for each in told]
 
 
@@ -90,26 +90,26 @@ def _beyond(values: Sequence[float], better: str) -> float:
     return math.nextafter(max(values), math.inf) if better == "lower" else math.nextafter(min(values), -math.inf)
 
 
-def _left(space: Mapping[str, Parameter], before: set[str]) -> list[dict[str, Any]] | None:
-    """Return the points that were not proposed before; None if they cannot be counted, or are too many."""
+def _remaining(space: Mapping[str, Parameter], before: set[str]) -> list[dict[str, Any]] | None:
+    """Return the points that were not proposed before, None if there are infinitely or too many."""
     if any(parameter.values() is None for parameter in space.values()):
         return None
     points = grid(space)
     return [point for point in points if text(point) not in before] if len(points) < GRID_MAX else None
 
 
-def _evolved(search: Search, told: Sequence[Observation]) -> dict[str, Any]:
-    """Return the state of CMA-ES: each generation of what was told is replayed, in this process.
+def _cma_state(search: Search, told: Sequence[Observation]) -> dict[str, Any]:
+    """Return the state of CMA-ES, rebuilt by replaying all generations of observations.
 
-    Optuna keeps that state pickled with a trial. A pickle can run any code, so none is written to the ledger, and none
-    is read from it: what is kept of a proposal is the number of its generation.
+    Optuna stores that state as a pickle in a trial. As a pickle can run any code, the ledger has none: it has only the
+    number of each proposal's generation.
     """
     state: dict[str, Any] = {}
-    while True:  # each turn is one generation further, and there are no more generations than proposals
+    while True:  # one generation per turn; there are at most as many as proposals
         study = _study(search, told, state)
         study.sampler = _sampler(search.sampler, derive(search.seed, "generations", 0) % _SEEDS_MAX)
         trial = study.ask()
-        _draw(search.space, trial)  # tells the generation
+        _draw(search.space, trial)  # the sampler notes the generation
         notes = study.get_trials(deepcopy=False)[trial.number].system_attrs
         further = {name: value for name, value in notes.items() if name.startswith(_CMA_STATE)}
         if not further:
@@ -118,16 +118,16 @@ def _evolved(search: Search, told: Sequence[Observation]) -> dict[str, Any]:
 
 
 def _kept(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a sampler's notes goes to the ledger and comes from it: a whole number, whoever wrote the file."""
+    """Return the part of a sampler's notes that may be in the ledger: the number of a CMA-ES generation."""
     return {name: value for name, value in notes.items() if name == _CMA_GENERATION and type(value) is int}
 
 
 def _draw(space: Mapping[str, Parameter], trial: "optuna.Trial") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for path in ordered(space):
-        if counts(space[path], found):
-            found[path] = _drawn(space[path], path, trial)
-    return {path: found[path] for path in space if path in found}
+        if counts(space[path], values):
+            values[path] = _drawn(space[path], path, trial)
+    return {path: values[path] for path in space if path in values}
 
 
 def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistribution":
@@ -142,7 +142,7 @@ def _distribution(parameter: Parameter) -> "optuna.distributions.BaseDistributio
 
 
 def _name(value: Any) -> Any:
-    """Return a choice as Optuna takes it: lists and mappings as text."""
+    """Return a value of a choice in a type that Optuna accepts: lists and mappings as text."""
     return value if value is None or isinstance(value, bool | int | float | str) else text(value)
 
 
@@ -169,16 +169,16 @@ def _frozen(search: Search, told: Observation, is_view: bool = False, state: Any
         system_attrs={**_kept(told.notes), **(state or {})},
         user_attrs={"proposal": told.number, **told.facts} if is_view else None,
     )
-    if told.span:  # Optuna's times are local ones without a zone
+    if told.span:  # Optuna has local times without a zone
         trial.datetime_start, trial.datetime_complete = (time.astimezone().replace(tzinfo=None) for time in told.span)
     return trial
 
 
 def _study(search: Search, told: Sequence[Observation], state: Mapping[str, Any]) -> "optuna.Study":
-    """Return a study of all that was told; `state` goes with the last complete proposal, where CMA-ES looks for it."""
+    """Return a study of all observations; CMA-ES finds its `state` in the last complete one."""
     study: optuna.Study = _quiet_optuna().create_study(directions=_directions(search))
-    last = max((place for place, each in enumerate(told) if each.score.state == "complete"), default=None)
-    study.add_trials(_frozen(search, each, state=state if place == last else None) for place, each in enumerate(told))
+    last = max((index for index, each in enumerate(told) if each.score.state == "complete"), default=None)
+    study.add_trials(_frozen(search, each, state=state if index == last else None) for index, each in enumerate(told))
     return study
 
 
@@ -190,7 +190,7 @@ def _quiet_optuna() -> Any:
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of samplers' options, and names of values
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # about options of samplers and metric names
     return optuna
 
 
@@ -208,17 +208,17 @@ def _sampler(name: str, seed: int) -> "optuna.samplers.BaseSampler":
 
 
 def importances(search: Search, told: Sequence[Observation]) -> dict[str, float]:
-    """Return which share of the variance of the first objective each parameter explains (fANOVA), largest first.
+    """Return the share of the variance of the first objective that each parameter explains (fANOVA), largest first.
 
-    Values are those of the first rung, which all proposals have. Parameters that count only at times are left out.
+    The values are those of the first rung, which all proposals have. Parameters with a condition are left out.
     fANOVA: Hutter, Hoos and Leyton-Brown, ICML 2014.
 
     Args:
-        search: the section of the sweep file.
-        told: all proposals.
+        search: the `search` section of the sweep file.
+        told: observations of all proposals.
 
     Returns:
-        nothing if too few proposals have values, all values are the same, or scikit-learn is not installed.
+        dotted path to share, in [0, 1]; {} if the values do not differ or scikit-learn is not installed.
     """
     values = [(each, each.score.by_rung[0]) for each in told if 0 in each.score.by_rung]
     if len({value for _, value in values}) < 2 or importlib.util.find_spec("sklearn") is None:
@@ -230,27 +230,27 @@ def importances(search: Search, told: Sequence[Observation]) -> dict[str, float]
     evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=_NUM_TREES, seed=search.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    return {path: float(share) for path, share in sorted(found.items(), key=lambda item: -item[1])}
+        shares: dict[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    return {path: float(share) for path, share in sorted(shares.items(), key=lambda item: -item[1])}
 
 
 def publish(path: Path, name: str, search: Search, told: Sequence[Observation], is_over: bool) -> None:
-    """Bring one study in the database up to date: `optuna-dashboard sqlite:///mlruns/optuna.db` shows it.
+    """Update one study in the database, which `optuna-dashboard sqlite:///mlruns/optuna.db` shows.
 
-    It holds what has ended, and none is ever running. Where it holds something else (somebody else's trial, what failed
-    and was retried), the study is made anew. All is done in memory and written in one transaction; a damaged database
-    is put aside.
+    The study has only proposals that have ended. If it has anything else (another program's trial, or a failed one that
+    was retried since), it is written anew. All is done in memory and written in one transaction; a damaged database is
+    renamed.
 
     Args:
         path: the database; only the driver writes it.
-        name: of the study.
-        search: the section of the sweep file.
-        told: all proposals, and what was known before.
-        is_over: nothing will be promoted; else pruned proposals are left out: what has ended cannot change in Optuna.
+        name: name of the study.
+        search: the `search` section of the sweep file.
+        told: observations of all proposals, and of earlier results.
+        is_over: nothing will be promoted any more; else pruned proposals are left out, as Optuna's trials are final.
 
     Raises:
-        OSError: the folder cannot be made, or the database is held by somebody else.
-        sqlite3.Error: the database cannot be written; it is as it was.
+        OSError: the folder cannot be made, or another program locks the database.
+        sqlite3.Error: the database cannot be written; it is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     put_damaged_aside(path)
@@ -264,12 +264,12 @@ def publish(path: Path, name: str, search: Search, told: Sequence[Observation], 
 
 
 def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
-    """Copy a database in one transaction; sqlite3 alone would wait for ever for somebody who holds it."""
+    """Copy a database in one transaction; give up after a while if it is locked, as sqlite3 itself does not."""
     until = time.monotonic() + _PATIENCE_S
 
     def check(status: int, remaining: int, total: int) -> None:
         if status != sqlite3.SQLITE_DONE and time.monotonic() > until:
-            raise TimeoutError("the database is held by somebody else")
+            raise TimeoutError("the database is locked by another program")
 
     source.backup(target, progress=check)
 
@@ -277,7 +277,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
 def _update_study(
     base: sqlite3.Connection, name: str, search: Search, told: Sequence[Observation], is_over: bool
 ) -> bool:
-    """Bring the study in a database in memory up to date; return whether there was anything to do."""
+    """Update the study in a database in memory; return whether anything changed."""
     ended = {_content(each): each for each in told if each.score.state != "running"}
     logging.getLogger("alembic").setLevel(logging.CRITICAL)
     optuna, keys = _quiet_optuna(), {"study_name": name, "directions": _directions(search)}
@@ -285,15 +285,15 @@ def _update_study(
     is_changed = name not in optuna.get_all_study_names(storage)
     study = optuna.create_study(**keys, load_if_exists=True)
     trials = study.get_trials(deepcopy=False)
-    there = {trial.user_attrs.get("content") for trial in trials}
-    is_part = len(there) == len(trials) and there <= set(ended)
+    stored = {trial.user_attrs.get("content") for trial in trials}
+    is_part = len(stored) == len(trials) and stored <= set(ended)
     if not is_part or [each.name.lower() for each in study.directions] != _directions(search):
         optuna.delete_study(study_name=name, storage=storage)
-        study, there, is_changed = optuna.create_study(**keys), set(), True
+        study, stored, is_changed = optuna.create_study(**keys), set(), True
     if is_changed:
         study.set_metric_names(list(search.objectives))
     for content, each in ended.items():
-        if content not in there and (is_over or each.score.state != "pruned"):
+        if content not in stored and (is_over or each.score.state != "pruned"):
             shown, is_changed = replace(each, notes={}, facts={**each.facts, "content": content}), True
             study.add_trial(_frozen(search, shown, is_view=True))
     return is_changed

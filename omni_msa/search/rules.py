@@ -1,6 +1,6 @@
-"""The rules of a search: what a proposal is worth, which go on, which are confirmed. No files, no Optuna in here.
+"""The rules of a search: the value of a proposal, which are promoted, which are best. No files, no Optuna in here.
 
-A proposal is a cell: its value is the mean over its seeds on valid. One whose seed failed is incomplete, not better.
+A proposal is a cell; its value is the mean over its seeds on valid. If a seed failed, the proposal has no value.
 """
 
 import math
@@ -17,11 +17,11 @@ Values = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Rung:
-    """How far a proposal is run before it is judged.
+    """How far a proposal is run before it is compared with others.
 
     Args:
-        num_seeds: so many of the first seeds are run.
-        num_epochs: of the first seed; None: to the end.
+        num_seeds: how many seeds are run, from the first on.
+        num_epochs: how many epochs of the first seed; None means all.
     """
 
     num_seeds: int
@@ -30,12 +30,12 @@ class Rung:
 
 @dataclass(frozen=True)
 class SeedOutcome:
-    """What is known of one trial of a proposal.
+    """The state of one trial of a proposal.
 
     Args:
-        state: "waiting" until it is as far as its rung says, then "pruned", or how it ended.
-        values: one for each objective, if it is complete.
-        curve: epoch to the best value of the first objective until then, as far as it was trained.
+        state: "waiting" until it has reached its rung, then "pruned"; or how it ended.
+        values: one for each objective, None unless it is complete.
+        curve: epoch to the best value of the first objective up to it, as far as it was trained.
     """
 
     state: Literal["waiting", "pruned", "complete", "failed"] = "waiting"
@@ -45,14 +45,14 @@ class SeedOutcome:
 
 @dataclass(frozen=True)
 class ProposalValue:
-    """What a proposal is worth.
+    """The value of a proposal.
 
     Args:
-        state: "complete" if all its seeds are; "failed" if one failed, or has no value; "pruned" if it was stopped
-            below the last rung; else "running".
-        values: means over the seeds, one for each objective, if it is complete.
-        by_rung: rung, from 0, to the value of the first objective there.
-        by_seed: values of the first objective of the seeds that are complete, by their place.
+        state: "complete" if all its seeds are; "failed" if a seed failed or has no finite value; "pruned" if it was
+            stopped below the last rung; else "running".
+        values: means over the seeds, one for each objective, None unless it is complete.
+        by_rung: rung, from 0, to the value of the first objective at it.
+        by_seed: index of each complete seed to its value of the first objective.
     """
 
     state: Literal["running", "complete", "pruned", "failed"]
@@ -63,15 +63,15 @@ class ProposalValue:
 
 @dataclass(frozen=True)
 class Observation:
-    """A cell that a sampler learns from.
+    """A result that a sampler learns from.
 
     Args:
         parameters: its point of the space.
-        score: what it is worth so far.
-        number: of the proposal; None for a cell that the ledger knew before.
-        notes: what the sampler itself noted when it proposed the cell.
-        facts: more about it, for people.
-        span: when it was proposed and when the last of its trials ended, where that is shown.
+        score: its value so far.
+        number: of the proposal; None for an earlier result of the ledger.
+        notes: notes of the sampler from when it proposed the point.
+        facts: further facts, shown in `optuna-dashboard`.
+        span: when it was proposed and when the last of its trials ended, None if that is not shown.
     """
 
     parameters: Mapping[str, Any]
@@ -84,19 +84,19 @@ class Observation:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What to try next, and what the sampler wants to be told again with the value."""
+    """The parameters to try next, and notes that the sampler gets back together with their value."""
 
     parameters: dict[str, Any]
     notes: dict[str, Any] = field(default_factory=dict)
 
 
 def rungs(halving: Halving | None, num_epochs: int, num_seeds: int) -> list[Rung]:
-    """Return the rungs of a search: epochs of the first seed, all of them, then seeds one by one.
+    """Return the rungs of a search: some epochs of the first seed, all its epochs, then one more seed at a time.
 
     Args:
-        halving: None: one rung, everything.
-        num_epochs: of a whole trial.
-        num_seeds: of a whole proposal.
+        halving: the rule; None means a single rung with all seeds and epochs.
+        num_epochs: number of epochs of a complete trial.
+        num_seeds: number of seeds of a complete proposal.
     """
     if halving is None:
         return [Rung(num_seeds)]
@@ -105,27 +105,32 @@ def rungs(halving: Halving | None, num_epochs: int, num_seeds: int) -> list[Rung
 
 
 def best_so_far(rows: Sequence[Mapping[str, object]], metric: str) -> dict[int, float]:
-    """Return epoch to the best valid value until then, from the rows of `metrics.jsonl`; the epoch kept is the best."""
+    """Return for each epoch the best value on valid up to it.
+
+    Args:
+        rows: the rows of `metrics.jsonl`.
+        metric: its name, without `valid_`.
+    """
     sign, best = _sign(METRICS[metric].better), math.inf
-    found: dict[int, float] = {}
+    best_by_epoch: dict[int, float] = {}
     for row in rows:
         value, epoch = row.get(f"valid_{metric}"), row.get("epoch")
         if isinstance(epoch, int) and f"valid_{metric}" in row:
             if isinstance(value, int | float) and math.isfinite(value):
                 best = min(best, sign * value)
-            found[epoch] = sign * best
-    return found
+            best_by_epoch[epoch] = sign * best
+    return best_by_epoch
 
 
 def score(trials: Sequence[SeedOutcome], steps: Sequence[Rung], rung: int) -> ProposalValue:
-    """Return what a proposal is worth.
+    """Return the value of a proposal.
 
     Args:
-        trials: of its seeds that its rung asks for, in the order of the seeds.
+        trials: the trials that its rung requires, in the order of the seeds.
         steps: all rungs.
-        rung: the highest it may climb so far, from 0.
+        rung: the highest rung it has been promoted to, from 0.
     """
-    by_seed = {place: trial.values[0] for place, trial in enumerate(trials) if trial.values}
+    by_seed = {index: trial.values[0] for index, trial in enumerate(trials) if trial.values}
     by_rung = {number: value for number in range(rung + 1) if (value := _at(trials, steps[number])) is not None}
     is_worthless = any(trial.state == "complete" and not _is_finite(trial.values) for trial in trials)
     if is_worthless or any(trial.state == "failed" for trial in trials):
@@ -145,7 +150,7 @@ def _is_finite(values: Values | None) -> bool:
 
 
 def _at(trials: Sequence[SeedOutcome], rung: Rung) -> float | None:
-    """Return the value of the first objective at a rung, None if the proposal is not that far."""
+    """Return the value of the first objective at a rung, None if the proposal has not reached it."""
     if rung.num_epochs is not None:
         first = trials[0]
         value = first.curve.get(rung.num_epochs, first.values[0] if first.values else None)
@@ -162,54 +167,54 @@ def next_to_promote(
     better: str,
     least: int,
 ) -> int | None:
-    """Return the place of the proposal that goes on to its next rung, None if none may.
+    """Return the index of the proposal that is promoted to its next rung, None if none may be.
 
-    Asynchronous successive halving (Li et al., MLSys 2020): of all that have a value at a rung, the best share goes on,
-    however many are still to come. From two seeds on, those go on that are not worse on paired seeds than the best
-    complete proposal (Wilcoxon's signed-rank test, one-sided). Where that leaves fewer complete than are to be
-    confirmed, the furthest of the others go on.
+    Asynchronous successive halving (Li et al., MLSys 2020): of all proposals with a value at a rung, the best share is
+    promoted, however many are still to come. From two seeds on, those are promoted that are not worse on paired seeds
+    than the best complete proposal (Wilcoxon's signed-rank test, one-sided). If fewer than `least` would then be
+    complete, the pruned proposals that have come furthest are promoted, too.
 
     Args:
-        scores: of the proposals.
-        reached: for each the highest rung it may climb so far.
+        scores: values of the proposals.
+        reached: for each the highest rung it has been promoted to.
         steps: all rungs.
         halving: the rule.
         better: "lower" or "higher".
-        least: how many are to be complete if no further proposal will come, 0 while some may: then the best goes on
-            wherever the share would be none.
+        least: how many proposals must become complete, once no more will be made; 0 before. If it is not 0, the best at
+            a rung is promoted even if the share rounds to none.
     """
     sign = _sign(better)
     for rung in reversed(range(len(steps) - 1)):
-        at_rung = [place for place, one in enumerate(scores) if rung in one.by_rung]
-        ranked = sorted(at_rung, key=lambda place: (sign * scores[place].by_rung[rung], place))
+        at_rung = [index for index, value in enumerate(scores) if rung in value.by_rung]
+        ranked = sorted(at_rung, key=lambda index: (sign * scores[index].by_rung[rung], index))
         share = int(len(ranked) * halving.keep + 1e-9)
-        going = ranked[: max(share, min(least, 1))]
+        promotable = ranked[: max(share, min(least, 1))]
         if steps[rung].num_seeds > 1:
-            going = [place for place in ranked if _is_not_worse(place, scores, sign, halving.p)]
-        waiting = [place for place in going if reached[place] == rung and scores[place].state == "pruned"]
+            promotable = [index for index in ranked if _is_not_worse(index, scores, sign, halving.p)]
+        waiting = [index for index in promotable if reached[index] == rung and scores[index].state == "pruned"]
         if waiting:
             return waiting[0]
-    is_enough = sum(one.state == "complete" for one in scores) >= least
+    is_enough = sum(value.state == "complete" for value in scores) >= least
     return None if is_enough else _furthest(scores, reached, sign)
 
 
 def _furthest(scores: Sequence[ProposalValue], reached: Sequence[int], sign: int) -> int | None:
-    """Return the place of the best of the pruned proposals that are furthest, None if none is pruned."""
+    """Return the index of the best pruned proposal at the highest rung, None if none is pruned."""
     pruned = [
-        (-rung, sign * one.by_rung[rung], place)
-        for place, (one, rung) in enumerate(zip(scores, reached, strict=True))
-        if one.state == "pruned" and rung in one.by_rung
+        (-rung, sign * value.by_rung[rung], index)
+        for index, (value, rung) in enumerate(zip(scores, reached, strict=True))
+        if value.state == "pruned" and rung in value.by_rung
     ]
     return min(pruned)[2] if pruned else None
 
 
-def _is_not_worse(place: int, scores: Sequence[ProposalValue], sign: int, level: float) -> bool:
-    complete = [one for one in scores if one.state == "complete" and one.values]
+def _is_not_worse(index: int, scores: Sequence[ProposalValue], sign: int, level: float) -> bool:
+    complete = [value for value in scores if value.state == "complete" and value.values]
     if not complete:
         return True
-    best = min(complete, key=lambda one: sign * (one.values or (math.inf,))[0])
-    own = scores[place].by_seed
-    paired = [sign * (own[seed] - best.by_seed[seed]) for seed in own.keys() & best.by_seed.keys()]
+    best = min(complete, key=lambda value: sign * (value.values or (math.inf,))[0])
+    own_values = scores[index].by_seed
+    paired = [sign * (own_values[seed] - best.by_seed[seed]) for seed in own_values.keys() & best.by_seed.keys()]
     return worse_p(paired) > level
 
 
@@ -219,52 +224,54 @@ def worse_p(differences: Sequence[float]) -> float:
     Zeros are left out, ties get their mean rank (Wilcoxon, Biometrics Bulletin 1945).
 
     Args:
-        differences: of pairs, finite; n differences cannot give less than 2^-n.
+        differences: of pairs, finite; the p-value of n differences is at least 2^-n.
     """
-    kept = sorted((abs(each), each > 0) for each in differences if each != 0)
-    doubled = [_doubled_rank([size for size, _ in kept], size) for size, _ in kept]
-    observed = sum(rank for rank, (_, is_above) in zip(doubled, kept, strict=True) if is_above)
-    ways = {0: 1}  # doubled rank sum to the number of sign patterns that give it
-    for rank in doubled:
+    nonzero = sorted((abs(difference), difference > 0) for difference in differences if difference != 0)
+    doubled_ranks = [_doubled_rank([size for size, _ in nonzero], size) for size, _ in nonzero]
+    observed = sum(rank for rank, (_, is_above) in zip(doubled_ranks, nonzero, strict=True) if is_above)
+    ways = {0: 1}  # doubled rank sum: number of sign patterns with that sum
+    for rank in doubled_ranks:
         ways = {total: ways.get(total, 0) + ways.get(total - rank, 0) for total in {*ways, *(t + rank for t in ways)}}
-    return sum(number for total, number in ways.items() if total >= observed) / 2 ** len(doubled)
+    return sum(number for total, number in ways.items() if total >= observed) / 2 ** len(doubled_ranks)
 
 
 def _doubled_rank(sizes: Sequence[float], size: float) -> int:
-    """Return twice the mean rank of a size, a whole number."""
+    """Return twice the mean rank of a size, which is a whole number."""
     return 2 * sum(other < size for other in sizes) + sum(other == size for other in sizes) + 1
 
 
 def pareto_front(values: Sequence[Values], directions: Sequence[str]) -> list[int]:
-    """Return the places of the values that no other beats in one objective without being worse in the other.
+    """Return the indices of the Pareto front: no other point is at least as good in all objectives and better in one.
 
     Args:
-        values: of complete proposals.
-        directions: for each objective "lower" or "higher".
+        values: of complete proposals, one number for each objective.
+        directions: for each objective which values are better, "lower" or "higher".
     """
     signs = [_sign(direction) for direction in directions]
-    costs = [tuple(sign * value for sign, value in zip(signs, each, strict=True)) for each in values]
-    return [place for place, each in enumerate(costs) if not any(_beats(other, each) for other in costs)]
+    costs = [tuple(sign * value for sign, value in zip(signs, point, strict=True)) for point in values]
+    return [index for index, point in enumerate(costs) if not any(_beats(other, point) for other in costs)]
 
 
-def _beats(one: Values, other: Values) -> bool:
-    return one != other and all(a <= b for a, b in zip(one, other, strict=True))
+def _beats(costs: Values, other_costs: Values) -> bool:
+    return costs != other_costs and all(a <= b for a, b in zip(costs, other_costs, strict=True))
 
 
 def best(scores: Sequence[ProposalValue], directions: Sequence[str], num: int) -> list[int]:
-    """Return the places of the best complete proposals, the best first; of two objectives, the Pareto front's first.
+    """Return the indices of the best complete proposals by the first objective, the best first.
+
+    With two objectives only proposals of the Pareto front count.
 
     Args:
-        scores: of the proposals.
-        directions: for each objective "lower" or "higher".
-        num: at most so many.
+        scores: values of the proposals.
+        directions: for each objective which values are better, "lower" or "higher".
+        num: maximum number of indices.
     """
-    complete = [(place, one.values) for place, one in enumerate(scores) if one.state == "complete" and one.values]
+    complete = [(index, each.values) for index, each in enumerate(scores) if each.state == "complete" and each.values]
     if len(directions) > 1:
         front = pareto_front([values for _, values in complete], directions)
-        complete = [complete[place] for place in front]
+        complete = [complete[index] for index in front]
     ranked = sorted(complete, key=lambda item: (_sign(directions[0]) * item[1][0], item[0]))
-    return [place for place, _ in ranked[:num]]
+    return [index for index, _ in ranked[:num]]
 
 
 def _sign(better: str) -> int:

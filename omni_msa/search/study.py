@@ -1,8 +1,8 @@
-"""A study: one cell of the axes, what was proposed for it, what that is worth, and whether there may be more.
+"""A study: the search for one cell of the axes, with its proposals, their values, and what may come next.
 
-All of it follows from files: what was proposed, and which trials have ended how. So a driver that is killed at any
-moment is followed by one that knows the same. The test split stays locked: values are those on valid. What is made of
-the best proposals is in `confirmation.py`.
+All of it follows from files: the proposals, and the state of their trials. So a driver that is killed at any moment can
+be replaced by one that knows the same. The test split stays locked: values are those on valid. What happens to the
+best proposals is in `confirmation.py`.
 """
 
 from collections.abc import Mapping
@@ -33,21 +33,21 @@ from omni_msa.sweep.search_space import GRID_MAX, Search, grid, text
 from omni_msa.sweep.sweep import Cell, Sweep, proposed
 
 PROPOSAL, STAGE = "proposal", "stage"
-"""Axes that the cells of a search have beside those of the sweep: number or "default"; "search" or "fresh"."""
+"""Axes that the cells of a search have in addition: proposal number or "default"; and "search" or "fresh" (seeds)."""
 
-_REPEATS_MAX = 20  # of cells in a row that were proposed before: then there is nothing new to propose
+_REPEATS_MAX = 20  # so many repeated proposals in a row end the search
 
 
 @dataclass(eq=False)
 class Study:
-    """One search: its proposals for one cell of the axes.
+    """The search for one cell of the axes.
 
     Args:
-        sweep: as it was loaded.
-        cell: of the axes: the default configuration.
-        fingerprint: of its dataset.
-        ledger: where its trials and its proposals are.
-        proposals: all that were made, by number.
+        sweep: the sweep as it was loaded.
+        cell: the cell of the axes, which is the default configuration.
+        fingerprint: fingerprint of its dataset.
+        ledger: the ledger with its trials and proposals.
+        proposals: all proposals made so far, by number; read from the ledger.
     """
 
     sweep: Sweep
@@ -63,20 +63,20 @@ class Study:
         self.proposals = self._read()
 
     def _read(self) -> list[Proposal]:
-        """Return the proposals of the ledger; somebody may have written a rung that there is not."""
+        """Return the proposals of the ledger, with rungs limited to those that exist, as files may have been edited."""
         top = len(self.steps) - 1
-        return [replace(each, rung=min(each.rung, top)) for each in self.folder.proposals()]
+        return [replace(proposal, rung=min(proposal.rung, top)) for proposal in self.folder.proposals()]
 
     @cached_property
     def search(self) -> Search:
-        """The section of the sweep file, with its objectives named."""
+        """The `search` section of the sweep file, with its objectives filled in."""
         search, file = self.sweep.file.search, self.sweep.file
         assert search is not None
         return search if search.objectives else search.model_copy(update={"objectives": (file.select.metric,)})
 
     @cached_property
     def facts(self) -> dict[str, Any]:
-        """All that proposals depend on, and the sweep's name; budget, confirmation and transfer may change."""
+        """All that identifies the study: what proposals depend on, and the sweep's name, but not the budget."""
         search = self.search.model_dump(
             mode="json", include={"space", "sampler", "seed", "objectives", "pruning"}, exclude_none=True
         )
@@ -86,35 +86,35 @@ class Study:
 
     @cached_property
     def base(self) -> str:
-        """The default configuration, as an id without seeds."""
+        """The id of the default configuration, whatever the seed."""
         return trial_id(self.cell.config.model_copy(update={"seed": None}), self.fingerprint)
 
     @cached_property
     def folder(self) -> StudyFolder:
-        """Its files."""
+        """The files of the study."""
         return StudyFolder(self.ledger.study(study_id(self.facts)), self.search.space)
 
     @property
     def name(self) -> str:
-        """Its name for people."""
+        """The study's name for people: of the sweep and the cell."""
         return f"{self.sweep.name} {self.cell.label}".strip()
 
     @property
     def title(self) -> str:
-        """Its name in a database, where other searches of the same name may be: it ends with the study's id."""
+        """The study's name in Optuna's database, made unique by the study's id."""
         return f"{self.name} {self.folder.path.name[:8]}"
 
     @cached_property
     def steps(self) -> list[Rung]:
-        """The rungs that proposals climb."""
+        """All rungs of the search, the lowest first."""
         halving = self.search.pruning.halving if self.search.pruning else None
         return rungs(halving, self.cell.config.training.epochs, len(self.sweep.file.seeds))
 
     def cell_of(self, proposal: Proposal) -> Cell:
-        """Return a proposal as a cell: its trials as far as its rung asks for them, the test split locked.
+        """Return a proposal as a cell with the seeds and epochs of its rung, the test split locked.
 
         Raises:
-            InputError: its parameters are no configuration together.
+            InputError: its parameters are no valid configuration.
         """
         if proposal.number not in self._cells:
             self._cells[proposal.number] = self._cell(proposal.number, proposal.parameters, "search", False)
@@ -123,14 +123,14 @@ class Study:
         return replace(cell, seeds=cell.seeds[: rung.num_seeds], config=config)
 
     def _cell(self, name: int | str, parameters: Mapping[str, Any], stage: str, opens_test: bool) -> Cell:
-        made = proposed(self.sweep, self.cell, parameters)
-        several = self.search.confirm.seeds if stage == "fresh" else self.sweep.file.seeds
+        cell = proposed(self.sweep, self.cell, parameters)
+        seeds = self.search.confirm.seeds if stage == "fresh" else self.sweep.file.seeds
         axes = {**self.cell.axes, PROPOSAL: name, STAGE: stage}
-        config = made.config.model_copy(update={"opens_test": opens_test})
-        return replace(made, axes=axes, config=config, seeds=(None,) if made.deterministic else several)
+        config = cell.config.model_copy(update={"opens_test": opens_test})
+        return replace(cell, axes=axes, config=config, seeds=(None,) if cell.deterministic else seeds)
 
     def refusal(self, proposal: Proposal) -> str:
-        """Return why a proposal is no configuration, "" if it is one."""
+        """Return why a proposal is no valid configuration, "" if it is one."""
         try:
             self.cell_of(proposal)
         except InputError as error:
@@ -138,24 +138,24 @@ class Study:
         return ""
 
     def proposed_cells(self) -> list[Cell]:
-        """Return the proposals as cells, without those that the configuration refuses."""
+        """Return the proposals as cells, without those that are no valid configurations."""
         return [self.cell_of(proposal) for proposal in self.proposals if not self.refusal(proposal)]
 
     def proposal(self, number: int | str) -> Proposal:
-        """Return a proposal by its number."""
+        """Return the proposal with this number."""
         return next(each for each in self.proposals if each.number == number)
 
     def write(self, proposal: Proposal) -> None:
-        """Write a proposal, new or promoted, before anything of it starts."""
+        """Write a new or promoted proposal to the ledger, before any of its trials starts."""
         self.folder.write(proposal)
         self.proposals = self._read()
 
     def seen(self, cell: Cell) -> list[SeedOutcome]:
-        """Return what the ledger says of a cell's trials, in the order of its seeds."""
+        """Return the state of each of a cell's trials in the ledger, in the order of its seeds."""
         return [self._seen(self.id_of(cell, seed), cell.config.stops_after_epoch) for seed in cell.seeds]
 
     def id_of(self, cell: Cell, seed: int | None) -> str:
-        """Return the id of one of a cell's trials."""
+        """Return the id of a cell's trial with this seed."""
         key = (cell.axes[PROPOSAL], seed)
         if key not in self._ids:
             self._ids[key] = trial_id(cell.config.model_copy(update={"seed": seed}), self.fingerprint)
@@ -170,7 +170,7 @@ class Study:
             self._complete[name] = SeedOutcome("complete", self.values(result), self._curve(folder))
             return self._complete[name]
         curve = self._curve(folder)
-        if stops_after in curve:  # it stays reached, whatever becomes of it in another sweep
+        if stops_after in curve:  # it stays reached, even if another sweep continues the trial
             return SeedOutcome("pruned", None, curve)
         return SeedOutcome("failed") if folder.written_status().state == "failed" else SeedOutcome()
 
@@ -178,13 +178,13 @@ class Study:
         return best_so_far(folder.metrics(), self.search.objectives[0]) if self.search.pruning else {}
 
     def values(self, result: Mapping[str, Any]) -> tuple[float, ...] | None:
-        """Return the objectives of a complete trial, None if one is not defined."""
+        """Return the objectives of a complete trial from its `result.json`, None if one is not defined."""
         groups = {name: "valid" if METRICS[name].kind == "quality" else "cost" for name in self.search.objectives}
-        found = [result[group].get(name) for name, group in groups.items()]
-        return None if None in found else tuple(map(float, found))
+        values = [result[group].get(name) for name, group in groups.items()]
+        return None if None in values else tuple(map(float, values))
 
     def scores(self) -> list[ProposalValue]:
-        """Return what each proposal is worth."""
+        """Return the value of each proposal."""
         return [self._score(each) for each in self.proposals]
 
     def _score(self, proposal: Proposal) -> ProposalValue:
@@ -195,51 +195,51 @@ class Study:
         return score(self.seen(cell), self.steps, proposal.rung)
 
     def told(self) -> list[Observation]:
-        """Return all that a sampler learns from: the proposals, and what was known before of other cells."""
-        own = {text(each.parameters) for each in self.proposals}
-        known = [
+        """Return all results that a sampler learns from: earlier ones of the ledger, and those of the proposals."""
+        own_points = {text(each.parameters) for each in self.proposals}
+        prior = [
             Observation(each.parameters, ProposalValue("complete", each.values), facts={"known": True})
             for each in self._known()
-            if text(each.parameters) not in own
+            if text(each.parameters) not in own_points
         ]
         made = [
-            Observation(each.parameters, one, each.number, each.notes, {"trials": each.trials})
-            for each, one in zip(self.proposals, self.scores(), strict=True)
+            Observation(each.parameters, value, each.number, each.notes, {"trials": each.trials})
+            for each, value in zip(self.proposals, self.scores(), strict=True)
         ]
-        return [*known, *made]
+        return [*prior, *made]
 
     def _known(self) -> list[PriorResult]:
         num = len(self.search.objectives)
         return [each for each in self.folder.known() or [] if len(each.values) == num] if self.search.transfer else []
 
     def best_known(self) -> list[dict[str, Any]]:
-        """Return the points of the best cells that were known before, the best first: as many as are confirmed."""
+        """Return the parameters of the best earlier results, the best first, at most as many as are confirmed."""
         known = self._known()
         scores = [ProposalValue("complete", each.values) for each in known]
-        return [known[place].parameters for place in best(scores, self.search.directions, self.search.confirm.best)]
+        return [known[index].parameters for index in best(scores, self.search.directions, self.search.confirm.best)]
 
     def next_to_promote(self) -> Proposal | None:
-        """Return the proposal that goes on to its next rung, if one may now."""
+        """Return the proposal that is promoted to its next rung now, None if none is."""
         if self.search.pruning is None:
             return None
         reached, halving = [each.rung for each in self.proposals], self.search.pruning.halving
         better, scores = self.search.directions[0], self.scores()
-        is_last = not self.may_propose() and not any(one.state == "running" for one in scores)
+        is_last = not self.may_propose() and not any(value.state == "running" for value in scores)
         least = self.search.confirm.best if is_last else 0
-        place = next_to_promote(scores, reached, self.steps, halving, better, least)
-        return None if place is None else self.proposals[place]
+        index = next_to_promote(scores, reached, self.steps, halving, better, least)
+        return None if index is None else self.proposals[index]
 
     def may_propose(self) -> bool:
-        """Return whether the budget has room for a further proposal."""
+        """Return whether the budget and the space allow another proposal."""
         budget, spent = self.search.budget, self.folder.spent()
         limits = ((budget.hours, spent["wall_s"]), (budget.gpu_hours, spent["work_s"]))
         is_spent = any(limit is not None and seconds / 3600 >= limit for limit, seconds in limits)
         return not is_spent and self.num_proposals_left() != 0
 
     def num_proposals_left(self) -> int | None:
-        """Return how many proposals there may still be, None if their number does not end the search.
+        """Return how many more proposals are allowed, None if their number is not limited.
 
-        It ends, too, where every point of the space was proposed, or nothing but what was proposed before for long.
+        It is 0, too, once every point of the space was proposed, or the latest proposals were all repetitions.
         """
         points = [text(each.parameters) for each in self.proposals]
         latest = points[-_REPEATS_MAX:]
@@ -252,40 +252,40 @@ class Study:
 
     @cached_property
     def _num_points(self) -> int | None:
-        """How many points the space has, None if they cannot be counted."""
+        """The number of points of the space, None if infinite or too large."""
         can_be_counted = all(parameter.values() is not None for parameter in self.search.space.values())
         num = len(grid(self.search.space)) if can_be_counted else GRID_MAX
         return num if num < GRID_MAX or self.search.sampler == "grid" else None
 
     def is_searched(self) -> bool:
-        """Return whether nothing will be proposed or promoted any more, and all that was proposed has ended."""
-        if self.may_propose() or any(one.state == "running" for one in self.scores()):
+        """Return whether all proposals have ended and none will be made or promoted any more."""
+        if self.may_propose() or any(value.state == "running" for value in self.scores()):
             return False
         return self.next_to_promote() is None
 
     def fresh_cell(self, name: int | str, opens_test: bool) -> Cell:
-        """Return a proposal (by its number) or the default configuration as a cell with the fresh seeds."""
+        """Return a proposal, by its number, or "default" as a cell with the fresh seeds."""
         return self._cell(name, {} if name == DEFAULT else self.proposal(name).parameters, "fresh", opens_test)
 
     def default_cell(self) -> Cell:
-        """Return the default configuration as a cell with the seeds of the proposals, the test split locked."""
+        """Return the default configuration as a cell with the seeds of the search, the test split locked."""
         return self._cell(DEFAULT, {}, "search", False)
 
     def whole_score(self, cell: Cell) -> ProposalValue:
-        """Return what a cell is worth that no rung cuts."""
+        """Return the value of a cell that has no rungs."""
         return score(self.seen(cell), [Rung(len(cell.seeds))], 0)
 
     def dated(self) -> list[Observation]:
-        """Return what `told` does, with when each proposal was made and when the last of its trials ended."""
+        """Return the observations of `told` with the times of each proposal and of the end of its last trial."""
         spans: dict[int | None, Any] = {each.number: self._span(each) for each in self.proposals}
         return [replace(each, span=spans.get(each.number)) for each in self.told()]
 
     def _span(self, proposal: Proposal) -> tuple[datetime, datetime] | None:
-        """Return from when to when a proposal took; no time if its cell had been run before."""
+        """Return when a proposal was made and when its last trial ended, None if the times are invalid."""
         cell = None if self.refusal(proposal) else self.cell_of(proposal)
         folders = [self.ledger.trial(self.id_of(cell, seed)) for seed in cell.seeds] if cell else []
         ended = [folder.provenance().get("ended") for folder in folders]
-        with suppress(ValueError, TypeError):  # somebody changed the file
+        with suppress(ValueError, TypeError):  # an edited file
             began, *others = (datetime.fromisoformat(time) for time in (proposal.time, *ended) if time)
             return began, max([began, *others])
         return None

@@ -1,4 +1,4 @@
-"""What finished trials of the ledger tell a search before it begins: those that lie in its space."""
+"""The warm start of a search: results of complete trials of the ledger that lie in its space."""
 
 import math
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from omni_msa.sweep.sweep import proposed
 
 
 def look_up_known(study: Study) -> list[PriorResult]:
-    """Return the cells of the ledger that lie in a study's space, with the means over the seeds of its proposals.
+    """Return the points of a study's space for which the ledger has results, with the means over the study's seeds.
 
-    A cell counts if all of these seeds are complete: means over others could not be compared with those of proposals.
+    All these seeds must be complete, since means over other seeds could not be compared with those of proposals.
 
     Args:
-        study: with its space.
+        study: the search.
     """
     points: dict[str, dict[str, Any]] = {}
     for folder in study.ledger.begun_trials():
         parameters = _parameters(study, folder.config() or {})
         if parameters is not None:
             points.setdefault(text(parameters), parameters)
-    found = [(point, _means(study, point)) for point in points.values()]
-    return [PriorResult(point, means) for point, means in found if means is not None]
+    results = [(point, _means(study, point)) for point in points.values()]
+    return [PriorResult(point, means) for point, means in results if means is not None]
 
 
 def _means(study: Study, parameters: Mapping[str, Any]) -> tuple[float, ...] | None:
-    """Return the means of a cell's objectives over the seeds of proposals, None unless all are complete and finite."""
+    """Return the mean of each objective over the study's seeds, None unless all are complete and finite."""
     try:
         cell = proposed(study.sweep, study.cell, parameters)
     except InputError:
@@ -47,12 +47,12 @@ def _means(study: Study, parameters: Mapping[str, Any]) -> tuple[float, ...] | N
 
 
 def _parameters(study: Study, config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the point of the space that a trial's configuration lies at, None if it lies outside."""
-    found: dict[str, Any] = {}
+    """Return a trial's configuration as a point of the space, None if it lies outside."""
+    point: dict[str, Any] = {}
     for path in ordered(study.search.space):
         inner: Any = config
         for part in path.split("."):
             inner = inner.get(part) if isinstance(inner, Mapping) else None
-        if counts(study.search.space[path], found):
-            found[path] = study.search.space[path].own(inner)
-    return found if is_in(study.search.space, found) else None
+        if counts(study.search.space[path], point):
+            point[path] = study.search.space[path].own(inner)
+    return point if is_in(study.search.space, point) else None

@@ -1,4 +1,4 @@
-"""The axes of a sweep file: which can be expanded, and what is wrong with the others."""
+"""Checks of the axes of a sweep file, before they are expanded into cells."""
 
 import json
 import math
@@ -16,19 +16,22 @@ _CELLS_MAX = 10_000
 
 
 def usable_axes(written: Any) -> tuple[dict[str, list[Any]], list[Problem]]:
-    """Return the axes that can be expanded and what is wrong with the others.
+    """Return the axes that can be expanded, and the problems of the others.
 
     Args:
-        written: the `axes` of a sweep file, whatever was written there.
+        written: the value of `axes` as read from the sweep file, of any type.
+
+    Returns:
+        axis to list of values, and the problems; no axes at all if they would make more than 10,000 cells.
     """
     axes: dict[str, list[Any]] = {}
     problems: list[Problem] = []
     named = written.items() if isinstance(written, dict) else ()
     lists = {axis: values for axis, values in named if isinstance(values, list)}
     for axis, values in lists.items():
-        found = _check_axis(axis, values) or _check_overlap(axis, lists)
-        problems += found
-        if not found:
+        axis_problems = _check_axis(axis, values) or _check_overlap(axis, lists)
+        problems += axis_problems
+        if not axis_problems:
             axes[axis] = values
     if (num_cells := math.prod(map(len, axes.values()))) > _CELLS_MAX:
         return {}, [*problems, Problem("too many cells", "axes", str(num_cells), f"at most {_CELLS_MAX}")]
@@ -36,38 +39,38 @@ def usable_axes(written: Any) -> tuple[dict[str, list[Any]], list[Problem]]:
 
 
 def _check_axis(axis: str, values: list[Any]) -> list[Problem]:
-    place, first = f"axes.{cut(axis)}", axis.partition(".")[0]
+    where, first = f"axes.{cut(axis)}", axis.partition(".")[0]
     if first not in _AXES or not all(axis.split(".")):
-        allowed = f"{', '.join(_AXES)}, or a path into them as adapter.rank"
-        step = "seeds have their own key" if first in ("seed", "seeds") else did_you_mean(first, _AXES)
-        return [Problem("unknown axis", place, shorten(axis), allowed, step)]
+        allowed = f"{', '.join(_AXES)}, or a path into one of them, such as adapter.rank"
+        step = "list the seeds under the key seeds" if first in ("seed", "seeds") else did_you_mean(first, _AXES)
+        return [Problem("unknown axis", where, shorten(axis), allowed, step)]
     if not values:
-        return [Problem("the axis is empty", place, "[]", "at least one value", "add a value or remove the axis")]
+        return [Problem("the axis is empty", where, "[]", "at least one value", "add a value or remove the axis")]
     written = [json.dumps(value, sort_keys=True) for value in values]
-    twice = sorted(value for value, count in Counter(written).items() if count > 1)
-    return [Problem("a value stands twice on the axis", place, cut(value), "each value once") for value in twice]
+    repeated = sorted(value for value, count in Counter(written).items() if count > 1)
+    return [Problem("a value is listed twice on the axis", where, cut(value), "each value once") for value in repeated]
 
 
 def _check_overlap(axis: str, axes: dict[str, list[Any]]) -> list[Problem]:
-    """An axis inside another one may only set keys that the other's values leave open."""
+    """Refuse an axis such as `readout.decimals` if a value of the outer axis (`readout`) sets the same key."""
     for outer in (other for other in axes if axis.startswith(f"{other}.")):
         key = axis.removeprefix(f"{outer}.").partition(".")[0]
         if key == "name" or any(isinstance(value, dict) and key in value for value in axes[outer]):
-            return [Problem("two axes set the same key", f"axes.{axis}", f"{outer} and {axis}", "one of them")]
+            return [Problem("two axes set the same key", f"axes.{axis}", f"{outer} and {axis}", "only one of them")]
     return []
 
 
 def name_axis(problem: Problem, point: dict[str, Any]) -> Problem:
-    """Return a problem that says `axes.<axis>` where the value at fault came from an axis.
+    """Return the problem with `axes.<axis>` in its `where` if the wrong value comes from an axis, else unchanged.
 
     Args:
         problem: its `where` is a dotted path into the configuration.
-        point: axis to value.
+        point: axis to value, for the cell that was refused.
     """
     for axis in sorted(point, key=len, reverse=True):
         if f"{problem.where}.".startswith(f"{axis}."):
             is_whole = not isinstance(point[axis], dict)
             return replace(problem, where=f"axes.{axis if is_whole else problem.where}")
-        if axis.startswith(f"{problem.where}."):  # the axis made keys where none can be
+        if axis.startswith(f"{problem.where}."):  # the axis sets keys below a plain value
             return replace(problem, where=f"axes.{axis}")
     return problem

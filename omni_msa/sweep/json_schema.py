@@ -12,7 +12,7 @@ from omni_msa.sweep.sweep import SweepFile
 
 
 def sweep_schema() -> dict[str, Any]:
-    """Return the schema: the sweep's own keys and every configuration section, plug-ins' options included."""
+    """Return the JSON schema of sweep files: the sweep's own keys, all configuration sections, options of plug-ins."""
     schema = SweepFile.model_json_schema()
     definitions = schema.setdefault("$defs", {})
     for section in SECTIONS:
@@ -29,7 +29,7 @@ def _section_schema(section: str) -> dict[str, Any]:
         assert annotation is not None
         return TypeAdapter(annotation).json_schema()
     kind = PLUGIN_SECTIONS[section]
-    usable = {name: found for name, found in plugins.load_each(kind).items() if not isinstance(found, InputError)}
+    usable = {name: plugin for name, plugin in plugins.load_each(kind).items() if not isinstance(plugin, InputError)}
     options = [plugin.Options.model_json_schema() for plugin in usable.values()]
-    definitions = {name: value for each in options for name, value in each.pop("$defs", {}).items()}
+    definitions = {name: value for schema in options for name, value in schema.pop("$defs", {}).items()}
     return {"anyOf": [{"enum": list(usable)}, *options], "$defs": definitions}

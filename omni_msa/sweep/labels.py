@@ -1,11 +1,11 @@
-"""Axis values as text: in the names of cells, and under the name of their axis."""
+"""Axis values as text: in the name of a cell (`rank 8`), and in a column headed by the axis (`8`)."""
 
 from collections.abc import Mapping
 from typing import Any
 
 
 def value_label(axis: str, value: Any) -> str:
-    """Return how an axis value is written in tables: `text+audio`, `rank 8`, `generative(decimals=2)`."""
+    """Return an axis value as part of a cell's name: `text+audio`, `rank 8`, `generative(decimals=2)`."""
     if isinstance(value, list):
         return "+".join(map(str, value))
     if isinstance(value, dict):
@@ -15,7 +15,7 @@ def value_label(axis: str, value: Any) -> str:
 
 
 def axis_text(value: Any) -> str:
-    """Return an axis value as it stands under the axis's name: `text+audio`, `generative(decimals=2)`, `8`."""
+    """Return an axis value for a column headed by the axis: `text+audio`, `generative(decimals=2)`, `8`."""
     if isinstance(value, list | tuple):
         return "+".join(map(axis_text, value))
     if isinstance(value, Mapping):

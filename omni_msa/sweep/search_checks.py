@@ -1,4 +1,4 @@
-"""What can be wrong with a search beside the shape of its section: every problem, each in the words of the file."""
+"""Checks of a sweep file's `search` section that go beyond types and ranges: all problems, each with its key."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,12 +16,12 @@ from omni_msa.sweep.search_space import GRID_MAX, SECTIONS, Parameter, Search, g
 
 
 def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes: Mapping[str, Any]) -> list[Problem]:
-    """Return what is wrong with a space beside the shape of its parameters.
+    """Return the problems of a search space whose parameters are well-formed one by one.
 
     Args:
         space: dotted path to parameter.
-        cells: for each cell of the axes, what makes a configuration of it.
-        axes: of the sweep.
+        cells: for each cell of the axes, the function that makes a configuration from parameters.
+        axes: the axes of the sweep, name to values.
     """
     if not space:
         return []
@@ -34,10 +34,10 @@ def check_space(space: Mapping[str, Parameter], cells: Iterable[Configure], axes
 
 
 def _without(space: Mapping[str, Parameter], paths: set[str]) -> dict[str, Parameter]:
-    """Return a space without some parameters and without those that count only beside them."""
-    left = {path: parameter for path, parameter in space.items() if path not in paths}
-    lost = {path for path, parameter in left.items() if not left.keys() >= parameter.when.keys()}
-    return _without(left, lost) if lost else left
+    """Return a space without some parameters and without those whose conditions name them."""
+    kept = {path: parameter for path, parameter in space.items() if path not in paths}
+    orphaned = {path for path, parameter in kept.items() if not kept.keys() >= parameter.when.keys()}
+    return _without(kept, orphaned) if orphaned else kept
 
 
 def _names(problem: Problem, path: str) -> bool:
@@ -46,42 +46,42 @@ def _names(problem: Problem, path: str) -> bool:
 
 def _check_paths(space: Mapping[str, Parameter], axes: Mapping[str, Any]) -> Iterator[Problem]:
     for path in space:
-        place, first = f"search.space.{cut(path)}", path.partition(".")[0]
+        where, first = f"search.space.{cut(path)}", path.partition(".")[0]
         if first not in SECTIONS or not all(path.split(".")):
-            allowed = f"a path into {', '.join(SECTIONS)}, as adapter.rank"
-            yield Problem("unknown parameter", place, shorten(path), allowed, did_you_mean(first, SECTIONS))
+            allowed = f"a path into {', '.join(SECTIONS)}, such as adapter.rank"
+            yield Problem("unknown parameter", where, shorten(path), allowed, did_you_mean(first, SECTIONS))
         if path == "training.select_metric":
-            yield Problem("select.metric sets this", place, shorten(path), "", "remove the parameter")
+            yield Problem("select.metric sets this", where, shorten(path), "", "remove the parameter")
         for axis in (axis for axis in axes if _overlap(axis, path)):
-            yield Problem("a parameter is also an axis", place, f"axes.{cut(axis)}", "one of them")
+            yield Problem("a parameter is also an axis", where, f"axes.{cut(axis)}", "only one of them")
         for other in (other for other in space if other != path and path.startswith(f"{other}.")):
             values = space[other].ends()
             key = path.removeprefix(f"{other}.").partition(".")[0]
             if key == "name" or any(isinstance(value, dict) and key in value for value in values):
-                yield Problem("two parameters set the same key", place, f"{other} and {path}", "one of them")
+                yield Problem("two parameters set the same key", where, f"{other} and {path}", "only one of them")
 
 
-def _overlap(one: str, other: str) -> bool:
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+def _overlap(first: str, second: str) -> bool:
+    return f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
 
 
 def _check_conditions(space: Mapping[str, Parameter]) -> Iterator[Problem]:
     for path, parameter in space.items():
         for other, values in parameter.when.items():
-            place = f"search.space.{cut(path)}.when.{cut(other)}"
+            where = f"search.space.{cut(path)}.when.{cut(other)}"
             others = [name for name in space if name != path]
             if other not in others:
                 hint = did_you_mean(other, others) or "remove the condition"
-                yield Problem("not another parameter of the space", place, shorten(other), ", ".join(others), hint)
+                yield Problem("a condition names an unknown parameter", where, shorten(other), ", ".join(others), hint)
             elif not wanted(values):
-                yield Problem("a condition that is never met", place, "[]", shorten(list(space[other].ends())))
-            elif never := [value for value in wanted(values) if not space[other].has(value)]:
+                yield Problem("a condition without values never holds", where, "[]", shorten(list(space[other].ends())))
+            elif impossible := [value for value in wanted(values) if not space[other].has(value)]:
                 allowed = shorten(list(space[other].ends()))
-                yield Problem("the other parameter never has this value", place, shorten(never[0]), allowed)
+                yield Problem("the other parameter never has this value", where, shorten(impossible[0]), allowed)
     try:
         ordered({path: _without_itself(path, parameter) for path, parameter in space.items()})
     except ValueError as error:
-        yield Problem("conditions go round in a circle", "search.space", str(error), "", "remove one of them")
+        yield Problem("the conditions form a circle", "search.space", str(error), "", "remove one of them")
 
 
 def _without_itself(path: str, parameter: Parameter) -> Parameter:
@@ -90,50 +90,50 @@ def _without_itself(path: str, parameter: Parameter) -> Parameter:
 
 
 def _check_use(space: Mapping[str, Parameter], cells: Iterable[Configure]) -> Iterator[Problem]:
-    """A readout that trains nothing depends on no adapter and no training: there is nothing to search in them."""
+    """Yield the parameters without effect: of the adapter or of training, where no readout of the sweep is trained."""
     readouts = dict.fromkeys(config.readout.name for config in _configured(cells))
     used = {section for name in readouts for section in plugins.load(READOUTS, name).uses}
     if not readouts or {"readout", "readout.name"} & set(space):
         return
     for path in (path for path in space if path.partition(".")[0] in {*SECTIONS} - used):
-        step = "remove the parameter, or take a readout that is trained"
+        step = "remove the parameter, or choose a readout that is trained"
         which = f"{'readouts' if len(readouts) > 1 else 'readout'} {', '.join(readouts)}"
-        yield Problem("nothing depends on this parameter", f"search.space.{cut(path)}", which, "", step)
+        yield Problem("this parameter has no effect", f"search.space.{cut(path)}", which, "", step)
 
 
 def _configured(cells: Iterable[Configure]) -> Iterator[Any]:
     for configure in cells:
-        with suppress(InputError):  # it is wrong without any parameter, and that is said elsewhere
+        with suppress(InputError):  # the cell itself is refused, which is reported with the axes
             yield configure({})
 
 
 def check_rules(search: Search, select_metric: str, seeds: tuple[int, ...]) -> list[Problem]:
-    """Return which of a search's settings contradict each other.
+    """Return the problems of settings of a search that contradict each other.
 
     Args:
         search: the section, as pydantic read it.
-        select_metric: what chooses the epoch that is kept.
-        seeds: of the proposals.
+        select_metric: the metric that chooses the epoch whose weights are kept.
+        seeds: the seeds that every proposal is run with.
     """
-    found = [*_check_objectives(search, select_metric), *_check_fresh(search.confirm.seeds, seeds)]
-    return [*found, *_check_sampler(search)]
+    problems = [*_check_objectives(search, select_metric), *_check_fresh(search.confirm.seeds, seeds)]
+    return [*problems, *_check_sampler(search)]
 
 
 def _check_objectives(search: Search, select_metric: str) -> Iterator[Problem]:
     objectives = search.objectives
     if len(set(objectives)) != len(objectives):
-        yield Problem("an objective is written twice", "search.objectives", ", ".join(objectives))
+        yield Problem("an objective is listed twice", "search.objectives", ", ".join(objectives))
     for name in objectives:
         kind = METRICS[name].kind
         if (kind == "quality" and name != select_metric) or kind == "rate":
-            allowed = f"{select_metric}, or a cost"
-            step = "the epoch that is kept is chosen by select.metric: search by the same"
-            yield Problem("this cannot be an objective", "search.objectives", name, allowed, step)
+            allowed = f"{select_metric}, or a cost such as train_s"
+            step = "select.metric chooses the epoch that is kept: use that metric as the objective"
+            yield Problem("this metric cannot be an objective", "search.objectives", name, allowed, step)
     if search.pruning and objectives not in ((), (select_metric,)):
         got = ", ".join(objectives)
-        yield Problem("halving needs select.metric as the one objective", "search.pruning", got, select_metric)
+        yield Problem("halving needs select.metric as its only objective", "search.pruning", got, select_metric)
     for path in (path for path in search.space if search.pruning and _sets_epochs(path, search.space[path])):
-        what = "halving compares proposals after so many epochs, so their number cannot be searched"
+        what = "halving compares proposals after fixed numbers of epochs, so epochs cannot be searched"
         yield Problem(what, f"search.space.{path}", next_step="remove the parameter, or pruning")
 
 
@@ -143,14 +143,14 @@ def _sets_epochs(path: str, parameter: Parameter) -> bool:
 
 
 def _check_fresh(fresh: tuple[int, ...], seeds: tuple[int, ...]) -> Iterator[Problem]:
-    place = "search.confirm.seeds"
-    if both := sorted({*fresh} & {*seeds}):
-        step = "take others: seeds that the search has seen are not fresh"
-        yield Problem("a seed confirms what it has helped to choose", place, shorten(both), "", step)
-    if twice := sorted(seed for seed, count in Counter(fresh).items() if count > 1):
-        yield Problem(f"seeds are written twice: {shorten(twice)}", place, shorten(list(fresh)))
+    where = "search.confirm.seeds"
+    if shared := sorted({*fresh} & {*seeds}):
+        step = "choose other seeds: proposals are chosen by their results with these"
+        yield Problem("a seed is used both to search and to confirm", where, shorten(shared), "", step)
+    if repeated := sorted(seed for seed, count in Counter(fresh).items() if count > 1):
+        yield Problem(f"seeds are listed twice: {shorten(repeated)}", where, shorten(list(fresh)))
     if any(not 0 <= seed < 2**31 for seed in fresh):
-        yield Problem("a seed lies outside 0 to 2147483647", place, shorten(list(fresh)))
+        yield Problem("a seed is outside 0 to 2147483647", where, shorten(list(fresh)))
 
 
 def _check_sampler(search: Search) -> Iterator[Problem]:
@@ -160,22 +160,22 @@ def _check_sampler(search: Search) -> Iterator[Problem]:
         step = 'install it: python -m pip install -e ".[cmaes]"'
         yield Problem("this sampler needs a package that is not installed", "search.sampler", "cmaes", "", step)
     if search.sampler in ("gp", "cmaes") and search.pruning:
-        step = "take another sampler, or remove pruning"
-        what = "this sampler learns from whole proposals only, so it cannot be used with pruning"
+        step = "choose another sampler, or remove pruning"
+        what = "this sampler learns from complete proposals only, so it cannot be used with pruning"
         yield Problem(what, "search.sampler", search.sampler, "tpe, random, grid", step)
     if search.sampler == "grid":
         yield from _check_grid(search.space)
 
 
 def _check_grid(space: Mapping[str, Parameter]) -> Iterator[Problem]:
-    endless = [path for path, parameter in space.items() if parameter.choice is None and not parameter.is_whole]
-    for path in endless:
-        place = f"search.space.{path}"
-        yield Problem("a grid needs values that can be counted", place, space[path].kind, "choice or int")
+    infinite = [path for path, parameter in space.items() if parameter.choice is None and not parameter.is_whole]
+    for path in infinite:
+        where = f"search.space.{path}"
+        yield Problem("a grid search needs a finite list of values", where, space[path].kind, "choice, int or log_int")
     is_large = any(parameter.values() is None for parameter in space.values())
-    if not endless and (is_large or len(grid(space, GRID_MAX + 1)) > GRID_MAX):
+    if not infinite and (is_large or len(grid(space, GRID_MAX + 1)) > GRID_MAX):
         got = f"more than {GRID_MAX}: {' x '.join(str(_num_values(each)) for each in space.values())} values"
-        step = "name fewer values, or take another sampler"
+        step = "list fewer values, or choose another sampler"
         yield Problem("too many points for a grid", "search.space", got, f"at most {GRID_MAX}", step)
 
 

@@ -1,6 +1,6 @@
-"""Whether every point of a space is a configuration: each value alone, pairs of values, and points drawn at random.
+"""Checks that the points of a search space are valid configurations: single values, pairs, and random points.
 
-Pairs are tried where one of the two is a name or a mapping: such a value decides which others there may be.
+A pair of parameters is tried if one of them has names or mappings as values, for these decide which other keys exist.
 """
 
 import itertools
@@ -15,22 +15,22 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.sweep.search_space import Parameter, Parameters, counts, label, ordered, text, wanted
 
 Configure = Callable[[Parameters], Any]
-"""Makes a configuration from parameters; raises InputError, each `where` a dotted path into the configuration."""
+"""Makes a configuration from parameters; raises InputError, whose `where` are dotted paths into the configuration."""
 
 NUM_POINTS = 100
-"""Points that are drawn at random, of all cells together."""
+"""How many random points are tried, over all cells together."""
 
 Space = Mapping[str, Parameter]
 
 
 @dataclass
-class _Found:
-    """What was found so far, each cause once.
+class _Findings:
+    """The problems found so far, each cause once.
 
     Args:
-        problems: what is to be said.
-        causes: sets of paths that are at fault together.
-        bad: sets of values that are refused, whatever is beside them, each value as (path, text).
+        problems: to be reported.
+        causes: sets of paths that cause a problem together.
+        bad: sets of values that are refused together, whatever the other parameters are, each as (path, text).
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -39,30 +39,30 @@ class _Found:
 
 
 def check_points(space: Space, cells: Sequence[Configure]) -> list[Problem]:
-    """Return which points of a space the configuration refuses, one problem for each cause.
+    """Return a problem for each cause why points of a space are no valid configurations.
 
     Args:
-        space: dotted path to parameter; conditions name parameters of the space alone and do not go round in a circle.
-        cells: for each cell of the axes, what makes a configuration of it; one that is refused without any parameter is
-            passed over: that is said elsewhere.
+        space: dotted path to parameter; conditions name only parameters of the space and form no circle.
+        cells: for each cell of the axes, the function that makes a configuration from parameters; a cell that is
+            refused without any parameter is skipped, as that is reported with the axes.
     """
-    found, sound = _Found(), [configure for configure in cells if not refused(configure, {})]
+    findings, valid_cells = _Findings(), [configure for configure in cells if not refused(configure, {})]
     kinds: dict[Any, Configure] = {}
-    for configure in sound:
-        _check_values(space, configure, found)
+    for configure in valid_cells:
+        _check_values(space, configure, findings)
         kinds.setdefault(getattr(getattr(configure({}), "readout", None), "name", None), configure)
     for configure in kinds.values():
-        for one, other in itertools.combinations(ordered(space), 2):
-            if _is_named(space[one]) or _is_named(space[other]):
-                _check_pair(space, one, other, configure, found)
-    for configure, point in zip(itertools.cycle(sound), drawn(space), strict=False):
-        _check_point(space, point, configure, found)
-    return list(dict.fromkeys(found.problems))
+        for path, other in itertools.combinations(ordered(space), 2):
+            if _is_named(space[path]) or _is_named(space[other]):
+                _check_pair(space, path, other, configure, findings)
+    for configure, point in zip(itertools.cycle(valid_cells), drawn(space), strict=False):
+        _check_point(space, point, configure, findings)
+    return list(dict.fromkeys(findings.problems))
 
 
 def refused(configure: Configure, point: Parameters) -> tuple[Problem, ...]:
-    """Return why a point is no configuration; none if it is one."""
-    names_first = sorted(point, key=lambda path: not path.endswith(".name"))  # another plug-in has other options
+    """Return the problems of a point as a configuration, () if it is a valid one."""
+    names_first = sorted(point, key=lambda path: not path.endswith(".name"))  # the name decides which options exist
     try:
         configure({path: point[path] for path in names_first})
     except InputError as error:
@@ -71,28 +71,31 @@ def refused(configure: Configure, point: Parameters) -> tuple[Problem, ...]:
 
 
 def at_ends(space: Space) -> list[tuple[str, dict[str, Any]]]:
-    """Return (path, point) for all values of each choice and both ends of each range, with what it counts under."""
+    """Return (path, point) for all values of each choice and both ends of each range.
+
+    A point holds the value and, of other parameters, the values at which this one is active.
+    """
     return [
-        (path, {**given, path: value})
+        (path, {**conditions, path: value})
         for path in space
-        for value, given in itertools.product(space[path].ends(), _ways(space, path))
+        for value, conditions in itertools.product(space[path].ends(), _condition_settings(space, path))
     ]
 
 
 def drawn(space: Space, num: int = NUM_POINTS) -> list[dict[str, Any]]:
-    """Return points drawn at random, the same ones each time."""
+    """Return `num` random points of the space; every call returns the same."""
     random = Random(0)
     return [_draw(space, random) for _ in range(num)]
 
 
 def of_parameter(problem: Problem, path: str) -> Problem:
-    """Return a problem of the configuration as one of the parameter that makes it."""
+    """Return a problem of a configuration as a problem of the search parameter that causes it."""
     inside = problem.where if f"{problem.where}.".startswith(f"{path}.") else path
     return Problem(problem.what, f"search.space.{inside}", problem.got, problem.allowed, problem.next_step)
 
 
 def at_fault(problem: Problem, paths: Sequence[str]) -> str:
-    """Return which of some parameters a problem is about: the nearest one, else the last."""
+    """Return the parameter that a problem is about: the most specific path that contains it, else the last."""
     inside = [path for path in paths if f"{problem.where}.".startswith(f"{path}.")]
     return max(inside, key=len, default=paths[-1])
 
@@ -101,13 +104,13 @@ def _is_named(parameter: Parameter) -> bool:
     return any(isinstance(value, str | dict) for value in parameter.choice or ())
 
 
-def _ways(space: Space, path: str) -> list[dict[str, Any]]:
-    """Return the settings of other parameters at which one counts."""
-    ways: list[dict[str, Any]] = [{}]
+def _condition_settings(space: Space, path: str) -> list[dict[str, Any]]:
+    """Return all settings of other parameters at which a parameter is active."""
+    settings: list[dict[str, Any]] = [{}]
     for other, values in space[path].when.items():
-        above = _ways(space, other)
-        ways = [{**way, **up, other: value} for way in ways for up in above for value in wanted(values)]
-    return ways
+        parents = _condition_settings(space, other)
+        settings = [{**own, **outer, other: value} for own in settings for outer in parents for value in wanted(values)]
+    return settings
 
 
 def _draw(space: Space, random: Random) -> dict[str, Any]:
@@ -128,100 +131,100 @@ def _value(parameter: Parameter, random: Random) -> Any:
     return random.randint(int(low), int(high)) if parameter.is_whole else random.uniform(low, high)
 
 
-def _check_values(space: Space, configure: Configure, found: _Found) -> None:
-    """Put all values of each choice and both ends of each range into the configuration.
+def _check_values(space: Space, configure: Configure, findings: _Findings) -> None:
+    """Try all values of each choice and both ends of each range.
 
-    A value that is well under one condition and not under another is left to the pairs.
+    A value that is accepted under one condition and refused under another is left to `_check_pair`.
     """
-    said: dict[tuple[str, ...], Problem] = {}
+    problem_of_cause: dict[tuple[str, ...], Problem] = {}
     tried = [(path, point, refused(configure, point)) for path, point in at_ends(space)]
-    well = {(path, text(point[path])) for path, point, problems in tried if not problems}
+    accepted = {(path, text(point[path])) for path, point, problems in tried if not problems}
     for path, point, problems in tried:
-        if (path, text(point[path])) in well:
+        if (path, text(point[path])) in accepted:
             continue
         for problem in (of_parameter(problem, path) for problem in problems):
-            each = (problem.got,) if space[path].choice else ()  # both ends of a range: once is enough
-            said.setdefault((path, problem.what, problem.where, *each), problem)
-            found.bad.add(_values({path: point[path]}))
-            found.causes.append(frozenset({path}))
-    found.problems += said.values()
+            value = (problem.got,) if space[path].choice else ()  # of a range, one report for both ends
+            problem_of_cause.setdefault((path, problem.what, problem.where, *value), problem)
+            findings.bad.add(_values({path: point[path]}))
+            findings.causes.append(frozenset({path}))
+    findings.problems += problem_of_cause.values()
 
 
-def _check_pair(space: Space, one: str, other: str, configure: Configure, found: _Found) -> None:
-    """Put each pair of values into the configuration that can stand beside each other and are well alone."""
-    wrong: list[tuple[dict[str, Any], Problem]] = []
-    right: list[dict[str, Any]] = []
-    before = set(found.bad)  # its conditions may be refused beside one of the two, and that is said already
-    for point in _pairs(space, one, other):
-        if not any(bad <= _values(point) for bad in before):
+def _check_pair(space: Space, path: str, other: str, configure: Configure, findings: _Findings) -> None:
+    """Try all pairs of values of two parameters that can be active together and are accepted one by one."""
+    refusals: list[tuple[dict[str, Any], Problem]] = []
+    accepted: list[dict[str, Any]] = []
+    refused_alone = set(findings.bad)  # these are reported already
+    for point in _pair_points(space, path, other):
+        if not any(bad <= _values(point) for bad in refused_alone):
             problems = refused(configure, point)
-            wrong += [(point, problem) for problem in problems[:1]]
-            right += [] if problems else [point]
-    found.bad |= {_values({one: point[one], other: point[other]}) for point, _ in wrong}
-    if wrong and frozenset({one, other}) not in found.causes:
-        found.causes.append(frozenset({one, other}))
-        found.problems.append(_of_pair(space, (one, other), wrong, right))
+            refusals += [(point, problem) for problem in problems[:1]]
+            accepted += [] if problems else [point]
+    findings.bad |= {_values({path: point[path], other: point[other]}) for point, _ in refusals}
+    if refusals and frozenset({path, other}) not in findings.causes:
+        findings.causes.append(frozenset({path, other}))
+        findings.problems.append(_pair_problem(space, (path, other), refusals, accepted))
 
 
 def _values(point: Parameters) -> frozenset[tuple[str, str]]:
     return frozenset((path, text(value)) for path, value in point.items())
 
 
-def _pairs(space: Space, one: str, other: str) -> Iterator[dict[str, Any]]:
-    """Yield the points at which both count, with what they count under."""
-    ways = list(itertools.product(_ways(space, one), _ways(space, other)))
-    for first, second in itertools.product(space[one].ends(), space[other].ends()):
-        for above, beside in ways:
-            point = {**above, **beside, one: first, other: second}
-            if all(counts(space[path], point) for path in point):
+def _pair_points(space: Space, path: str, other: str) -> Iterator[dict[str, Any]]:
+    """Yield the points at which both parameters are active, with the settings that their conditions need."""
+    settings = list(itertools.product(_condition_settings(space, path), _condition_settings(space, other)))
+    for first, second in itertools.product(space[path].ends(), space[other].ends()):
+        for setting, other_setting in settings:
+            point = {**setting, **other_setting, path: first, other: second}
+            if all(counts(space[name], point) for name in point):
                 yield point
 
 
-def _of_pair(
-    space: Space, pair: tuple[str, str], wrong: list[tuple[dict[str, Any], Problem]], right: list[dict[str, Any]]
+def _pair_problem(
+    space: Space, pair: tuple[str, str], refusals: list[tuple[dict[str, Any], Problem]], accepted: list[dict[str, Any]]
 ) -> Problem:
-    """Say of two parameters that they do not go together, and with which condition they do."""
-    point, problem = wrong[0]
+    """Return the problem that two parameters exclude each other, with a condition that would allow both."""
+    point, problem = refusals[0]
     path = at_fault(problem, pair)
-    other = next(each for each in pair if each != path)
-    refuse = {text(point[other]) for point, _ in wrong}
-    good = list({text(point[other]): point[other] for point in right if text(point[other]) not in refuse}.values())
-    step = f"leave one of them out, or give one of them a `when`: {problem.next_step}".removesuffix(": ")
-    if good and space[other].choice is not None and path not in _above(space, other):
+    other = next(name for name in pair if name != path)
+    bad = {text(point[other]) for point, _ in refusals}
+    good = list({text(point[other]): point[other] for point in accepted if text(point[other]) not in bad}.values())
+    step = f"remove one of them, or give one of them a `when`: {problem.next_step}".removesuffix(": ")
+    if good and space[other].choice is not None and path not in _parents(space, other):
         values = [label({"": value}).removeprefix("=") for value in good]
-        several = values[0] if len(values) == 1 else f"[{', '.join(values)}]"
-        step = f"give {path} `when: {{{other}: {several}}}`"
-    got = f"{label({each: point[each] for each in (other, path)})}: {problem.what}"
-    return Problem("two parameters do not go together", f"search.space.{path}", cut(got), "", step)
+        condition = values[0] if len(values) == 1 else f"[{', '.join(values)}]"
+        step = f"give {path} `when: {{{other}: {condition}}}`"
+    got = f"{label({name: point[name] for name in (other, path)})}: {problem.what}"
+    return Problem("two parameters exclude each other", f"search.space.{path}", cut(got), "", step)
 
 
-def _above(space: Space, path: str) -> set[str]:
-    """Return the parameters that the conditions of one depend on."""
-    return {path for way in _ways(space, path) for path in way}
+def _parents(space: Space, path: str) -> set[str]:
+    """Return the parameters that a parameter's conditions depend on, directly or through others."""
+    return {path for setting in _condition_settings(space, path) for path in setting}
 
 
-def _check_point(space: Space, point: dict[str, Any], configure: Configure, found: _Found) -> None:
-    """Put a whole point into the configuration; of one that is refused find the parameters that do it."""
+def _check_point(space: Space, point: dict[str, Any], configure: Configure, findings: _Findings) -> None:
+    """Try a whole point; if it is refused, find the smallest set of parameters that causes it."""
     for problem in refused(configure, point)[:1]:
         least = _least(space, point, configure)
-        if any(cause <= set(least) for cause in found.causes):
+        if any(cause <= set(least) for cause in findings.causes):
             return
-        own = [path for path in least if not any(path in _above(space, other) for other in least)] or [*least]
-        found.causes.append(frozenset(own))
+        causes = [path for path in least if not any(path in _parents(space, other) for other in least)] or [*least]
+        findings.causes.append(frozenset(causes))
         problem = next(iter(refused(configure, least)), problem)
-        if len(own) == 1:
-            found.problems.append(of_parameter(problem, own[0]))
-        elif len(own) == 2:
-            found.problems.append(_of_pair(space, (own[0], own[1]), [(least, problem)], []))
+        if len(causes) == 1:
+            findings.problems.append(of_parameter(problem, causes[0]))
+        elif len(causes) == 2:
+            findings.problems.append(_pair_problem(space, (causes[0], causes[1]), [(least, problem)], []))
         else:
-            got = cut(f"{label({path: least[path] for path in own})}: {problem.what}")
-            where = f"search.space.{at_fault(problem, own)}"
-            step = "leave one of them out, or give one of them a `when`"
-            found.problems.append(Problem("these parameters do not go together", where, got, "", step))
+            got = cut(f"{label({path: least[path] for path in causes})}: {problem.what}")
+            where = f"search.space.{at_fault(problem, causes)}"
+            step = "remove one of them, or give one of them a `when`"
+            findings.problems.append(Problem("these parameters exclude each other", where, got, "", step))
 
 
 def _least(space: Space, point: dict[str, Any], configure: Configure) -> dict[str, Any]:
-    """Return a part of a point that is refused while no smaller part of it is."""
+    """Return a minimal part of a refused point: it is refused, and accepted without any one of its parameters."""
     least = dict(point)
     for path in reversed(ordered(space)):
         rest = {other: value for other, value in least.items() if other != path}

@@ -1,4 +1,4 @@
-"""The `search:` section of a sweep file: the space that proposals are drawn from, and how it is searched."""
+"""The `search` section of a sweep file: the space that proposals are drawn from, and how it is searched."""
 
 import json
 from collections import Counter
@@ -13,26 +13,26 @@ from omni_msa.config.trial import AnyMetric
 from omni_msa.stats.metrics import METRICS
 
 SECTIONS = ("adapter", "readout", "training")
-"""What a search may change: with other data or another backbone it would compare what axes are for."""
+"""The sections that a search may change; data, media and backbone are compared on axes instead."""
 
 KINDS = ("choice", "int", "log_int", "uniform", "log_uniform")
 Parameters = Mapping[str, Any]
-"""Dotted path to value, as `adapter.rank: 8`: a proposal. Parameters that do not count in it are absent."""
+"""Dotted path to value, such as `adapter.rank: 8`. Parameters that are not active are absent."""
 
 Whole = int
 GRID_MAX = 10_000
-_EXACT_MAX = 2**53  # above it not every whole number is a float
+_EXACT_MAX = 2**53  # above it, not every whole number can be a float
 
 
 class Parameter(Section):
-    """One parameter of a space: exactly one kind of range, and when it counts."""
+    """One parameter of a space: exactly one kind of range, and the conditions under which it is active."""
 
-    choice: tuple[Any, ...] | None = Field(None, min_length=1, strict=False, description="any of these values")
+    choice: tuple[Any, ...] | None = Field(None, min_length=1, strict=False, description="one of these values")
     int: tuple[Whole, Whole] | None = Field(None, strict=False, description="a whole number from low to high")
-    log_int: tuple[Whole, Whole] | None = Field(None, strict=False, description="likewise, uniform in its logarithm")
+    log_int: tuple[Whole, Whole] | None = Field(None, strict=False, description="a whole number, log-uniform")
     uniform: tuple[float, float] | None = Field(None, strict=False, description="a number from low to high")
-    log_uniform: tuple[float, float] | None = Field(None, strict=False, description="likewise, in its logarithm")
-    when: dict[str, Any] = Field({}, description="other parameter: the value, or list of values, at which this counts")
+    log_uniform: tuple[float, float] | None = Field(None, strict=False, description="a number, log-uniform")
+    when: dict[str, Any] = Field({}, description="other parameter: the value or values at which this one is active")
 
     @field_validator(*KINDS[1:], mode="before")
     @classmethod
@@ -47,8 +47,8 @@ class Parameter(Section):
         if len(given) != 1:
             raise ValueError(f"exactly one of {', '.join(KINDS)} is needed, not {' and '.join(given) or 'none'}")
         written = [text(value) for value in self.choice or ()]
-        if twice := sorted(value for value, count in Counter(written).items() if count > 1):
-            raise ValueError(f"values are written twice: {', '.join(twice)}")
+        if repeated := sorted(value for value, count in Counter(written).items() if count > 1):
+            raise ValueError(f"values are listed twice: {', '.join(repeated)}")
         if self.choice is None:
             low, high = self.bounds
             if not low < high:
@@ -59,44 +59,44 @@ class Parameter(Section):
 
     @property
     def kind(self) -> str:
-        """Which of `KINDS` it is."""
+        """The kind of range, one of `KINDS`."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @property
     def is_log(self) -> bool:
-        """Whether its logarithm is drawn uniformly."""
+        """Whether it is drawn uniformly in its logarithm."""
         return self.kind.startswith("log_")
 
     @property
     def is_whole(self) -> bool:
-        """Whether its values are whole numbers between bounds."""
+        """Whether it is a range of whole numbers."""
         return self.kind.endswith("int")
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Lowest and highest value; not of a choice."""
-        found: tuple[float, float] = getattr(self, self.kind)
-        return found
+        """The lowest and the highest value; only of a range, not of a choice."""
+        bounds: tuple[float, float] = getattr(self, self.kind)
+        return bounds
 
     def ends(self) -> tuple[Any, ...]:
-        """Return the values that are checked before a search: all of a choice, lowest and highest of a range."""
+        """Return the values that are checked before a search: all of a choice, the lowest and highest of a range."""
         return self.bounds if self.choice is None else self.choice
 
     def has(self, value: Any) -> bool:
-        """Return whether a value lies in the range."""
+        """Return whether a value is one of the choice, or in the range."""
         if self.choice is not None:
             return text(value) in map(text, self.choice)
         is_number = type(value) is int if self.is_whole else type(value) in (int, float)
         return is_number and self.bounds[0] <= value <= self.bounds[1]
 
     def own(self, value: Any) -> Any:
-        """Return a value as the range writes it: what is 8.0 in a configuration may be chosen as 8."""
+        """Return an equal value as the sweep file writes it: 8.0 in a configuration may be 8 in the file."""
         if self.choice is not None:
-            return next((each for each in self.choice if text(each) == text(value)), value)
+            return next((option for option in self.choice if text(option) == text(value)), value)
         return Whole(value) if self.is_whole and isinstance(value, float) and value.is_integer() else value
 
     def values(self) -> tuple[Any, ...] | None:
-        """Return all values, None if there are too many."""
+        """Return all values, or None if there are infinitely or too many."""
         if self.choice is not None:
             return self.choice
         low, high = self.bounds
@@ -104,11 +104,11 @@ class Parameter(Section):
 
 
 class Budget(Section):
-    """When proposing ends: at the first of these. Confirming the best comes on top."""
+    """When proposing ends: at the first of these limits. Confirming the best proposals comes on top."""
 
-    proposals: int | None = Field(None, ge=1, le=10_000, description="for each cell of the axes")
-    hours: float | None = Field(None, gt=0, description="from the first trial on, as long as a run goes on")
-    gpu_hours: float | None = Field(None, gt=0, description="of all trials together; without cards, core-hours")
+    proposals: int | None = Field(None, ge=1, le=10_000, description="number of proposals for each cell of the axes")
+    hours: float | None = Field(None, gt=0, description="hours, time between runs not counted")
+    gpu_hours: float | None = Field(None, gt=0, description="GPU-hours of all trials together; on the CPU core-hours")
 
     @model_validator(mode="after")
     def _something(self) -> "Budget":
@@ -118,22 +118,22 @@ class Budget(Section):
 
 
 class Halving(Section):
-    """Successive halving: a share of the proposals goes on at each rung; then seeds are added one by one."""
+    """Successive halving: at each rung a share of the proposals is promoted; then seeds are added one by one."""
 
-    epochs: tuple[int, ...] = Field((), strict=False, description="after so many epochs of the first seed")
-    keep: float = Field(0.5, gt=0, lt=1, description="share that goes on")
-    p: float = Field(0.25, ge=0, lt=1, description="a proposal whose paired seeds are worse at this level is cut")
+    epochs: tuple[int, ...] = Field((), strict=False, description="the rungs: numbers of epochs of the first seed")
+    keep: float = Field(0.5, gt=0, lt=1, description="share of the proposals that is promoted")
+    p: float = Field(0.25, ge=0, lt=1, description="level of the paired test by which seeds stop a proposal")
 
     @field_validator("epochs")
     @classmethod
     def _rising(cls, epochs: tuple[int, ...]) -> tuple[int, ...]:
         if list(epochs) != sorted(set(epochs)) or min(epochs, default=1) < 1:
-            raise ValueError("epochs must rise, from 1 on")
+            raise ValueError("epochs must be strictly increasing and at least 1")
         return epochs
 
 
 class Pruning(Section):
-    """How proposals are cut before they are complete."""
+    """How proposals are stopped before they are complete."""
 
     halving: Halving
 
@@ -150,14 +150,14 @@ class Search(Section):
 
     space: dict[str, Parameter] = Field(min_length=1)
     sampler: Literal["tpe", "gp", "cmaes", "random", "grid"] = "tpe"
-    seed: int = Field(0, ge=0, lt=2**31, description="fixes what is proposed, if one trial runs at a time")
+    seed: int = Field(0, ge=0, lt=2**31, description="fixes what is proposed, as long as one trial runs at a time")
     budget: Budget
     objectives: tuple[AnyMetric, ...] = Field(
-        (), max_length=2, strict=False, description="default: select.metric; a second one makes a Pareto front"
+        (), max_length=2, strict=False, description="default: select.metric; two give a Pareto front"
     )
     pruning: Pruning | None = Field(None, description="none, or halving")
     confirm: Confirm
-    transfer: bool = Field(False, description="begin with what finished trials of the ledger tell")
+    transfer: bool = Field(False, description="start from finished trials of the ledger that lie in the space")
 
     @field_validator("space", mode="before")
     @classmethod
@@ -166,7 +166,7 @@ class Search(Section):
             path, _, last = str(key).rpartition(".")
             if path and last in (*KINDS, "when") and not isinstance(inner, dict):
                 example = f"search.space.{path}={{{last}: {label({'': inner}).removeprefix('=')}}}"
-                raise ValueError(f"a parameter is set as a whole, as {example}")
+                raise ValueError(f"a parameter is set as a whole, for example {example}")
         return value
 
     @field_validator("objectives", mode="before")
@@ -183,56 +183,60 @@ class Search(Section):
 
     @property
     def directions(self) -> tuple[str, ...]:
-        """For each objective, which is better: "lower" or "higher"."""
+        """For each objective which values are better, "lower" or "higher"."""
         return tuple(METRICS[name].better for name in self.objectives)
 
 
 def read_space(written: Any) -> dict[str, Parameter]:
-    """Return the parameters of a `search:` section as YAML gave it that are well-formed, whatever the rest is."""
-    named = written.get("space") if isinstance(written, dict) else None
-    found = {}
-    for path, value in (named if isinstance(named, dict) else {}).items():
+    """Return the well-formed parameters of a `search` section, whatever is wrong with the rest of it.
+
+    Args:
+        written: the section as read from YAML, of any type.
+    """
+    space = written.get("space") if isinstance(written, dict) else None
+    parameters = {}
+    for path, value in (space if isinstance(space, dict) else {}).items():
         with suppress(ValidationError):
-            found[path] = Parameter.model_validate(value)
-    return found
+            parameters[path] = Parameter.model_validate(value)
+    return parameters
 
 
 def ordered(space: Mapping[str, Parameter]) -> list[str]:
-    """Return the paths of a space, each behind those that its condition names, else as they are written.
+    """Return the paths of a space in the order of the file, but each after those that its conditions name.
 
     Raises:
-        ValueError: conditions go round in a circle; names the paths.
+        ValueError: the conditions depend on each other in a circle; the message lists the paths.
     """
-    found: list[str] = []
-    left = list(space)
-    while left:
-        free = [path for path in left if not any(other in left for other in space[path].when)]
-        if not free:
-            raise ValueError(", ".join(left))
-        found.append(free[0])
-        left.remove(free[0])
-    return found
+    done: list[str] = []
+    remaining = list(space)
+    while remaining:
+        ready = [path for path in remaining if not any(other in remaining for other in space[path].when)]
+        if not ready:
+            raise ValueError(", ".join(remaining))
+        done.append(ready[0])
+        remaining.remove(ready[0])
+    return done
 
 
 def counts(parameter: Parameter, others: Parameters) -> bool:
-    """Return whether a parameter counts beside the values of the others."""
+    """Return whether a parameter is active: whether the other parameters have the values of its conditions."""
     return all(
         other in others and text(others[other]) in map(text, wanted(values)) for other, values in parameter.when.items()
     )
 
 
 def is_in(space: Mapping[str, Parameter], parameters: Parameters) -> bool:
-    """Return whether parameters are a point of a space: those that count, and each in its range."""
-    counting = {path for path in space if counts(space[path], parameters)}
-    return counting == set(parameters) and all(space[path].has(value) for path, value in parameters.items())
+    """Return whether parameters are a point of a space: exactly the active ones, each in its range."""
+    active = {path for path in space if counts(space[path], parameters)}
+    return active == set(parameters) and all(space[path].has(value) for path, value in parameters.items())
 
 
 def grid(space: Mapping[str, Parameter], num_max: int = GRID_MAX) -> list[dict[str, Any]]:
-    """Return all points of a space whose values can be counted, the last parameter changing fastest.
+    """Return all points of a space of finitely many values, the last parameter changing fastest.
 
     Args:
         space: dotted path to parameter.
-        num_max: no more points than this; a sampler is refused a space that has more than `GRID_MAX`.
+        num_max: at most this many points; the grid sampler refuses a space of more than `GRID_MAX`.
     """
     points: list[dict[str, Any]] = [{}]
     for path in ordered(space):
@@ -246,7 +250,7 @@ def grid(space: Mapping[str, Parameter], num_max: int = GRID_MAX) -> list[dict[s
 
 
 def label(parameters: Parameters) -> str:
-    """Return how a proposal is written for people: `adapter.rank=8, readout.loss=l1`."""
+    """Return parameters as text for people: `adapter.rank=8, readout.loss=l1`."""
     return ", ".join(f"{path}={_short(value)}" for path, value in parameters.items())
 
 
@@ -255,14 +259,14 @@ def _short(value: Any) -> str:
 
 
 def wanted(values: Any) -> list[Any]:
-    """Return the values of another parameter that a condition names: one, or those of a list."""
+    """Return the values that a condition allows, as a list, whether it names one or several."""
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
 def text(value: Any) -> str:
-    """Return a value as one text: equal texts, equal values.
+    """Return a value as JSON text; two values are equal if their texts are.
 
-    8 and 8.0 are equal, as a configuration makes one of the other; true is not 1.
+    8 and 8.0 have the same text, since a configuration may turn one into the other; true and 1 differ.
     """
     return json.dumps(_plain(value), sort_keys=True)
 

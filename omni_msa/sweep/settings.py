@@ -1,4 +1,4 @@
-"""A sweep's settings in three layers: the profile, over it the sweep file, over both the command line."""
+"""A sweep's settings from three layers: the command line overrides the sweep file, which overrides the profile."""
 
 import copy
 from collections.abc import Iterable, Sequence
@@ -19,18 +19,18 @@ _KEYS_WITH_DOTS = (
     "axes.",
     "compare.against.",
     "search.space.",
-)  # below them a whole path, as adapter.rank, is one key
+)  # below these, a dotted path such as adapter.rank is one key
 
 
 @dataclass
 class Settings:
-    """What was written, where it was written, and what is wrong with it so far.
+    """The settings of a sweep, where each was written, and the problems found while reading.
 
     Args:
         where: the sweep file.
-        own: the sweep's own keys (question, axes, ...), the command line's laid over the file's.
+        own: the sweep's own keys (question, axes, ...), with the overrides of the command line.
         base: the configuration sections that all cells start from.
-        layers: (where, values as written), the strongest first.
+        layers: (file or "command line", values as written), the one that overrides the others first.
         has_profile: whether the profile was found and read.
         problems: found while reading.
     """
@@ -43,18 +43,18 @@ class Settings:
     problems: list[Problem] = field(default_factory=list)
 
     def locate(self, problem: Problem) -> Problem:
-        """Return a problem whose `where` is a dotted path, with the file (or command line) that wrote it in front."""
-        written = (where for where, values in self.layers if _holds(values, problem.where))
-        return replace(problem, where=f"{next(written, self.where)} {problem.where}".strip())
+        """Return a problem with the file (or "command line") that set its dotted path in front of its `where`."""
+        sources = (where for where, values in self.layers if _holds(values, problem.where))
+        return replace(problem, where=f"{next(sources, self.where)} {problem.where}".strip())
 
 
 def read_settings(path: Path, overrides: Iterable[str], default_profile: str) -> Settings:
-    """Read a sweep file, the profile it names and the overrides. What is wrong in them is collected, not raised.
+    """Read a sweep file, the profile it names and the overrides; problems in them are collected, not raised.
 
     Args:
-        path: the YAML file; its profile lies in `profiles/` beside it or beside its folder, or is a shipped one.
+        path: the YAML file; its profile is in `profiles/` beside it or in the folder above, or is a shipped one.
         overrides: `key=value` settings, the key a dotted path, the value YAML.
-        default_profile: taken where none is named.
+        default_profile: used if the sweep names none.
 
     Raises:
         InputError: the sweep file itself cannot be read.
@@ -75,28 +75,28 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
 
 
 def _profile_folders(path: Path) -> list[Path]:
-    """Return where profiles lie: beside the sweep file, or one folder above for sweeps kept in groups; the shipped."""
+    """Return the folders with profiles: beside the sweep file, or in the folder above; then the shipped ones."""
     above, beside = path.absolute().parent.parent / shipped.PROFILES, path.parent / shipped.PROFILES
     return [above if above.is_dir() and not beside.is_dir() else beside, shipped.folder() / shipped.PROFILES]
 
 
 def overlay(base: dict[str, Any], section: str, values: Any) -> None:
-    """Lay values over a section; another plug-in's name replaces the section, whose options would not fit."""
-    before = base.get(section)
+    """Override values of a section in place; the name of another plug-in replaces the section and its options."""
+    current = base.get(section)
     if section in PLUGIN_SECTIONS and isinstance(values, str):
         values = {"name": values}
     values = copy.deepcopy(values)
-    if isinstance(before, dict) and isinstance(values, dict):
-        is_same = values.get("name", before.get("name")) == before.get("name")
-        values = {**before, **values} if is_same else values
+    if isinstance(current, dict) and isinstance(values, dict):
+        is_same = values.get("name", current.get("name")) == current.get("name")
+        values = {**current, **values} if is_same else values
     base[section] = values
 
 
 def assign(base: dict[str, Any], path: str, value: Any) -> None:
-    """Set a dotted path in the configuration sections; a path of one part is laid over its section.
+    """Set the value of a dotted path in the configuration sections; a path of one part overrides its section.
 
     Raises:
-        InputError: something on the way holds a value, not keys; `where` is the dotted path.
+        InputError: a part of the path has a plain value and so no keys below it; `where` is the dotted path.
     """
     section, _, rest = path.partition(".")
     if not rest:
@@ -111,13 +111,13 @@ def _put(data: dict[str, Any], parts: list[str], value: Any) -> None:
     for part in parts[:-1]:
         inner = data.get(part, {})
         if not isinstance(inner, dict):
-            raise InputError(Problem("no keys can stand below a value", ".".join(parts), f"{part}: {shorten(inner)}"))
+            raise InputError(Problem("a plain value has no keys below", ".".join(parts), f"{part}: {shorten(inner)}"))
         data[part] = data = dict(inner)
     data[parts[-1]] = value
 
 
 def _assign_all(settings: Settings, target: dict[str, Any], assigned: dict[str, Any], sections: bool) -> None:
-    """Set what the command line says of the configuration sections, or of the sweep's own keys."""
+    """Apply the overrides of the command line to the configuration sections, or to the sweep's own keys."""
     for path, value in assigned.items():
         if (path.partition(".")[0] in SECTIONS) is not sections:
             continue
@@ -140,7 +140,7 @@ def _own_parts(path: str) -> list[str]:
 
 
 def _check_shape(section: str, values: Any, where: str, problems: list[Problem]) -> bool:
-    """Return whether values can be laid over a section; if not, say so here: pydantic would not see them."""
+    """Return whether values have the shape of a section; if not, add a problem, since pydantic would not see them."""
     is_plugin = section in PLUGIN_SECTIONS
     if isinstance(values, dict) or section == "modalities" or (is_plugin and isinstance(values, str)):
         return True
@@ -154,14 +154,14 @@ def _parse_overrides(overrides: Iterable[str], problems: list[Problem]) -> dict[
     for text in overrides:
         path, equals, value = text.partition("=")
         if not equals or not all(path.split(".")):
-            problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), "key=value, as training.epochs=2"))
+            problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), "key=value, as in training.epochs=2"))
             continue
         try:
             parsed = yaml_file.parse(value, f"{COMMAND_LINE} {path}")
         except InputError as error:
             problems += error.problems
             continue
-        assigned.pop(path, None)  # of two the last one counts, and in its place
+        assigned.pop(path, None)  # of two overrides of a key the later one counts
         assigned[path] = parsed
     return assigned
 
@@ -170,7 +170,7 @@ def _read_profile(folders: Sequence[Path], name: Any, settings: Settings) -> Non
     files = {file.stem: file for folder in reversed(folders) for file in folder.glob("*.yaml")}  # the first folder wins
     existing = sorted(files)
     if not isinstance(name, str):
-        return  # refused together with the sweep's own keys
+        return  # reported with the sweep's own keys
     if name not in existing:
         create = f"to add it, create {folders[0] / cut(name)}.yaml"
         step = f"{did_you_mean(name, existing)} {create}".strip()
@@ -191,7 +191,7 @@ def _read_profile(folders: Sequence[Path], name: Any, settings: Settings) -> Non
 
 
 def _holds(values: Any, path: str) -> bool:
-    """Return whether nested values reach to a dotted path or stand below it; a key may join several of its parts."""
+    """Return whether nested values set a dotted path, or something below it; a key may join several of its parts."""
     if not isinstance(values, dict) or not path or any(key.startswith(f"{path}.") for key in values):
         return True
     parts = path.split(".")

@@ -1,4 +1,4 @@
-"""The sweeps and profiles that come with the package: found by name from any folder, a file of one's own first."""
+"""The sweeps and profiles shipped with the package, found by name; a file of the user's own has priority."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ PROFILES = "profiles"
 
 
 def folder() -> Path:
-    """Return the folder of shipped sweeps: beside the package in a checkout, in it where it was installed."""
-    inside = _PACKAGE / "shipped_sweeps"  # pyproject.toml has the wheel put them there
+    """Return the folder of shipped sweeps: beside the package in a checkout, inside it once installed."""
+    inside = _PACKAGE / "shipped_sweeps"  # pyproject.toml puts them there in the wheel
     return inside if inside.is_dir() else _PACKAGE.parent / _FOLDER
 
 
 def names() -> list[str]:
-    """Return the names of all shipped sweeps, sorted: paths below the folder, without the ending."""
-    found = (file.relative_to(folder()) for file in folder().rglob("*.yaml"))
-    return sorted(path.with_suffix("").as_posix() for path in found if path.parts[0] != PROFILES)
+    """Return the names of all shipped sweeps, sorted: their paths below the folder without `.yaml`."""
+    paths = (file.relative_to(folder()) for file in folder().rglob("*.yaml"))
+    return sorted(path.with_suffix("").as_posix() for path in paths if path.parts[0] != PROFILES)
 
 
 def profile_names() -> list[str]:
@@ -28,30 +28,33 @@ def profile_names() -> list[str]:
 
 
 def find(text: str) -> tuple[Path, str]:
-    """Return the sweep file that was meant, and a note if a shipped one has the same name.
+    """Return the sweep file that a text names, and a note if a shipped sweep has the same name.
 
     Args:
-        text: a file; or a name with or without `sweeps/` and `.yaml`: of a file of one's own in this folder or in its
+        text: a path; or a name, with or without `sweeps/` and `.yaml`, of a file in the working directory or in its
             `sweeps/`, else of a shipped sweep.
 
+    Returns:
+        the file, and "" or the note that a file of the user's own is used instead of the shipped sweep.
+
     Raises:
-        InputError: there is none; says the nearest name and all of them.
+        InputError: there is no such sweep; lists the shipped ones and the most similar name.
     """
     name = text.removeprefix(f"{_FOLDER}/").removesuffix(".yaml")
     shipped = folder() / f"{name}.yaml" if name in names() else None
     for own in (Path(text), Path(f"{name}.yaml"), Path(_FOLDER, f"{name}.yaml")):
         if own.is_file():
             is_other = shipped is not None and not own.samefile(shipped)
-            return own, f"{name}: your file {own} is used, not the shipped sweep of that name" if is_other else ""
+            return own, f"{name}: using your file {own}, not the shipped sweep of that name" if is_other else ""
     if shipped is not None:
         return shipped, ""
     if Path(text).exists() or len(text) > 200:
-        return Path(text), ""  # a folder, say: reading it tells what is wrong
+        return Path(text), ""  # for example a folder: reading it gives the error
     allowed = f"a YAML file, or a shipped sweep: {', '.join(names())}"
     raise InputError(Problem("there is no such sweep", "", shorten(text), allowed, did_you_mean(name, names())))
 
 
 def name_of(path: Path) -> str:
-    """Return the name that a sweep has by its file: of a shipped one the path below the folder, else the stem."""
+    """Return the name that a sweep has by its file: for a shipped one its path below `sweeps/`, else the stem."""
     inside, full = folder().resolve(), path.resolve()
     return full.relative_to(inside).with_suffix("").as_posix() if full.is_relative_to(inside) else path.stem

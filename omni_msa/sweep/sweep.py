@@ -1,4 +1,4 @@
-"""From a sweep file to the plan: axes times seeds, expanded into cells and trials."""
+"""A sweep file: read, checked, and expanded into cells (combinations of axis values) and trials (cells x seeds)."""
 
 import copy
 import itertools
@@ -30,19 +30,19 @@ _TRIALS_MAX, _NAME_LENGTH_MAX = 100_000, 200
 
 
 class Select(Section):
-    """What chooses the epoch that is kept. Never the test split."""
+    """The metric and split that choose the epoch whose weights are kept. Never the test split."""
 
     metric: QualityMetric = "mae"
     split: Literal["valid"] = "valid"
 
 
 class Compare(Section):
-    """The cell that all others are compared with: a value for each axis that has more than one."""
+    """The cell that all others are compared with, named by a value for each axis that has several."""
 
     against: dict[str, Any]
     metric: AnyMetric = "mae"
     smallest_difference: float | None = Field(
-        None, gt=0, description="that would matter, in the stored unit (shares: 0.01 is one point); for counts of seeds"
+        None, gt=0, description="smallest that matters, in the stored unit (0.01: one point of accuracy); to plan seeds"
     )
 
 
@@ -51,49 +51,49 @@ class SweepFile(Section):
 
     question: str = Field(min_length=1)
     name: str | None = Field(
-        None, min_length=1, description="of the sweep, its report and its experiment; else the file's name"
+        None, min_length=1, description="name of the sweep, its report and its experiment; default: the file's name"
     )
     profile: str = "pocket"
-    axes: dict[str, list[Any]] = Field({}, description="not needed beside a search")
-    search: Search | None = Field(None, description="a space to search, for each cell of the axes, if there are any")
+    axes: dict[str, list[Any]] = Field({}, description="axis: list of values; optional with a search")
+    search: Search | None = Field(None, description="a space to search, once for each cell of the axes")
     seeds: tuple[int, ...] = Field(min_length=1, strict=False)
     select: Select = Select()
     compare: Compare | None = None
     on_bad_clip: Literal["fail", "drop"] = Field(
-        "fail", description="a clip that cannot be used stops the run before training, or is left out of every trial"
+        "fail", description="a clip that cannot be used stops the run before training, or all trials leave it out"
     )
-    style: Literal["standard", "mmsa"] = Field("standard", description="of the headline table; mmsa for old tables")
+    style: Literal["standard", "mmsa"] = Field("standard", description="of the main table; mmsa: as in older papers")
     pivot: tuple[str, ...] | None = Field(
-        None, strict=False, description="two axes, of the rows and of the columns of one more table"
+        None, strict=False, description="two axes, for the rows and the columns of an additional table"
     )
     trackers: tuple[str, ...] = Field(
-        ("mlflow",), strict=False, description="where runs are shown beside the report; [] for nowhere"
+        ("mlflow",), strict=False, description="where runs are shown besides the report; [] for none"
     )
-    embed_media: bool = Field(True, description="put the worst clips themselves into report.html")
+    embed_media: bool = Field(True, description="put the audio and video of the worst clips into report.html")
 
     @field_validator("pivot")
     @classmethod
     def _two(cls, pivot: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if pivot is not None and not len(pivot) == len(set(pivot)) == 2:
-            raise ValueError("pivot needs two different axes: of the rows and of the columns")
+            raise ValueError("pivot needs two different axes, for the rows and for the columns")
         return pivot
 
     @field_validator("seeds")
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
-        if twice:
-            raise ValueError(f"seeds are written twice: {shorten(twice)}")
+        repeated = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
+        if repeated:
+            raise ValueError(f"seeds are listed twice: {shorten(repeated)}")
         if min(seeds) < 0 or max(seeds) >= 2**31:
-            raise ValueError("a seed lies outside 0 to 2147483647")
+            raise ValueError("a seed is outside 0 to 2147483647")
         return seeds
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One point on all axes; `seeds` is (None,) where the readout is deterministic.
+    """One combination of axis values; `seeds` is (None,) if the readout is deterministic.
 
-    Of a proposal `parameters` are what it sets beside the axes.
+    For a proposal of a search, `parameters` are what it sets besides the axes.
     """
 
     axes: dict[str, Any]
@@ -110,9 +110,9 @@ class Cell:
 
 @dataclass(frozen=True)
 class Sweep:
-    """A checked sweep: its file, what it asks, its cells, the settings laid over the file, the base.
+    """A checked sweep file, its own keys (`file`), its cells, and the configuration sections all start from (`base`).
 
-    The name is the file's `name`, else its own; that of a shipped sweep is its path below `sweeps/`.
+    `name` is the key of the file, else the file's own name; for a shipped sweep its path below `sweeps/`.
     """
 
     path: Path
@@ -123,31 +123,31 @@ class Sweep:
     base: Mapping[str, Any] = field(default_factory=dict)
 
     def trials(self) -> list[tuple[Cell, TrialConfig]]:
-        """Return every (cell, trial configuration), the first seed of all cells first."""
+        """Return every (cell, trial configuration): all cells with their first seed, then all with the second, ..."""
         rounds = max(len(cell.seeds) for cell in self.cells)
         return [
-            (cell, cell.config.model_copy(update={"seed": cell.seeds[place]}))
-            for place in range(rounds)
+            (cell, cell.config.model_copy(update={"seed": cell.seeds[index]}))
+            for index in range(rounds)
             for cell in self.cells
-            if place < len(cell.seeds)
+            if index < len(cell.seeds)
         ]
 
 
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
-    """Read a sweep file, its profile and the overrides, and expand it.
+    """Read a sweep file with its profile and the overrides, check it, and expand it into cells.
 
     Args:
         path: the YAML file.
         overrides: `key=value` settings, the key a dotted path, the value YAML.
 
     Raises:
-        InputError: with every problem found in the file, its profile and the overrides.
+        InputError: lists every problem of the file, its profile and the overrides.
     """
     settings = read_settings(path, overrides, SweepFile.model_fields["profile"].default)
     file, problems = _check_own_keys(settings)
     problems += _set_select_metric(settings, file)
-    cells, found = _expand(settings, file.seeds if file else ())
-    problems += found
+    cells, cell_problems = _expand(settings, file.seeds if file else ())
+    problems += cell_problems
     if file:
         problems += _check_report_keys(file) + _check_trackers(file)
     if file and not problems:
@@ -162,12 +162,12 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
 
 
 def _check_name(name: str, where: str) -> list[Problem]:
-    """A name stands in the names of folders, files and experiments."""
+    """Check that a sweep's name can be part of the names of folders, files and experiments."""
     parts = name.split("/")
     if name.isprintable() and len(name) <= _NAME_LENGTH_MAX and not any(part in ("", ".", "..") for part in parts):
         return []
-    allowed = f"printable text of at most {_NAME_LENGTH_MAX} characters, as paper/lora_rank"
-    return [Problem("a sweep cannot have this name", f"{where} name", shorten(name), allowed)]
+    allowed = f"printable text of at most {_NAME_LENGTH_MAX} characters, such as paper/lora_rank"
+    return [Problem("this cannot be the name of a sweep", f"{where} name", shorten(name), allowed)]
 
 
 def _check_trackers(file: SweepFile) -> list[Problem]:
@@ -181,18 +181,18 @@ def _check_trackers(file: SweepFile) -> list[Problem]:
 
 
 def _check_search(settings: Settings, file: SweepFile | None, cells: list[Cell]) -> list[Problem]:
-    """What is wrong with other keys does not hide what is wrong with the space."""
+    """Check the search, if there is one; its space is checked even if other keys have problems."""
     written, axes = settings.own.get("search"), settings.own.get("axes")
-    each = [partial(_configure_more, settings.base, cell.axes) for cell in cells]
-    problems = check_space(read_space(written), each, axes if isinstance(axes, dict) else {})
+    configures = [partial(_configure_more, settings.base, cell.axes) for cell in cells]
+    problems = check_space(read_space(written), configures, axes if isinstance(axes, dict) else {})
     return problems + (check_rules(file.search, file.select.metric, file.seeds) if file and file.search else [])
 
 
 def proposed(sweep: Sweep, cell: Cell, parameters: Parameters) -> Cell:
-    """Return a cell of the axes with further parameters set.
+    """Return a cell of the axes with the parameters of a proposal set.
 
     Raises:
-        InputError: together they are no configuration.
+        InputError: cell and parameters together are no valid configuration.
     """
     config = _configure_more(sweep.base, cell.axes, parameters)
     deterministic = plugins.load(READOUTS, config.readout.name).deterministic
@@ -223,15 +223,15 @@ def _check_axes_given(own: dict[str, Any]) -> list[Problem]:
     if own.get("search") is not None or own.get("axes", {}) != {}:
         return []
     if "axes" in own:
-        return [Problem("wrong value", "axes", "{}", "at least 1 of them")]
-    return [Problem("a key is missing", "axes", next_step="add axes")]
+        return [Problem("wrong value", "axes", "{}", "at least one axis")]
+    return [Problem("a key is missing", "axes", next_step="add axes, such as axes: {adapter.rank: [8, 16]}")]
 
 
 def _set_select_metric(settings: Settings, file: SweepFile | None) -> list[Problem]:
-    """The epoch is chosen by `select.metric`; written a second time it could contradict."""
+    """Set `training.select_metric` from `select.metric`; refuse it in the file, where the two could differ."""
     training = settings.base.setdefault("training", {})
     if "select_metric" in training:
-        step = "write select: {metric: ...} beside the axes instead"
+        step = "remove it, and write select: {metric: ...} at the top level of the sweep file"
         return [Problem("select.metric sets this", "training.select_metric", repr(training["select_metric"]), "", step)]
     if file:
         training["select_metric"] = file.select.metric
@@ -239,7 +239,7 @@ def _set_select_metric(settings: Settings, file: SweepFile | None) -> list[Probl
 
 
 def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], list[Problem]]:
-    """Return all cells; what is wrong with one axis does not hide what is wrong in the others."""
+    """Return all cells, and the problems of every axis and of every cell that is no valid configuration."""
     axes, problems = usable_axes(settings.own.get("axes"))
     cells = []
     for values in itertools.product(*axes.values()):
@@ -251,7 +251,7 @@ def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], lis
             continue
         deterministic = plugins.load(READOUTS, config.readout.name).deterministic
         cells.append(Cell(point, config, deterministic, (None,) if deterministic else seeds))
-    if not settings.has_profile:  # what it would have said is not missing from the file
+    if not settings.has_profile:  # a key that the profile would set is not missing
         problems = [problem for problem in problems if problem.what != "a key is missing"]
     return cells, problems
 
@@ -259,13 +259,13 @@ def _expand(settings: Settings, seeds: tuple[int, ...]) -> tuple[list[Cell], lis
 def _configure(base: Mapping[str, Any], point: dict[str, Any]) -> TrialConfig:
     data = copy.deepcopy(dict(base))
     order = sorted(point, key=lambda axis: (axis.count("."), not axis.endswith(".name")))
-    for axis in order:  # readout before readout.decimals, and readout.name before both: it makes options anew
+    for axis in order:  # readout before readout.decimals; readout.name first, as it resets the options
         assign(data, axis, copy.deepcopy(point[axis]))
     return parse_trial(data)
 
 
 def _check_report_keys(file: SweepFile) -> list[Problem]:
-    """Check what the report alone reads: the axes of `pivot`, and the unit of `compare.smallest_difference`."""
+    """Check the keys that only the report reads: the axes of `pivot`, the unit of `compare.smallest_difference`."""
     axes = list(file.axes)
     problems = [
         Problem("not an axis of this sweep", "pivot", axis, ", ".join(axes), did_you_mean(axis, axes))
@@ -276,7 +276,7 @@ def _check_report_keys(file: SweepFile) -> list[Problem]:
     if file.compare and smallest and METRICS[file.compare.metric].percent and smallest >= 1:
         where, step = "compare.smallest_difference", f"write {smallest / 100:g} for {smallest:g} points"
         allowed = f"less than 1: {file.compare.metric} is stored as a share"
-        problems.append(Problem("too large a difference", where, f"{smallest:g}", allowed, step))
+        problems.append(Problem("the difference is too large", where, f"{smallest:g}", allowed, step))
     return problems
 
 
@@ -284,16 +284,16 @@ def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:
     problems = []
     if (num_trials := sum(len(cell.seeds) for cell in cells)) > _TRIALS_MAX:
         problems.append(Problem("too many trials", "seeds", str(num_trials), f"at most {_TRIALS_MAX}"))
-    first: dict[str, Cell] = {}
+    cell_of_config: dict[str, Cell] = {}
     for cell in cells:
-        same = first.setdefault(cell.config.model_dump_json(), cell)
-        if same is not cell:
-            got = f"{cut(same.label)}; {cut(cell.label)}"
-            problems.append(Problem("two cells are the same", "axes", got, "each cell once"))
+        earlier = cell_of_config.setdefault(cell.config.model_dump_json(), cell)
+        if earlier is not cell:
+            got = f"{cut(earlier.label)}; {cut(cell.label)}"
+            problems.append(Problem("two cells have the same configuration", "axes", got, "each one once"))
     if file.compare and find_cell(cells, file.compare.against) is None:
         allowed = "; ".join(cut(json.dumps(cell.axes)) for cell in cells[:12])
         got = cut(json.dumps(file.compare.against))
-        problems.append(Problem("compare.against names no single cell", "compare.against", got, allowed))
+        problems.append(Problem("compare.against does not name exactly one cell", "compare.against", got, allowed))
     if file.compare:
         for dataset in dict.fromkeys(cell.config.dataset for cell in cells):
             problems += check_metric(file.compare.metric, dataset, "compare.metric")
@@ -301,6 +301,6 @@ def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:
 
 
 def find_cell(cells: Sequence[Cell], values: dict[str, Any]) -> Cell | None:
-    """Return the one cell with these axis values, or None if there is none or more than one."""
-    found = [cell for cell in cells if {**cell.axes, **values} == cell.axes]
-    return found[0] if len(found) == 1 else None
+    """Return the only cell with these axis values, None if there is none or several."""
+    matches = [cell for cell in cells if {**cell.axes, **values} == cell.axes]
+    return matches[0] if len(matches) == 1 else None

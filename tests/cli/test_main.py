@@ -102,7 +102,7 @@ def test_a_report_beside_a_running_driver_leaves_mlflow_alone(place):
     with sole_driver(Ledger(place.ledger)):
         ran = place.run("--report")
     assert ran.returncode == 0, ran.stderr
-    assert "left to the run that is going on" in ran.stdout
+    assert "left to the run in progress" in ran.stdout
     assert (place.ledger / "reports" / "small" / "table.md").exists()
     assert not (place.ledger / "mlflow.db").exists()
     assert place.run("--report").returncode == 0
@@ -185,7 +185,7 @@ def test_bad_input_is_told_without_a_traceback_and_starts_nothing(place):
 
 def test_a_plan_lists_what_a_run_would_refuse(place):
     ran = place.run(f"dataset.root={place.ledger / 'nowhere'}", "--plan")
-    assert ran.returncode == 0 and "a run would refuse" in ran.stdout and "nowhere" in ran.stdout
+    assert ran.returncode == 0 and "a run would be refused" in ran.stdout and "nowhere" in ran.stdout
 
 
 @pytest.mark.slow
@@ -215,7 +215,7 @@ def test_an_interrupted_run_goes_on_where_it_was(place, how):
         os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
         _, err = process.communicate(timeout=90)
     assert process.returncode == 75, err
-    assert "goes on from here" in err and "Traceback" not in err
+    assert "run the same command again to continue" in err and "Traceback" not in err
     assert not (place.ledger / "stop").exists() and not (place.ledger / "driver.json").exists()
     reached = _steps(place)[-1]
     assert 0 < reached < 200  # 2 steps an epoch
@@ -259,7 +259,7 @@ def test_a_name_that_another_question_holds_is_refused_with_the_line_to_add(done
         refused = place.run(*option, sweep=other)
         assert refused.returncode == 2
         assert 'add a line to the file, as "name: small_2"' in refused.stderr and "Does it run?" in refused.stderr
-    assert "would refuse" in place.run("--plan", sweep=other).stdout
+    assert "would be refused" in place.run("--plan", sweep=other).stdout
     other.write_text("name: small_2\n" + other.read_text())
     assert place.run("--report", sweep=other).returncode == 0
     assert (place.ledger / "reports" / "small_2").is_dir()

@@ -80,7 +80,7 @@ def test_a_corpus_like_mosi_goes_through_the_whole_profile(write, rendered_cache
     broken = next((tmp_path / "MOSI").rglob("*.mp4"))
     broken.write_bytes(broken.read_bytes()[:-200])
     planned = orchestrate(tmp_path, "--plan")
-    assert planned.returncode == 0 and "memory of the host:" in planned.stdout, planned.stdout + planned.stderr
+    assert planned.returncode == 0 and "trial on the host:" in planned.stdout, planned.stdout + planned.stderr
     ran = orchestrate(tmp_path, "--local")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "6 of 6 trials complete, 0 failed" in ran.stdout

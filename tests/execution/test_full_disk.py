@@ -61,7 +61,7 @@ def test_a_disk_that_fills_stops_the_sweep_tears_nothing_and_loses_nothing(
     )
     first = Path(f"{copy}.first").read_text()
     assert told.stdout.splitlines() == ["first 75", "second 0"], told.stdout + told.stderr + first
-    assert message in first and "the same command goes on from here" in first and "Traceback" not in first
+    assert message in first and "run the same command again to continue" in first and "Traceback" not in first
     reference = place.run("--local", *MORE)
     assert reference.returncode == 0, reference.stderr
     for folder in place.ledger.glob("trials/*"):

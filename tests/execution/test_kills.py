@@ -182,7 +182,7 @@ def test_a_stopped_driver_keeps_every_step(place, reference):
         moment = Moment("rename", "metrics.jsonl$", number, victim=DRIVER, signal=name)
         ran = place.go_on(moments=(moment,))
         assert (ran.returncode, place.hits()) == (INTERRUPTED, {moment.name}), ran.stderr
-        assert "goes on from here" in ran.stderr and "Traceback" not in ran.stderr
+        assert "run the same command again to continue" in ran.stderr and "Traceback" not in ran.stderr
     place.finish()
     check(place, reference)
 

@@ -110,7 +110,7 @@ def test_the_command_line_measures_when_asked(tmp_path):
     (tmp_path / "place").mkdir()
     place = Place(tmp_path / "place")
     alone = place.run("--measure")
-    assert alone.returncode == 2 and "--measure goes with --plan" in alone.stderr
+    assert alone.returncode == 2 and "--measure needs --plan" in alone.stderr
     done = place.run("--plan", "--measure", "--json")
     assert done.returncode == 0, done.stderr
     expected = json.loads(done.stdout)["expected"]

@@ -143,7 +143,7 @@ def test_a_card_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, mo
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     (tmp_path / "nvidia0").touch()
     text = "\n".join(map(str, plan_of(overrides=["adapter.text_layers=last_9"]).refusals))
-    assert "last_9" in text and "pid 77" in text and "a card is busy" in text
+    assert "last_9" in text and "pid 77" in text and "a GPU is busy" in text
     trial = plan_of().trials[0]
     folder = plan_of().ledger.trial(trial.trial_id)
     monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {os.getpid(): 24.0})))

@@ -48,7 +48,7 @@ def test_what_is_done_is_not_to_run(plan):
 
 def test_refusals_are_numbered(plan, tmp_path):
     text = plan_text(plan(f"dataset.root={tmp_path / 'nowhere'}"))
-    assert "a run would refuse:\n1. " in text and "nowhere" in text
+    assert "a run would be refused:\n1. " in text and "nowhere" in text
 
 
 def test_status_says_where_each_trial_stands_and_why_one_failed(plan):
@@ -64,7 +64,7 @@ def test_status_says_where_each_trial_stands_and_why_one_failed(plan):
     assert rows["discriminative, seed 1"] == ["complete", "1", trials[0].trial_id]
     status = folders[2].status()
     where = f"running on {status.host}:{os.getpid()} since {status.since}, epoch 2, step 7"
-    assert rows["discriminative, seed 2"][0] == f"{where}, last sign of life {status.heartbeat}"
+    assert rows["discriminative, seed 2"][0] == f"{where}, last heartbeat {status.heartbeat}"
     assert rows["constant"][0] == "failed (not finite)"
     assert text.endswith("1 done, 1 running, 1 failed, 0 missing")
     assert "failed: constant (not finite)\n    FloatingPointError: the loss is nan\n" in text
@@ -109,11 +109,11 @@ def test_notes_on_cards_follow_the_time(plan):
 def test_memory_is_shown_by_parts_for_the_cell_that_takes_most(plan):
     [line] = [line for line in plan_text(plan()).splitlines() if line.startswith("memory")]
     assert re.fullmatch(
-        r"memory of the host: 0\.\d GB = .*libraries 0\.6, "
-        r"at most, with clips of 30 s, micro_batch 4 \(discriminative\)",
+        r"memory per trial on the host: at most 0\.\d GB = .*libraries 0\.6, "
+        r"with clips of 30 s and micro_batch 4 \(cell discriminative\)",
         line,
     )
-    assert "memory of a card:" in plan_text(plan("runtime.device=cuda", "runtime.gradient_checkpointing=true"))
+    assert "trial on the GPU: at most" in plan_text(plan("runtime.device=cuda", "runtime.gradient_checkpointing=true"))
     assert not any(line.startswith("memory") for line in plan_text(plan("axes.readout=[constant]")).splitlines())
 
 

@@ -67,10 +67,10 @@ def test_one_trial_a_card_by_default(machine):
 def test_several_on_a_card_only_once_one_has_been_measured(machine):
     machine(FakeCard(), FakeCard())
     before = slots(config(), trials_at_once=6)
-    assert before.num == 2 and before.notes == ("one trial a card until one of each kind has been measured",)
+    assert before.num == 2 and before.notes == ("one trial per GPU until a trial of each kind has been measured",)
     assert slots(config(), trials_at_once=6, known=known(5.0)).num == 6  # 4 x 6 GB fit on each
     after = slots(config(), trials_at_once=6, known=known(11.0))  # 12.1 GB: one on each
-    assert after.num == 2 and after.notes == ("by the measured peak 1 at most fit on a card",)
+    assert after.num == 2 and after.notes == ("by the measured peak, at most 1 fit on a GPU",)
     assert slots(config(), trials_at_once=6, known=known(0.0)).num == 2  # no peak was recorded
 
 
@@ -106,7 +106,7 @@ def test_the_longest_clips_may_need_more_than_there_is(machine):
     machine(FakeCard(0.5))
     assert slots(config(), known=known(0.1)).notes == ()  # measured: no guess is needed
     (note,) = slots(config()).notes
-    assert re.fullmatch(r"the longest clips may take 0\.\d GB, and the smallest card has 0\.5 GB", note)
+    assert re.fullmatch(r"the longest clips may take 0\.\d GB, and the smallest GPU has 0\.5 GB", note)
 
 
 def test_busy_and_small_cards_are_left_out_with_a_note():
@@ -114,8 +114,8 @@ def test_busy_and_small_cards_are_left_out_with_a_note():
     usable, notes, problems = usable_cards(found, 12.0)
     assert usable == [found[1]] and problems == []
     assert notes == [
-        "card 2 (RTX) is not used: 8.0 GB, a trial needs about 12.0 GB",
-        "card 0 (RTX) is not used: busy with pid 77 (2.0 GB), a trial needs about 12.0 GB",
+        "card 2 (RTX) is not used: it has 8.0 GB, a trial needs about 12.0 GB",
+        "card 0 (RTX) is not used: in use by pid 77 (2.0 GB), a trial needs about 12.0 GB",
     ]
 
 
@@ -141,7 +141,7 @@ def test_memory_of_our_own_trials_will_be_free():
 def test_no_card_is_large_enough(machine):
     machine(FakeCard(8.0), FakeCard(10.0))
     (problem,) = slots(config(), known=known(12.0)).problems
-    assert "no card has the memory" in problem.what and problem.allowed == "at least 12.0 GB"
+    assert "no GPU has enough memory" in problem.what and problem.allowed == "at least 12.0 GB"
     assert "card 1 (Card of a test): 10.0 GB" in problem.got
 
 
@@ -150,7 +150,7 @@ def test_cards_that_cannot_be_asked_get_one_trial_each(machine):
     assert slots(config(), known=known(12.0), elsewhere=True).problems == ()
     assert slots().num == 2  # nothing is to run
     elsewhere = slots(config(), trials_at_once=4, known=known(1.0), elsewhere=True)
-    assert elsewhere.num == 2 and "one trial a card" in elsewhere.notes[0]
+    assert elsewhere.num == 2 and "one trial per GPU" in elsewhere.notes[0]
 
 
 def test_on_the_cpu_the_hosts_memory_counts(gigabyte):

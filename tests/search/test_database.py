@@ -122,7 +122,7 @@ def test_a_database_that_cannot_be_written_stays_as_it_was(database, monkeypatch
     monkeypatch.setattr(service, "put_damaged_aside", lambda path: None)  # it would wait for five seconds
     with sqlite3.connect(database, isolation_level=None) as other:
         other.execute("begin exclusive")
-        with pytest.raises(TimeoutError, match="held by somebody else"):
+        with pytest.raises(TimeoutError, match="locked by another program"):
             publish(database, "s", search_of(), cells, True)
         other.execute("rollback")
     assert database.read_bytes() == before

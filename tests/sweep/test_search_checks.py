@@ -7,32 +7,40 @@ from omni_msa.sweep.sweep import load_sweep
 
 RULES = [
     ({"confirm": None}, "a key is missing", "search.confirm"),
-    ({"confirm": {"seeds": [2, 7, 7]}}, "a seed confirms what it has helped to choose", "search.confirm.seeds"),
-    ({"confirm": {"seeds": [7, 7]}}, "seeds are written twice: [7]", "search.confirm.seeds"),
-    ({"confirm": {"seeds": [-7]}}, "a seed lies outside", "search.confirm.seeds"),
+    ({"confirm": {"seeds": [2, 7, 7]}}, "a seed is used both to search and to confirm", "search.confirm.seeds"),
+    ({"confirm": {"seeds": [7, 7]}}, "seeds are listed twice: [7]", "search.confirm.seeds"),
+    ({"confirm": {"seeds": [-7]}}, "a seed is outside", "search.confirm.seeds"),
     ({"budget": {}}, "proposals, hours or gpu_hours is needed", "search.budget"),
     ({"sampler": "tpee"}, "wrong value", "search.sampler"),
-    ({"objectives": ["corr"]}, "this cannot be an objective", "search.objectives"),
-    ({"objectives": ["mae", "mae"]}, "an objective is written twice", "search.objectives"),
+    ({"objectives": ["corr"]}, "this metric cannot be an objective", "search.objectives"),
+    ({"objectives": ["mae", "mae"]}, "an objective is listed twice", "search.objectives"),
     ({"objectives": ["mae", "gpu_gb"]}, "unknown metric", "search.objectives.1"),
-    ({"pruning": {"halving": {"epochs": [2, 1]}}}, "epochs must rise", "search.pruning.halving.epochs"),
+    (
+        {"pruning": {"halving": {"epochs": [2, 1]}}},
+        "epochs must be strictly increasing",
+        "search.pruning.halving.epochs",
+    ),
     (
         {"pruning": {"halving": {}}, "objectives": ["mae", "peak_memory_gb"]},
-        "halving needs select.metric as the one objective",
+        "halving needs select.metric as its only objective",
         "search.pruning",
     ),
     ({"objectives": ["mae", "latency_s", "train_s"]}, "a search has one objective or two, not 3", "search.objectives"),
     (
         {"pruning": {"halving": {}}, "space": {"training.epochs": {"choice": [1, 2]}}},
-        "so their number cannot be searched",
+        "so epochs cannot be searched",
         "search.space.training.epochs",
     ),
     (
         {"pruning": {"halving": {}}, "space": {"training": {"choice": [{"epochs": 1}, {"epochs": 2}]}}},
-        "so their number cannot be searched",
+        "so epochs cannot be searched",
         "search.space.training",
     ),
-    ({"pruning": {"halving": {}}, "sampler": "gp"}, "this sampler learns from whole proposals only", "search.sampler"),
+    (
+        {"pruning": {"halving": {}}, "sampler": "gp"},
+        "this sampler learns from complete proposals only",
+        "search.sampler",
+    ),
     (
         {"sampler": "grid", "space": {"readout.width": {"int": [1, 5001]}, "adapter.rank": {"choice": [1, 2]}}},
         "too many points for a grid",
@@ -45,7 +53,7 @@ RULES = [
     ),
     (
         {"sampler": "grid", "space": {"adapter.dropout": {"uniform": [0.0, 0.5]}}},
-        "a grid needs values that can be counted",
+        "a grid search needs a finite list of values",
         "search.space.adapter.dropout",
     ),
 ]
@@ -95,7 +103,7 @@ def test_what_a_readout_does_not_use_is_no_parameter(write_sweep):
         found = problems(write_sweep, axes=axes, search=text(space={**space, **more}))
         return [(problem.what, problem.where.partition(" search.space.")[2], problem.got) for problem in found]
 
-    what = "nothing depends on this parameter"
+    what = "this parameter has no effect"
     assert whats("{readout: [frozen_probe]}") == [
         (what, "adapter.rank", "readout frozen_probe"),
         (what, "training.epochs", "readout frozen_probe"),

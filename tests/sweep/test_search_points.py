@@ -40,7 +40,7 @@ def test_two_values_are_named_with_the_condition_that_mends_it():
     space = space_of(readout__loss=LOSS, adapter__rank={"choice": [1, 2]}, adapter__dropout={"uniform": [0.0, 0.5]})
     bad = {"readout.loss": "huber", "adapter.rank": 2}
     (problem,) = check(space, lambda point: bad.items() <= point.items())
-    assert problem.what == "two parameters do not go together" and problem.where == "search.space.adapter.rank"
+    assert problem.what == "two parameters exclude each other" and problem.where == "search.space.adapter.rank"
     assert problem.got == "readout.loss=huber, adapter.rank=2: wrong value"
     assert problem.next_step == "give adapter.rank `when: {readout.loss: l1}`"
 
@@ -68,7 +68,7 @@ def test_what_only_numbers_or_more_than_two_do_together_is_sampled(num):
     paths = ["adapter.rank", "readout.width", "training.batch_size"]
     space = read_space({"space": dict.fromkeys(paths, RANK)})
     (problem,) = check(space, lambda point: sum(1 < point.get(path, 1) < 60 for path in paths[:num]) == num)
-    assert problem.what.endswith("parameters do not go together") and problem.where == "search.space.adapter.rank"
+    assert problem.what.endswith("parameters exclude each other") and problem.where == "search.space.adapter.rank"
     assert all((path in problem.got) == (path in paths[:num]) for path in paths)
 
 

@@ -28,7 +28,7 @@ def test_a_proposal_is_configured_as_axes_are(write_sweep):
 
 ONE = [
     ({"adapter.rank": {"choice": []}}, "wrong value", "adapter.rank.choice", "at least 1"),
-    ({"adapter.rank": {"choice": [4, 4]}}, "values are written twice: 4", "adapter.rank", ""),
+    ({"adapter.rank": {"choice": [4, 4]}}, "values are listed twice: 4", "adapter.rank", ""),
     ({"readout.width": {"int": [64, 32]}}, "the range is empty: 64 is not below 32", "readout.width", ""),
     ({"readout.width": {"int": [64, 64]}}, "the range is empty", "readout.width", ""),
     (
@@ -52,7 +52,7 @@ ONE = [
     ({"readout.loss": {"choice": ["l1", "l3"]}}, "wrong value", "readout.loss", 'did you mean "l1"?'),
     (
         {"readout.width": {"int": [1, 9], "when": {"readout.los": "l1"}}, "readout.loss": {"choice": ["l1"]}},
-        "not another parameter of the space",
+        "a condition names an unknown parameter",
         "readout.width.when.readout.los",
         'did you mean "readout.loss"?',
     ),
@@ -67,23 +67,23 @@ ONE = [
             "readout.width": {"choice": [1, 9], "when": {"readout.loss": "l1"}},
             "readout.loss": {"choice": ["l1"], "when": {"readout.width": 9}},
         },
-        "conditions go round in a circle",
+        "the conditions form a circle",
         "",
         "remove one",
     ),
     ({}, "wrong value", "", "at least 1"),
-    ({"adapter.alpha": {"choice": [8, 8.0]}}, "values are written twice: 8", "adapter.alpha", ""),
+    ({"adapter.alpha": {"choice": [8, 8.0]}}, "values are listed twice: 8", "adapter.alpha", ""),
     ({"adapter.rank": {"int": [1, 2, 3]}}, "a range is two numbers", "adapter.rank.int", ""),
     ({"adapter.dropout": {"uniform": [0.1]}}, "the lowest and the highest, not 1", "adapter.dropout.uniform", ""),
     (
         {"adapter.rank": {"choice": [2], "when": {"adapter.rank": 2}}},
-        "not another parameter of the space",
+        "a condition names an unknown parameter",
         "adapter.rank.when.adapter.rank",
         "remove the condition",
     ),
     (
         {"adapter.rank": {"choice": [2], "when": {"readout.loss": []}}, "readout.loss": {"choice": ["l1"]}},
-        "a condition that is never met",
+        "a condition without values never holds",
         "adapter.rank.when.readout.loss",
         "['l1']",
     ),
@@ -92,7 +92,7 @@ ONE = [
             "readout.name": {"choice": ["discriminative", "constant"]},
             "readout.loss": {"choice": ["l1", "huber"]},
         },
-        "two parameters do not go together",
+        "two parameters exclude each other",
         "readout.loss",
         "give readout.loss `when: {readout.name: discriminative}`",
     ),
@@ -147,7 +147,7 @@ def test_a_parameter_can_be_set_on_the_command_line(write_sweep):
     assert load_sweep(path, [setting, "search.budget.proposals=9"]).file.search.budget.proposals == 9
     assert load_sweep(path, [setting]).file.search.space["adapter.rank"].choice == (2,)
     (found,) = problems(write_sweep, ["search.space.adapter.rank.choice=[2,4]"], axes=None, search=text())
-    assert found.what.endswith("set as a whole, as search.space.adapter.rank={choice: [2, 4]}")
+    assert found.what.endswith("set as a whole, for example search.space.adapter.rank={choice: [2, 4]}")
     found = problems(write_sweep, ["search.space.adapter.rank={choice: [0]}"], axes=None, search=text())
     assert found[0].where == "command line search.space.adapter.rank"
 

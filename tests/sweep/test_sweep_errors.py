@@ -66,7 +66,7 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({"select": "{split: test}"}, [], ("wrong value", FILE, "select.split", "'test'", "'valid'")),
     ({"select": "mae"}, [], ("wrong value", FILE, "select", "'mae'", "a mapping")),
     ({"training": "{select_metric: corr}"}, [], ("select.metric", FILE, "training.select_metric", "'corr'", "select:")),
-    ({"axes": "{}"}, [], ("wrong value", FILE, "axes", "{}", "at least 1")),
+    ({"axes": "{}"}, [], ("wrong value", FILE, "axes", "{}", "at least one axis")),
     ({"axes": "{readout: []}"}, [], ("axis is empty", FILE, "axes.readout", "[]", "add a value")),
     ({}, ["axes.adapter.rank=[]"], ("axis is empty", COMMAND, "axes.adapter.rank", "[]", "add a value")),
     ({"axes": "[readout]"}, [], ("wrong value", FILE, "axes", "['readout']", "a mapping")),
@@ -77,7 +77,11 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({"axes": "{readout: {name: constant}}"}, [], ("wrong value", FILE, "axes.readout", "{'name'", "a list")),
     ({"axes": "{adapter.rank: 8}"}, [], ("wrong value", FILE, "axes.adapter.rank", "8", "a list")),
     ({"axes": "{redout: [constant]}"}, [], ("unknown axis", FILE, "axes.redout", "'redout'", '"readout"')),
-    ({"axes": "{seed: [1, 2]}"}, [], ("unknown axis", FILE, "axes.seed", "'seed'", "seeds have their own key")),
+    (
+        {"axes": "{seed: [1, 2]}"},
+        [],
+        ("unknown axis", FILE, "axes.seed", "'seed'", "list the seeds under the key seeds"),
+    ),
     ({"axes": "{runtime.device: [cpu]}"}, [], ("unknown axis", FILE, "axes.runtime.device", "'runtime.device'", "")),
     ({"axes": "{adapter..rank: [1]}"}, [], ("unknown axis", FILE, "axes.adapter..rank", "'adapter..rank'", "path")),
     ({"axes": "{'': [1]}"}, [], ("unknown axis", FILE, "axes.", "''", "adapter")),
@@ -85,7 +89,11 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({"axes": "{adapter.rank: [4, '16']}"}, [], ("wrong value", FILE, "axes.adapter.rank", "'16'", "a valid integer")),
     ({"axes": "{adapter.rank: [4, 3.5]}"}, [], ("wrong value", FILE, "axes.adapter.rank", "3.5", "a valid integer")),
     ({"axes": "{adapter.rank: [4, null]}"}, [], ("wrong value", FILE, "axes.adapter.rank", "None", "a valid integer")),
-    ({"axes": "{adapter.rank.x: [4]}"}, [], ("no keys can stand below", FILE, "axes.adapter.rank.x", "rank: 4", "")),
+    (
+        {"axes": "{adapter.rank.x: [4]}"},
+        [],
+        ("a plain value has no keys below", FILE, "axes.adapter.rank.x", "rank: 4", ""),
+    ),
     ({"axes": "{modalities.x: [4]}"}, [], ("wrong value", FILE, "axes.modalities.x", "{'x': 4}", "a list")),
     ({"axes": "{adapter: [7]}"}, [], ("wrong value", FILE, "axes.adapter", "7", "a mapping")),
     ({"axes": "{adapter: [null]}"}, [], ("wrong value", FILE, "axes.adapter", "None", "a mapping")),
@@ -145,10 +153,14 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     (
         {"compare": "{against: {readout: generative}}"},
         [],
-        ("no single cell", FILE, "compare.against", "gen", '"constant"'),
+        ("does not name exactly one cell", FILE, "compare.against", "gen", '"constant"'),
     ),
-    ({"compare": "{against: {redout: constant}}"}, [], ("no single cell", FILE, "compare.against", "red", '"readout"')),
-    ({"compare": "{against: {}}"}, [], ("no single cell", FILE, "compare.against", "{}", '"readout"')),
+    (
+        {"compare": "{against: {redout: constant}}"},
+        [],
+        ("does not name exactly one cell", FILE, "compare.against", "red", '"readout"'),
+    ),
+    ({"compare": "{against: {}}"}, [], ("does not name exactly one cell", FILE, "compare.against", "{}", '"readout"')),
     ({"compare": "{against: [constant]}"}, [], ("wrong value", FILE, "compare.against", "['constant']", "a mapping")),
     ({"compare": "discriminative"}, [], ("wrong value", FILE, "compare", "'discriminative'", "a mapping")),
     ({"compare": "{metric: mae}"}, [], ("key is missing", FILE, "compare.against", "", "add against")),
@@ -159,8 +171,8 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     ({}, ["training.epochs="], ("wrong value", COMMAND, "training.epochs", "None", "a valid integer")),
     ({}, ["training.epochs=two"], ("wrong value", COMMAND, "training.epochs", "'two'", "a valid integer")),
     ({}, ["training.epoch=2"], ("unknown key", COMMAND, "training.epoch", "'epoch'", 'did you mean "epochs"?')),
-    ({}, ["training.epochs.x=2"], ("no keys can stand", COMMAND, "training.epochs.x", "epochs: 2", "")),
-    ({}, ["question.x=2"], ("no keys can stand", COMMAND, "question.x", "question: 'Does", "")),
+    ({}, ["training.epochs.x=2"], ("a plain value has no keys", COMMAND, "training.epochs.x", "epochs: 2", "")),
+    ({}, ["question.x=2"], ("a plain value has no keys", COMMAND, "question.x", "question: 'Does", "")),
     ({}, ["training=2"], ("wrong value", COMMAND, "training", "2", "a mapping")),
     ({}, ["traning.epochs=2"], ("unknown key", COMMAND, "traning", "'traning'", 'did you mean "training"?')),
     ({}, ["seed=2"], ("unknown key", COMMAND, "seed", "'seed'", 'did you mean "seeds"?')),
@@ -191,7 +203,7 @@ ONE: list[tuple[dict[str, str | None], list[str], Expected]] = [
     (
         {"compare": "{against: {readout: constant}, metric: acc7, smallest_difference: 2}"},
         [],
-        ("too large a difference", FILE, "compare.smallest_difference", "2", "write 0.02 for 2 points"),
+        ("the difference is too large", FILE, "compare.smallest_difference", "2", "write 0.02 for 2 points"),
     ),
     (
         {"readout": "generative"},
@@ -265,7 +277,7 @@ def test_a_file_whose_name_could_not_name_a_report(write_sweep: WriteSweep) -> N
         odd = path.with_name(name)
         odd.write_bytes(path.read_bytes())
         (problem,) = problems_of(odd)
-        assert problem.what == "a sweep cannot have this name" and problem.where.isprintable()
+        assert problem.what == "this cannot be the name of a sweep" and problem.where.isprintable()
 
 
 def test_messages_stay_short_whatever_was_written(write_sweep: WriteSweep) -> None:
