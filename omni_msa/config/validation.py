@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _ALLOWED = {
-    "model_type": "a mapping of names to values",
-    "dict_type": "a mapping of names to values",
-    "tuple_type": "a list in square brackets",
-    "list_type": "a list in square brackets",
+    **dict.fromkeys(("model_type", "dict_type"), "a mapping of names to values"),
+    **dict.fromkeys(("tuple_type", "list_type"), "a list in square brackets"),
     "string_type": "text",
 }
 
