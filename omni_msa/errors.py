@@ -1,4 +1,4 @@
-"""What can be wrong with the input, said so that a person can mend it."""
+"""Exceptions shared by all packages, and `Problem`: the form in which every mistake in the input is reported."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: what, where, what was given, what is allowed, what to do next."""
+    """One mistake in the input: what is wrong, where, which value was given, what is allowed, what to do next."""
 
     what: str
     where: str = ""
@@ -22,7 +22,7 @@ class Problem:
 
 
 class InputError(Exception):
-    """Bad input: nothing was started, nothing was lost. The command line exits with code 2.
+    """The input is wrong: nothing was started and nothing was lost. The command line exits with code 2.
 
     Args:
         problems: every problem found, not only the first.
@@ -37,24 +37,24 @@ class InputError(Exception):
 
 
 def did_you_mean(name: str, existing: Iterable[str]) -> str:
-    """Return a hint `did you mean "x"?` for the nearest existing name, or an empty string."""
+    """Return the hint `did you mean "x"?` for the existing name closest to `name`, or "" if none is similar."""
     nearest = get_close_matches(name, list(existing), n=1, cutoff=0.5)
     return f'did you mean "{nearest[0]}"?' if nearest else ""
 
 
 class Interrupted(Exception):
-    """A trial was asked to stop and has written its checkpoint; running it again goes on from there."""
+    """A trial was asked to stop. It has written a checkpoint, and the next run resumes from it."""
 
 
 class Pruned(Exception):
-    """A trial has come as far as it was asked to and has written its checkpoint; promoted, it goes on from there."""
+    """A trial was stopped after the epochs it was given. If it is promoted, it resumes from the checkpoint it wrote."""
 
 
 class NotFinite(FloatingPointError):
-    """A loss or its gradient is not a finite number.
+    """The loss of a training step, or its gradient, is not finite.
 
     Args:
-        facts: of the step: `step`, `clips`, `loss`, `gradient_norm`.
+        facts: `step`, `clips`, `loss` and `gradient_norm` of that step, as text.
     """
 
     def __init__(self, facts: dict[str, str]) -> None:
@@ -62,5 +62,5 @@ class NotFinite(FloatingPointError):
         self.facts = facts
 
     def __str__(self) -> str:
-        what = "the loss is {loss}, its gradient's norm {gradient_norm} at step {step}; its clips: {clips}"
+        what = "the loss is {loss} and the gradient norm {gradient_norm} at step {step}; clips of the batch: {clips}"
         return what.format(**self.facts)

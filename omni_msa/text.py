@@ -1,4 +1,4 @@
-"""Numbers and nested values as text, as people and tables read them."""
+"""Numbers and nested values as text for messages, tables and experiment trackers."""
 
 import json
 from collections.abc import Mapping
@@ -6,17 +6,17 @@ from typing import Any
 
 
 def count(num: int, what: str) -> str:
-    """Return a number of things: `1 clip`, `2 clips`."""
+    """Return a number with its noun, in the plural where needed: `1 clip`, `2 clips`."""
     return f"{num} {what}{'' if num == 1 else 's'}"
 
 
 def are(num: int) -> str:
-    """Return the verb that goes with a number."""
+    """Return "is" for 1 and "are" for any other number."""
     return "is" if num == 1 else "are"
 
 
 def duration(seconds: float) -> str:
-    """Return a time span as people say it: 45 s, 12 min, 3 h 05 min."""
+    """Return a duration in a readable unit: `45 s`, `12 min`, `3 h 05 min`."""
     whole = max(0, round(seconds))
     if whole < 90:
         return f"{whole} s"
@@ -28,11 +28,11 @@ _TEXT_LENGTH_MAX = 5000  # MLflow refuses parameters over 6000 characters
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested values as texts by dotted path.
+    """Return nested values as a flat mapping from dotted path to text.
 
     Args:
         config: nested plain values.
-        prefix: put before each name.
+        prefix: text before each path.
     """
     flat: dict[str, str] = {}
     for name, value in config.items():
@@ -41,5 +41,5 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 
 def as_text(value: Any) -> str:
-    """Return a value as text, cut where it is too long."""
+    """Return a value as text (JSON, unless it is a string), cut to the length that MLflow accepts."""
     return (value if isinstance(value, str) else json.dumps(value, default=str))[:_TEXT_LENGTH_MAX]

@@ -1,1 +1,1 @@
-"""Backbones, one a file: frozen networks and how to build them. The folder is the list."""
+"""Backbones, one file per frozen network: its options and how to build it. New files are found by themselves."""

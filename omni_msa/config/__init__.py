@@ -1,1 +1,1 @@
-"""A trial's configuration: its sections, checks, identity, and the plug-ins that it names."""
+"""The configuration of a trial: its sections, their validation, trial ids, and the plug-ins it names."""

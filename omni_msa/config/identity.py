@@ -1,4 +1,4 @@
-"""What makes two trials the same: an id is a hash of everything the result depends on, and of nothing else."""
+"""Ids of trials and fits: hashes of every setting that can change the result, and of nothing else."""
 
 import hashlib
 import json
@@ -10,21 +10,26 @@ from omni_msa.config.sections import Section, has_original_value
 from omni_msa.config.trial import MEDIA_OPTIONS, TrialConfig
 
 PROTOCOL_VERSION = 1
-"""Rises when the golden tiny trial of the tests changes its numbers: older results are then not reused."""
+"""Raised when the numbers of the golden trial in the tests change, so that older results are not reused."""
 
 
 def trial_id(config: TrialConfig, fingerprint: str) -> str:
-    """Return 16 hex digits that name a trial.
+    """Return the id of a trial: 16 hex digits.
 
     Args:
-        config: the trial's configuration; only the sections that its readout `uses` count.
-        fingerprint: of the dataset, as its plug-in states it.
+        config: the configuration of the trial; only the sections that its readout `uses` enter the id.
+        fingerprint: of the dataset, from its plug-in.
     """
     return _digest({**_dependencies(config, fingerprint), "readout": _identity(config.readout)})
 
 
 def fit_id(config: TrialConfig, fingerprint: str) -> str:
-    """Return 16 hex digits that name the training of a trial: equal for trials that only read a fit differently."""
+    """Return the id of a trial's training, 16 hex digits: equal for trials that read one trained model differently.
+
+    Args:
+        config: the configuration of the trial.
+        fingerprint: of the dataset, from its plug-in.
+    """
     readout = plugins.load(READOUTS, config.readout.name)
     options = _identity(config.readout)
     fitted = {"name": readout.fit_as, **{field: options[field] for field in readout.fit_fields if field in options}}
@@ -37,11 +42,11 @@ def _dependencies(config: TrialConfig, fingerprint: str) -> dict[str, Any]:
     if "media" in values:
         used = {name for modality in config.modalities for name in MEDIA_OPTIONS.get(modality, ())}
         values["media"] = {name: value for name, value in values["media"].items() if name in used}
-    if config.repeat:  # added to ids only where asked for: a first run is repeat 0
+    if config.repeat:  # enters the id only if set: the first run is repeat 0
         values["repeat"] = config.repeat
-    if config.num_train_clips:  # likewise; of every trial, for all readouts learn from the training split
+    if config.num_train_clips:  # likewise; in every id, because every readout learns from the training split
         values["num_train_clips"] = config.num_train_clips
-    if config.dropped_clips:  # other data; of every trial, whatever its readout uses
+    if config.dropped_clips:  # other data; in every id, whatever the readout uses
         values["dropped_clips"] = list(config.dropped_clips)
     return {"protocol": PROTOCOL_VERSION, "fingerprint": fingerprint, **values}
 
@@ -53,7 +58,7 @@ def _plain(value: Any) -> Any:
 
 
 def _identity(section: Section) -> dict[str, Any]:
-    """Return a section's values without what does not change results and later fields at their first value."""
+    """Return the values of a section that enter ids: no runtime fields, no later field at its original value."""
     values = {}
     for name, field in type(section).model_fields.items():
         extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}

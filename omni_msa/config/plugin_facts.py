@@ -1,6 +1,6 @@
-"""What configuration, ids and plans ask of plug-ins: plain facts, known without torch.
+"""The part of each plug-in contract that configuration, ids and plans need: plain facts, available without torch.
 
-The whole contract of a kind, with what is built from it, stands in `_base.py` of its folder.
+The whole contract of a kind is in `_base.py` of its folder.
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,9 @@ from omni_msa.errors import Problem
 
 
 class DatasetFacts(Protocol):
-    """Facts of a corpus.
+    """Facts about a corpus; "Optional:" is followed by what counts if a plug-in leaves a function out.
 
-    `options` below is always an instance of the plug-in's own `Options`.
+    The argument `options` is always an instance of the plug-in's own `Options`.
     """
 
     name: str
@@ -23,29 +23,29 @@ class DatasetFacts(Protocol):
     """The options of the section `dataset`: a frozen pydantic model whose `name` is the plug-in's."""
 
     def label_range(self, options: DatasetOptions) -> tuple[float, float]:
-        """Return the lowest and the highest label; of classes, the numbers of the first and of the last."""
+        """Return the lowest and the highest label; for classes, the numbers of the first and of the last class."""
         ...
 
     @optional
     def conventions(self, options: DatasetOptions) -> str:
-        """Return by which conventions (a key of `stats.metrics.HEADLINES`) scores are judged. Optional: MOSI's."""
+        """Return which metrics are computed: a key of `stats.metrics.HEADLINES`. Optional: those of MOSI."""
         return "mosi"
 
     @optional
     def classes(self, options: DatasetOptions) -> tuple[str, ...]:
-        """Return the names of the classes; a label is the index of its name, from 0. Optional: labels are scores."""
+        """Return the names of the classes; a label is an index into them. Optional: labels are scores."""
         return ()
 
     @optional
     def num_clips(self, options: DatasetOptions) -> Mapping[str, int]:
-        """Return the number of clips of each split, as far as it is known without reading. Optional: unknown."""
+        """Return the clips per split, as far as known without reading the corpus. Optional: unknown."""
         return {}
 
     def fingerprint(self, root: Path | None, options: DatasetOptions) -> str:
-        """Return text that changes with the data (annotations, file sizes), and not with the folder's place.
+        """Return text that changes whenever the data (annotations, file sizes) change, but not when the folder moves.
 
         Args:
-            root: folder of the corpus, None where none was named.
+            root: folder of the corpus; None if not configured.
             options: of this dataset.
 
         Raises:
@@ -54,7 +54,7 @@ class DatasetFacts(Protocol):
         ...
 
     def check(self, root: Path | None, options: DatasetOptions) -> list[Problem]:
-        """Return everything that would stop `load`, without decoding a clip."""
+        """Return every problem that would make `load` fail, without decoding a clip."""
         ...
 
     @optional
@@ -68,44 +68,44 @@ class DatasetFacts(Protocol):
 
     @optional
     def human_row(self, root: Path | None, options: DatasetOptions) -> dict[str, float] | None:
-        """Return the metrics of a human rater on test by name; None where ratings are not known. Optional: None."""
+        """Return the test metrics of a human rater by name; None if unknown. Optional: None."""
         return None
 
     @optional
     def is_here(self, root: Path | None, options: DatasetOptions) -> bool:
-        """Return whether `load` would neither fetch nor make anything. Optional: it would not."""
+        """Return whether `load` needs to fetch or generate nothing more. Optional: True."""
         return True
 
 
 class BackboneFacts(Protocol):
-    """Facts of a frozen network."""
+    """Facts about a frozen network."""
 
     name: str
     Options: type[BackboneOptions]
     """The options of the section `backbone`: a frozen pydantic model whose `name` is the plug-in's."""
     licence: str
-    """Of the weights, in a few words, for the model card."""
+    """Licence of the weights in a few words, for the model card."""
 
 
 class ReadoutFacts(Protocol):
-    """Facts of a readout."""
+    """Facts about a readout."""
 
     name: str
     Options: type[ReadoutOptions]
     """The options of the section `readout`: a frozen pydantic model whose `name` is the plug-in's."""
     uses: tuple[str, ...]
-    """Sections of the configuration that results depend on: they make the id. `dataset` and `readout` always;
-    `training` and `adapter` if it is trained by gradient, `seed` if anything of it is random."""
+    """Sections of the configuration that the results depend on, and that therefore enter the id: always `dataset` and
+    `readout`; `training` and `adapter` if it is trained by gradient; `seed` if any part of it is random."""
     fit_as: str
-    """The readout whose training this one shares: its own name, if it shares none."""
+    """Name of the readout whose trained model this one reads; its own name if it shares none."""
     fit_fields: tuple[str, ...]
-    """Those of its options that training depends on."""
+    """Names of the options that training depends on."""
     writes_text: bool = True
-    """Whether it needs the network's output layer."""
+    """Whether it generates text, and so needs the output layer of the network."""
 
     @property
     def deterministic(self) -> bool:
-        """Whether nothing of it is random, so that one run is enough."""
+        """Whether no part of it is random, so that one run is enough."""
         return "seed" not in self.uses
 
     @property

@@ -1,1 +1,1 @@
-"""Clips, from the files of a corpus to the inputs of the network."""
+"""Clips, from the files of a corpus to network inputs: formats, decoding, preprocessing, caching."""

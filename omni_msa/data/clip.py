@@ -11,12 +11,12 @@ class Clip:
     Args:
         id: unique within the dataset.
         source: the source video; clips of one source never cross splits.
-        index: place of the clip within its source, from 0.
+        index: position of the clip within its source, from 0.
         split: one of `SPLITS`.
-        label: sentiment, within the dataset's label range; the number of a class, where labels are classes.
+        label: sentiment score within the label range of the dataset, or the number of a class.
         transcript: what is said.
-        audio: file with the sound (may be the video file itself), or None.
-        video: file with the picture, or None.
+        audio: file with the audio (may be the video file itself), or None.
+        video: file with the video, or None.
     """
 
     id: str

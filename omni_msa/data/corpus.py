@@ -1,4 +1,4 @@
-"""A corpus on disk, whatever its layout: its rows checked together, its clips in order, its fingerprint and notes."""
+"""A corpus on disk, in any layout: validation of all rows together, ordered clips, fingerprint and notes."""
 
 import hashlib
 import json
@@ -16,46 +16,46 @@ from omni_msa.errors import InputError, Problem
 from omni_msa.system.downloads import ReportProgress
 
 NumClips = tuple[int, int, int]
-"""Clips of train, valid and test."""
+"""Number of clips of train, valid and test."""
 
 
 class CorpusOptions(DatasetOptions):
     """Options of every corpus with published splits."""
 
-    allow_other_counts: bool = runtime_only(False, description="accept splits of other sizes than the published ones")
+    allow_other_counts: bool = runtime_only(False, description="accept splits of other sizes than published")
 
 
 class Layout(Protocol):
-    """A way in which a corpus lies in its folder."""
+    """A way in which the files of a corpus are arranged in its folder."""
 
     @property
     def tree(self) -> str:
-        """What the folder holds, in a few words."""
+        """Description of the folder's content for messages."""
 
     def fits(self, folder: Path) -> bool:
-        """Return whether a folder looks like this."""
+        """Return whether a folder has this layout."""
 
     def rows(
         self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
     ) -> tuple[list[Row], Mistakes]:
-        """Return all clips, in any order, and the mistakes in single rows.
+        """Return all clips, in any order, and the mistakes found in single rows.
 
         Raises:
-            InputError: there are no rows that could be looked at.
+            InputError: no rows could be read.
         """
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """One corpus. Its functions are those of a dataset plug-in.
+    """One corpus; its methods are those of a dataset plug-in.
 
     Args:
         name: of the plug-in.
         labels: lowest and highest label.
-        metrics: the conventions it is scored by (see `metrics.HEADLINES`).
-        sizes: published sizes of the splits, more than one if sources disagree; none: any will do.
-        layouts: the usual one first; the last that fits a folder is read.
-        may_cut_videos: the published splits put clips of one video into several splits.
+        metrics: name of the conventions that define its metrics (a key of `metrics.HEADLINES`).
+        sizes: published sizes of the splits, several if sources disagree; empty: any sizes are accepted.
+        layouts: the default first; if several fit a folder, the last one is used.
+        may_cut_videos: whether the published splits put clips of one video into several splits.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Corpus:
     may_cut_videos: bool = False
 
     def num_clips(self, options: DatasetOptions) -> dict[str, int]:
-        """Return the published size of each split, empty if none is."""
+        """Return the published number of clips of each split, empty if none is published."""
         return dict(zip(SPLITS, self.sizes[0], strict=True)) if self.sizes else {}
 
     def label_range(self, options: DatasetOptions) -> tuple[float, float]:
@@ -74,11 +74,11 @@ class Corpus:
         return self.labels
 
     def conventions(self, options: DatasetOptions) -> str:
-        """Return the name of the conventions by which scores are judged."""
+        """Return the name of the conventions that define the metrics."""
         return self.metrics
 
     def check(self, root: Path | None, options: DatasetOptions) -> list[Problem]:
-        """Return everything that would stop `load`; no clip is decoded.
+        """Return every problem that would make `load` fail, without decoding a clip.
 
         Args:
             root: folder of the corpus.
@@ -91,7 +91,7 @@ class Corpus:
         return []
 
     def load(self, root: Path | None, options: DatasetOptions, progress: ReportProgress | None = None) -> list[Clip]:
-        """Return the clips of all splits, by source and in their order within it.
+        """Return the clips of all splits, sorted by source and by their order within the source.
 
         Args:
             root: folder of the corpus.
@@ -105,7 +105,7 @@ class Corpus:
         cut = _videos_in_several_splits(rows)
         num_before: Counter[str] = Counter()
         clips = []
-        for row in rows:  # the parts of a video that the splits cut are sources of their own
+        for row in rows:  # if splits cut a video, each part counts as a source of its own
             source = f"{row.source} ({row.split})" if row.source in cut else row.source
             index = num_before[source]
             num_before[source] += 1
@@ -116,7 +116,7 @@ class Corpus:
     def fingerprint(self, root: Path | None, options: DatasetOptions) -> str:
         """Return the SHA-256 (64 hex digits) of annotations, relative media paths and sizes in bytes.
 
-        Neither the folder's place, nor file times, nor the table's line ends, row order and other columns matter.
+        The location of the folder, file times, and line ends, row order and other columns of the table do not matter.
 
         Args:
             root: folder of the corpus.
@@ -158,7 +158,7 @@ class Corpus:
         return [f"{self.name}: {note}" for note in notes]
 
     def read(self, root: Path | None, options: DatasetOptions) -> tuple[Path, list[Row]]:
-        """Return the absolute folder and its rows, by source and in their order within it.
+        """Return the absolute folder and its rows, sorted by source and by their order within the source.
 
         Args:
             root: folder of the corpus.
@@ -168,13 +168,13 @@ class Corpus:
             InputError: with every problem of the folder, its tables and the clip files.
         """
         trees = " or ".join(layout.tree for layout in self.layouts)
+        step = "add dataset.root=/path/to/the/corpus to the command"
         if root is None:
-            step = "add dataset.root=/path/to/the/corpus to the command"
             raise InputError(Problem("the folder of the corpus is not given", "dataset.root", "", trees, step))
-        folder = root.expanduser().absolute()  # a worker may run in another folder
+        folder = root.expanduser().absolute()  # workers may have another working folder
         if not folder.is_dir():
-            raise InputError(Problem("there is no such folder", "dataset.root", str(folder), trees))
-        layout = next((each for each in reversed(self.layouts) if each.fits(folder)), self.layouts[0])
+            raise InputError(Problem("there is no such folder", "dataset.root", str(folder), trees, step))
+        layout = next((known for known in reversed(self.layouts) if known.fits(folder)), self.layouts[0])
         rows, mistakes = layout.rows(folder, options, self.label_range(options))
         self._check_together(rows, mistakes)
         problems = mistakes.problems() + self._check_sizes(mistakes.file, _num_clips(rows), options)
@@ -186,21 +186,21 @@ class Corpus:
         first: dict[str, int] = {}
         for row in rows:
             if (before := first.setdefault(row.id, row.number)) != row.number:
-                mistakes.add("ids that stand twice", f"rows {before} and {row.number}: {row.id}")
+                mistakes.add("ids used twice", f"rows {before} and {row.number}: {row.id}")
         for video, splits in _videos_in_several_splits(rows).items():
             if not self.may_cut_videos:
                 allowed = "one split for all clips of a video"
-                mistakes.add("videos that lie in several splits", f"{video} ({', '.join(splits)})", allowed)
+                mistakes.add("videos with clips in several splits", f"{video} ({', '.join(splits)})", allowed)
 
-    def _check_sizes(self, file: Path, found: NumClips, options: DatasetOptions) -> list[Problem]:
+    def _check_sizes(self, file: Path, num_clips: NumClips, options: DatasetOptions) -> list[Problem]:
         if not self.sizes or getattr(options, "allow_other_counts", False):
-            wrong = Problem("a split is empty", str(file), _sizes_text(found), "at least 1 clip in each")
-            return [] if all(found) else [wrong]
-        if found in self.sizes:
+            empty = Problem("a split is empty", str(file), _sizes_text(num_clips), "at least 1 clip in each")
+            return [] if all(num_clips) else [empty]
+        if num_clips in self.sizes:
             return []
-        what, step = "the splits are not of the published sizes", "complete the corpus, or accept these with "
-        step += "dataset.allow_other_counts=true"
-        return [Problem(what, str(file), _sizes_text(found), _published(self.sizes), step)]
+        what = "the sizes of the splits differ from the published ones"
+        step = "complete the corpus, or accept these sizes with dataset.allow_other_counts=true"
+        return [Problem(what, str(file), _sizes_text(num_clips), _published(self.sizes), step)]
 
 
 def _videos_in_several_splits(rows: Sequence[Row]) -> dict[str, list[str]]:
@@ -208,12 +208,12 @@ def _videos_in_several_splits(rows: Sequence[Row]) -> dict[str, list[str]]:
     for row in rows:
         if row.split in SPLITS:
             splits.setdefault(row.source, set()).add(row.split)
-    return {video: [name for name in SPLITS if name in found] for video, found in splits.items() if len(found) > 1}
+    return {video: [name for name in SPLITS if name in used] for video, used in splits.items() if len(used) > 1}
 
 
 def _num_clips(rows: Sequence[Row]) -> NumClips:
-    found = Counter(row.split for row in rows)
-    train, valid, test = (found[name] for name in SPLITS)
+    counts = Counter(row.split for row in rows)
+    train, valid, test = (counts[name] for name in SPLITS)
     return train, valid, test
 
 

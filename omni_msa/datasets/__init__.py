@@ -1,1 +1,1 @@
-"""Corpora, one a file: where their clips are and how they are scored. The folder is the list."""
+"""Datasets, one file per corpus: where its clips are and how it is scored. New files are found by themselves."""

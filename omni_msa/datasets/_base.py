@@ -1,4 +1,4 @@
-"""What every dataset is: facts of a corpus, and its clips."""
+"""The contract of a dataset plug-in."""
 
 from pathlib import Path
 from typing import Protocol
@@ -13,16 +13,16 @@ from omni_msa.system.downloads import ReportProgress
 class DatasetPlugin(DatasetFacts, Protocol):
     """A corpus: the facts of `DatasetFacts`, and its clips.
 
-    A corpus whose layout is known is an object `PLUGIN = omni_msa.data.corpus.Corpus(...)` and its `Options`.
+    For a corpus in a known layout, define `Options` and `PLUGIN = omni_msa.data.corpus.Corpus(...)`.
     """
 
     def load(self, root: Path | None, options: DatasetOptions, progress: ReportProgress | None = None) -> list[Clip]:
-        """Return the clips of all splits, by source and in their order within it.
+        """Return the clips of all splits, sorted by source and by their order within the source.
 
         Args:
-            root: folder of the corpus, None where none was named.
+            root: folder of the corpus; None if not configured.
             options: of this dataset.
-            progress: called with (what, done, total) while files are fetched or made.
+            progress: called with (what, done, total) while files are downloaded or generated.
 
         Raises:
             InputError: with all that `check` finds.

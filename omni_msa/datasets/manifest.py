@@ -1,8 +1,8 @@
-"""Anyone's own clips, listed in clips.csv: their labels lie in the range that the options name.
+"""Your own clips, listed in clips.csv; the range of their labels is an option.
 
-`root` is a folder with clips.csv, one row a clip: id, source (its clips stay in one split, in the order of the table),
-split, label, text, and the paths of video and audio within the folder. Without a path in audio, the video's sound is
-taken; a clip may lack what no trial uses.
+`root` is a folder with clips.csv, which has one row per clip: id, source (all clips of a source are in one split, in
+the order of the table), split, label, text, and the paths of video and audio relative to the folder. If audio is empty,
+the audio of the video file is used. A clip may lack the files of modalities that no trial uses.
 """
 
 from typing import Literal
@@ -11,7 +11,7 @@ from omni_msa.data.formats.clips_csv import ClipsCsv, ManifestCorpus, ManifestOp
 
 
 class Options(ManifestOptions):
-    """Where the clips lie, between which ends they are rated, and how scores are judged."""
+    """The folder of the clips, the range of their labels, and the metrics to compute."""
 
     name: Literal["manifest"] = "manifest"
 

@@ -1,9 +1,9 @@
 """MELD (arXiv 1810.02508): utterances of dialogues from a TV series, each with one of 3 sentiments and of 7 emotions.
 
-The corpus is not fetched: `root` is a folder with the three tables and the three folders of clips named in `SPLITS`.
-Videos there that no table names are not read. The labels are classes, numbered in the order of their names. A dialogue
-of a split is a source; its utterances keep their order. Two clips of the corpus as it is handed out are known to be
-unusable (github.com/declare-lab/MELD, issues 22, 27, 39 and 52): see `KNOWN_BAD`.
+The corpus is not downloaded: `root` is a folder with the three tables and the three folders of clips named in `SPLITS`.
+Videos that no table lists are ignored. The labels are classes, numbered in the order of their names. A dialogue of a
+split is a source; its utterances keep their order. Two clips of the corpus are unusable as published
+(github.com/declare-lab/MELD, issues 22, 27, 39 and 52): see `KNOWN_BAD`.
 """
 
 from pathlib import Path
@@ -20,28 +20,28 @@ SPLITS = {
     "valid": ("dev_sent_emo.csv", "dev_splits_complete"),
     "test": ("test_sent_emo.csv", "output_repeated_splits_test"),
 }
-"""The table of each split, and the folder of its clips, dia<dialogue>_utt<utterance>.mp4."""
+"""The table and the folder of clips (dia<dialogue>_utt<utterance>.mp4) of each split."""
 CLASSES = {
     "sentiment": ("negative", "neutral", "positive"),
     "emotion": ("anger", "disgust", "fear", "joy", "neutral", "sadness", "surprise"),
 }
 KNOWN_BAD = {"train_dia125_utt3": "broken", "valid_dia110_utt7": "missing"}
-"""Clips whose files the corpus as handed out has broken, or does not have. A file that is missing or empty is accepted
-there: the clip has its transcript alone, and counts as bad where sound or picture are used. Notes name both clips."""
-_STEP = "where sound or picture are used, on_bad_clip=drop leaves a clip without them out"
+"""Clips whose files are broken or missing in the corpus as published. For these a missing or empty file is accepted:
+the clip then has only its transcript, and counts as bad where audio or video are used. Notes list both clips."""
+_STEP = "where audio or video are used, set on_bad_clip=drop to leave this clip out"
 _COLUMNS = {"sentiment": "Sentiment", "emotion": "Emotion"}
 _IDS = ("Dialogue_ID", "Utterance_ID")
 
 
 class Options(CorpusOptions):
-    """Where the corpus lies, what is to be told, and whether a part of the corpus will do."""
+    """The folder of the corpus, the labels to predict, and whether an incomplete corpus is accepted."""
 
     name: Literal["meld"] = "meld"
     task: Literal["sentiment", "emotion"] = "sentiment"
 
 
 def classes(options: DatasetOptions) -> tuple[str, ...]:
-    """Return the names of the classes; a label is the place of its name here, from 0."""
+    """Return the names of the classes; a label is an index into them."""
     return CLASSES[_task(options)]
 
 
@@ -53,7 +53,7 @@ class _Meld(Corpus):
     """A corpus with classes."""
 
     def label_range(self, options: DatasetOptions) -> tuple[float, float]:
-        """Return the lowest and highest number of a class."""
+        """Return the lowest and the highest class number."""
         return 0.0, len(classes(options)) - 1.0
 
     def notes(self, root: Path | None, options: DatasetOptions) -> list[str]:
@@ -81,16 +81,16 @@ class _Tables:
     tree = f"a folder with {', '.join(f'{table} and {clips}/' for table, clips in SPLITS.values())}"
 
     def fits(self, folder: Path) -> bool:
-        """Return whether the tables are there."""
+        """Return whether the folder has the three tables."""
         return all((folder / table).is_file() for table, _ in SPLITS.values())
 
     def rows(
         self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
     ) -> tuple[list[Row], Mistakes]:
-        """Return all clips, in the order of the tables, and the mistakes in single rows.
+        """Return all clips, in the order of the tables, and the mistakes found in single rows.
 
         Raises:
-            InputError: a table is missing, or cannot be read as one.
+            InputError: a table is missing or cannot be read.
         """
         missing = [table for table, _ in SPLITS.values() if not (folder / table).is_file()]
         if missing:
@@ -127,7 +127,7 @@ def _row(folder: Path, split: str, line: Line, options: DatasetOptions, mistakes
 
 
 def _video(folder: Path, path: str, clip_id: str, number: int, mistakes: Mistakes) -> MediaFile | None:
-    """Return a clip's file; None if it is known to be unusable and is not there, or is empty."""
+    """Return the file of a clip; None if it is missing or empty and known to be unusable."""
     if clip_id in KNOWN_BAD and not find_file(folder, path, number, Mistakes(folder)).num_bytes:
         return None
     return find_file(folder, path, number, mistakes)

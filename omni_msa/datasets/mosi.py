@@ -1,8 +1,8 @@
 """CMU-MOSI (arXiv 1606.06259): opinion videos cut into clips, each rated from -3 to 3.
 
-The corpus is not fetched: `root` is a folder with label.csv (a row for each clip) and Raw/<video_id>/<clip_id>.mp4, or
-the corpus as CMU hands it out (see `omni_msa.data.formats.cmu_mosi`). 1284, 229 and 686 clips are what the standard
-folds hold.
+The corpus is not downloaded: `root` is a folder with label.csv (one row per clip) and Raw/<video_id>/<clip_id>.mp4, or
+the corpus as distributed by CMU (see `omni_msa.data.formats.cmu_mosi`). The standard folds have 1284, 229 and 686
+clips.
 """
 
 from typing import Literal
@@ -13,7 +13,7 @@ from omni_msa.data.formats.label_csv import LabelCsv
 
 
 class Options(CorpusOptions):
-    """Where the corpus lies, and whether a part of it will do."""
+    """The folder of the corpus, and whether an incomplete corpus is accepted."""
 
     name: Literal["mosi"] = "mosi"
 

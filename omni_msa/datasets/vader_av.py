@@ -1,6 +1,6 @@
-"""Demo dataset: real sentences and human ratings, synthetic voice and face that carry the label plus known noise.
+"""Demonstration dataset: real sentences and human ratings; a synthetic voice and face carry the label plus known noise.
 
-Its numbers are not comparable with those of recorded corpora.
+Its results are not comparable with those on recorded corpora.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ GENERATOR_VERSION = 1  # raise it when the same options would give other clips
 
 
 class Options(DatasetOptions):
-    """Which sentences, how many, and how much of the label voice and face carry."""
+    """Which sentences, how many, and how strongly voice and face carry the label."""
 
     name: Literal["vader_av"] = "vader_av"
     domains: tuple[Literal["movies", "products", "news", "tweets"], ...] = Field(
@@ -37,13 +37,13 @@ class Options(DatasetOptions):
     video_signal: float = Field(0.7, ge=0, le=1, description="correlation of the label with what the face carries")
     min_words: int = Field(4, ge=1)
     max_words: int = Field(16, ge=1)
-    seed: int = Field(0, ge=0, description="of the choice of clips, the noise and the looks")
+    seed: int = Field(0, ge=0, description="seed of the choice of clips, noise and faces")
 
     @field_validator("domains")
     @classmethod
     def _canonical_order(cls, domains: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(domains)) != len(domains):
-            raise ValueError("a domain is named twice")
+            raise ValueError("a domain is listed twice")
         return tuple(name for name in ratings.FILES if name in domains)
 
 
@@ -58,10 +58,10 @@ def num_clips(options: Options) -> dict[str, int]:
 
 
 def fingerprint(root: Path | None, options: Options) -> str:
-    """Return 64 hex digits that change with the data: with the options, the source and the generator.
+    """Return 64 hex digits that change with the options, the source of the sentences and the generator.
 
     Args:
-        root: not looked at; the same options give the same clips anywhere.
+        root: ignored; equal options give equal clips everywhere.
         options: of this dataset.
     """
     content = [options.model_dump(mode="json", exclude={"name", "root"}), ratings.SHA256, GENERATOR_VERSION]
@@ -69,10 +69,10 @@ def fingerprint(root: Path | None, options: Options) -> str:
 
 
 def check(root: Path | None, options: Options) -> list[Problem]:
-    """Return what is wrong with the folder a user gave for the generated clips, if they are not in it yet.
+    """Return a problem if the clips are not generated yet and their folder cannot be written.
 
     Args:
-        root: that folder, or None for the cache folder.
+        root: folder for generated datasets, or None for the cache folder.
         options: of this dataset.
     """
     if root is None or generate.is_complete(_folder(root, options)):
@@ -87,7 +87,7 @@ def notes(root: Path | None, options: Options) -> list[str]:
     """Return what a reader of results must know about the data.
 
     Args:
-        root: not looked at.
+        root: ignored.
         options: of this dataset.
     """
     return [
@@ -97,15 +97,15 @@ def notes(root: Path | None, options: Options) -> list[str]:
 
 
 def load(root: Path | None, options: Options, progress: ReportProgress | None = None) -> list[Clip]:
-    """Return the clips of all splits, fetching the sentences and rendering the clips on first use.
+    """Return the clips of all splits; on first use, download the sentences and generate the clips.
 
     Args:
-        root: folder that holds generated datasets, each in a folder of its own; None for the cache folder.
+        root: folder for generated datasets, each in its own subfolder; None for the cache folder.
         options: of this dataset.
         progress: called with (what, done, total).
 
     Raises:
-        InputError: the sentences could not be fetched, or there are fewer than asked for.
+        InputError: the sentences could not be downloaded, or there are fewer than the options ask for.
     """
     from filelock import FileLock
 
@@ -114,7 +114,7 @@ def load(root: Path | None, options: Options, progress: ReportProgress | None = 
     if rows is None:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            rows = generate.read_rows(folder)  # another process may have been faster
+            rows = generate.read_rows(folder)  # another process may have generated them meanwhile
             if rows is None:
                 rows = _plan(ratings.fetch_sentences(progress), options)
                 generate.generate(folder, rows, options.seed, progress)
@@ -122,7 +122,7 @@ def load(root: Path | None, options: Options, progress: ReportProgress | None = 
 
 
 def is_here(root: Path | None, options: Options) -> bool:
-    """Return whether the clips have been generated: then `load` neither fetches nor renders anything.
+    """Return whether the clips have been generated, so that `load` only reads them.
 
     Args:
         root: as for `load`.
@@ -132,24 +132,24 @@ def is_here(root: Path | None, options: Options) -> bool:
 
 
 def human_row(root: Path | None, options: Options) -> dict[str, float] | None:
-    """Return the metrics of a typical human rater on the test split: each rating against the mean of all others.
+    """Return the metrics of a typical human rater on the test split: each rating against the mean of the others.
 
-    Raters are not named in the source: see `ratings.leave_one_rater_out`. Metrics are means over the raters.
+    Metrics are means over the raters, who are not identified: see `ratings.leave_one_rater_out`.
 
     Args:
         root: as for `load`.
         options: of this dataset.
 
     Returns:
-        Metrics by name, or None if the clips have not been generated yet.
+        metrics by name, or None if the clips have not been generated yet.
     """
     rows = generate.read_rows(_folder(root, options))
     if rows is None:
         return None
     from omni_msa.stats.metrics import compute
 
-    tested = [tuple(map(int, row.ratings.split())) for row in rows if row.split == "test"]
-    raters = [compute(others, own) for others, own in ratings.leave_one_rater_out(tested)]
+    test_ratings = [tuple(map(int, row.ratings.split())) for row in rows if row.split == "test"]
+    raters = [compute(others, own) for others, own in ratings.leave_one_rater_out(test_ratings)]
     return {name: float(np.mean([metrics[name] for metrics in raters])) for name in raters[0]}
 
 
@@ -161,12 +161,12 @@ def _plan(sentences: Iterable[ratings.Sentence], options: Options) -> list[gener
         options: of this dataset.
 
     Raises:
-        InputError: there are fewer sentences than asked for.
+        InputError: there are fewer sentences than the options ask for.
     """
     candidates = sampling.eligible(sentences, options.domains, options.min_words, options.max_words)
     if not candidates:
         raise InputError(
-            Problem("no sentence is that long", "dataset", f"{options.min_words}..{options.max_words} words")
+            Problem("no sentence has this length", "dataset", f"{options.min_words}..{options.max_words} words")
         )
     sizes = {"test": options.num_test, "valid": options.num_valid, "train": options.num_train}
     chosen = sampling.choose_splits(candidates, options.seed, sizes)

@@ -1,1 +1,1 @@
-"""The ledger on disk: the files of trials and fits, and the truth about what is done."""
+"""The ledger on disk: the files of trials and fits, which alone decide what is done."""

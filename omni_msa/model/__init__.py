@@ -1,1 +1,1 @@
-"""The frozen Thinker: building it, adapting it, prompts, and forward passes over both."""
+"""The model of a trial: loading the frozen backbone, adapters, prompts and forward passes."""

@@ -1,1 +1,1 @@
-"""Readouts, one a file: what maps the output of the backbone to a score. The folder is the list."""
+"""Readouts, one file per readout: how the output of the backbone becomes a score. New files are found by themselves."""

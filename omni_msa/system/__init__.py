@@ -1,1 +1,1 @@
-"""What the operating system and the machine offer: files, folders, processes, leases, downloads, GPUs."""
+"""Services of the operating system and the machine: files, processes, locks, downloads, GPUs."""

@@ -1,1 +1,1 @@
-"""Views of the ledger for people who compare runs: MLflow."""
+"""Experiment trackers, one file per tracker: views of the ledger for comparing runs. At present MLflow."""

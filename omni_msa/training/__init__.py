@@ -1,1 +1,1 @@
-"""The one training function that every trial runs, and what it is made of."""
+"""The training function that every trial runs, and its parts: batches, checkpoints, evaluation."""

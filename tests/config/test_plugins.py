@@ -83,9 +83,9 @@ def test_what_a_plug_in_leaves_out_is_the_contract_s(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("change", "what", "got", "hint"),
     [
-        (("", "def chek(config, num_layers): return []"), "has a name that nothing asks for", "chek", '"check"'),
-        (("", "writes_txt = False"), "has a name that nothing asks for", "writes_txt", '"writes_text"'),
-        (("fit_as,", "_fit_as,"), "lacks what it must have", "no fit_as", "ReadoutPlugin"),
+        (("", "def chek(config, num_layers): return []"), "has an unknown public name", "chek", '"check"'),
+        (("", "writes_txt = False"), "has an unknown public name", "writes_txt", '"writes_text"'),
+        (("fit_as,", "_fit_as,"), "lacks required members", "no fit_as", "ReadoutPlugin"),
         (
             ("def build(options, task)", "def build(options)"),
             "takes other arguments",

@@ -93,11 +93,11 @@ CASES: list[tuple[dict[str, Any], Problem]] = [
     ),
     (
         {"modalities": ["text", "text"]},
-        Problem("a modality is named twice", "a.yaml modalities", "['text', 'text']"),
+        Problem("a modality is listed twice", "a.yaml modalities", "['text', 'text']"),
     ),
     (
         {"adapter": {"targets": ["q_proj", "q_proj"]}},
-        Problem("a layer name is written twice", "a.yaml adapter.targets", "['q_proj', 'q_proj']"),
+        Problem("a layer name is listed twice", "a.yaml adapter.targets", "['q_proj', 'q_proj']"),
     ),
     (
         {"media": {"num_frames_max": 5}},

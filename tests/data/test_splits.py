@@ -32,7 +32,7 @@ def test_every_problem_is_reported():
     with pytest.raises(InputError) as caught:
         Splits(clips)
     text = str(caught.value)
-    for part in ("the split is empty", "split valid", "clip_0", "a clip id stands twice", "video", "two splits"):
+    for part in ("the split is empty", "split valid", "clip_0", "a clip id is used twice", "video", "several splits"):
         assert part in text
     assert len(caught.value.problems) == 3
 

@@ -70,7 +70,7 @@ def test_the_task_changes_the_fingerprint_and_other_columns_do_not(tmp_path):
 
 def test_clips_that_the_archive_lacks_are_used_with_their_text_and_named(tmp_path):
     root = write_meld(tmp_path, [*ROWS, ("train", "125", "3", "Yeah.", "joy", "positive")])
-    step = "where sound or picture are used, on_bad_clip=drop leaves a clip without them out"
+    step = "where audio or video are used, set on_bad_clip=drop to leave this clip out"
     broken = f"meld: the video file of train_dia125_utt3 is broken as published; {step}"
     assert [note for note in meld.notes(root, ANY_COUNTS) if "dia1" in note] == [broken]
     (root / "dev_splits_complete" / "dia110_utt7.mp4").unlink()
@@ -90,13 +90,13 @@ def test_every_other_mistake_is_reported_together(tmp_path):
     assert [what.rpartition(" (")[0] or what for what in problems] == [
         "clip files that are missing or empty",
         "unknown classes in Emotion",
-        "ids that stand twice",
-        "the splits are not of the published sizes",
+        "ids used twice",
+        "the sizes of the splits differ from the published ones",
     ]
     unknown = problems["unknown classes in Emotion (1)"]
     assert unknown.got == "train_sent_emo.csv row 6: 'bored'"
     assert unknown.allowed == "anger, disgust, fear, joy, neutral, sadness, surprise"
-    sizes = problems["the splits are not of the published sizes"]
+    sizes = problems["the sizes of the splits differ from the published ones"]
     assert (sizes.got, sizes.allowed) == ("5 train, 2 valid, 3 test", "9989 train, 1109 valid, 2610 test")
 
 

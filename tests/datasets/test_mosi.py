@@ -141,7 +141,7 @@ def test_an_unknown_mode(tmp_path):
     root = write_label_csv(tmp_path, ROWS)
     rewrite(root, with_row(0, mode="Train"))
     problem = only_problem(root)
-    assert (problem.what, problem.got) == ("unknown modes (1)", "row 2: 'Train'")
+    assert (problem.what, problem.got) == ("unknown names of splits (1)", "row 2: 'Train'")
     assert problem.allowed == "train, valid, test"
 
 
@@ -156,14 +156,14 @@ def test_other_names_of_valid(tmp_path, mode):
 
 def test_an_id_that_stands_twice(tmp_path):
     problem = only_problem(write_label_csv(tmp_path, [*ROWS, ROWS[1]]))
-    assert (problem.what, problem.got) == ("ids that stand twice (1)", "rows 3 and 7: 03bSnISJMiM$_$9")
+    assert (problem.what, problem.got) == ("ids used twice (1)", "rows 3 and 7: 03bSnISJMiM$_$9")
 
 
 def test_a_video_in_two_splits(tmp_path):
     root = write_label_csv(tmp_path, ROWS)
     rewrite(root, with_row(0, mode="test"))
     problem = only_problem(root)
-    assert (problem.what, problem.got) == ("videos that lie in several splits (1)", "03bSnISJMiM (train, test)")
+    assert (problem.what, problem.got) == ("videos with clips in several splits (1)", "03bSnISJMiM (train, test)")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_path_that_would_leave_the_folder(tmp_path, ids):
     (tmp_path / "corpus" / "1.mp4").write_bytes(b"x")
     rewrite(root, [*ROWS, (*ids, "text", "1.0", "test")])
     problem = only_problem(root)
-    assert problem.what == "ids whose path would leave the folder (1)"
+    assert problem.what == "ids that are not file names (1)"
     assert problem.got == f"row 7: {ids[0]!r}, {ids[1]!r}"
 
 
@@ -200,7 +200,7 @@ def test_a_symbolic_link_that_goes_in_a_circle(tmp_path):
     media.symlink_to(media.with_name("b.mp4"))
     media.with_name("b.mp4").symlink_to(media)
     problem = only_problem(root)
-    assert problem.what == "clip files behind symbolic links that go in a circle (1)"
+    assert problem.what == "clip files behind circular symbolic links (1)"
     assert problem.got == "row 6: Raw/zz/a.mp4"
 
 
@@ -219,11 +219,11 @@ def test_all_mistakes_are_reported_together(tmp_path):
     assert found == {
         "clip files that are missing or empty",
         "labels that are not a number",
-        "unknown modes",
+        "unknown names of splits",
         "labels out of range",
-        "ids whose path would leave the folder",
-        "ids that stand twice",
-        "the splits are not of the published sizes",
+        "ids that are not file names",
+        "ids used twice",
+        "the sizes of the splits differ from the published ones",
     }
 
 

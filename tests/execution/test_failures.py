@@ -55,7 +55,7 @@ def test_a_loss_that_is_not_finite_tells_step_clips_and_loss():
     except NotFinite as error:
         facts = facts_of(error)
         assert FACTS.items() <= facts.items() and facts["place"].startswith("NotFinite in test_failures.py:")
-        assert str(error) == "the loss is nan, its gradient's norm 1.0 at step 3; its clips: a, b"
+        assert str(error) == "the loss is nan and the gradient norm 1.0 at step 3; clips of the batch: a, b"
 
 
 def test_the_place_of_a_failure_names_our_lines_in_every_package_that_led_to_it():

@@ -51,7 +51,7 @@ class Watcher:
         self.num_decoded = 0
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        self.num_decoded += what == "preparing sound and picture"
+        self.num_decoded += what == "preparing audio and video"
 
 
 def dropped(plan: Plan) -> set[tuple[str, ...]]:

@@ -91,7 +91,7 @@ def test_a_step_that_is_not_finite_names_itself_and_its_clips(weight, loss, norm
             assembled[-1].fitted.head.layers[-1].weight.fill_(weight)
         return False
 
-    message = rf"the loss is {loss}, its gradient's norm {norm} at step 2; its clips: "
+    message = rf"the loss is {loss} and the gradient norm {norm} at step 2; clips of the batch: "
     with pytest.raises(FloatingPointError, match=message) as caught:
         tiny_trials.run(tmp_path, tiny_trials.config(), should_stop=poison)
     named = str(caught.value).rpartition(": ")[2].split(", ")

@@ -1,1 +1,1 @@
-"""The small backbone with real weights, and the training of its towers."""
+"""How the small backbone gets its weights: from public files, and by training its audio and video towers."""

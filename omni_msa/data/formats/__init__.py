@@ -1,1 +1,1 @@
-"""Tables and folders in which corpora are published, read row by row."""
+"""Readers for the tables and folders in which corpora are published."""

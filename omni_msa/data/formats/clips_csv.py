@@ -1,4 +1,4 @@
-"""The layout `clips.csv`, for anyone's own clips: a table that names each clip's split, label, text and files."""
+"""The layout `clips.csv`, for your own clips: a table with the split, label, text and files of each clip."""
 
 import os
 from pathlib import Path
@@ -13,53 +13,53 @@ from omni_msa.data.formats.row import MediaFile, Row, find_file, natural, read_s
 from omni_msa.errors import InputError, Problem
 
 _COLUMNS = ("id", "source", "split", "label", "text")
-_ALLOWED = "a path within the folder, written from there"
+_ALLOWED = "a path inside the folder of the table, relative to it"
 
 
 class ManifestOptions(DatasetOptions):
-    """Where the clips lie, between which ends they are rated, and how scores are judged."""
+    """The folder of the clips, the range of their labels, and the metrics to compute."""
 
     label_range: tuple[float, float] = Field(
         strict=False, description="lowest and highest label", examples=[(-3.0, 3.0)]
     )
-    conventions: Literal["plain", "mosi", "sims"] = "plain"  # classes of accuracies; "plain" has none
+    conventions: Literal["plain", "mosi", "sims"] = "plain"  # "plain" has no accuracies
 
     @field_validator("label_range")
     @classmethod
     def _is_range(cls, ends: tuple[float, float]) -> tuple[float, float]:
         if not (ends[0] < ends[1] and ends[0] <= 0 <= ends[1]):
-            raise ValueError("not a lowest and a highest label with 0 between: an answer without a number is scored 0")
+            raise ValueError("not a range that contains 0, the score of an answer without a number: [lowest, highest]")
         return ends
 
 
 class ManifestCorpus(Corpus):
-    """A corpus whose label range and conventions its options give."""
+    """A corpus whose label range and conventions are options."""
 
     def label_range(self, options: DatasetOptions) -> tuple[float, float]:
         """Return the lowest and highest label."""
         return options.label_range if isinstance(options, ManifestOptions) else self.labels
 
     def conventions(self, options: DatasetOptions) -> str:
-        """Return the name of the conventions by which scores are judged."""
+        """Return the name of the conventions that define the metrics."""
         return options.conventions if isinstance(options, ManifestOptions) else self.metrics
 
 
 class ClipsCsv:
-    """A folder with clips.csv; columns video and audio may be missing, or empty where a clip has no such file."""
+    """A folder with clips.csv. The columns video and audio may be missing, or empty if a clip has no such file."""
 
     tree = "a folder with clips.csv (columns id, source, split, label, text, video, audio)"
 
     def fits(self, folder: Path) -> bool:
-        """Return whether the table is there."""
+        """Return whether the folder has the table."""
         return (folder / "clips.csv").is_file()
 
     def rows(
         self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
     ) -> tuple[list[Row], Mistakes]:
-        """Return all clips, in the order of the table, and the mistakes in single rows.
+        """Return all clips, in the order of the table, and the mistakes found in single rows.
 
         Raises:
-            InputError: there is no table, or it cannot be read as one.
+            InputError: the table is missing or cannot be read.
         """
         file = folder / "clips.csv"
         if not self.fits(folder):
@@ -81,11 +81,11 @@ def _row(folder: Path, line: Line, label_range: tuple[float, float], mistakes: M
 
 
 def _media(folder: Path, path: str, number: int, mistakes: Mistakes) -> MediaFile | None:
-    """Return a file of a clip, None if the table names none."""
+    """Return a media file of a clip, or None if the table has no path."""
     if not path:
         return None
-    within = os.path.relpath(os.path.join(folder, path), folder)  # what is absolute stays so when it is joined
-    if within.split(os.sep)[0] in ("..", ".") or "\0" in path:
-        mistakes.add("paths that leave the folder", f"row {number}: {path!r}", _ALLOWED)
+    relative = os.path.relpath(os.path.join(folder, path), folder)  # join keeps an absolute path
+    if relative.split(os.sep)[0] in ("..", ".") or "\0" in path:
+        mistakes.add("paths outside the folder", f"row {number}: {path!r}", _ALLOWED)
         return None
-    return find_file(folder, within, number, mistakes)
+    return find_file(folder, relative, number, mistakes)

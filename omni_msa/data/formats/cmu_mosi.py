@@ -1,12 +1,12 @@
-"""CMU-MOSI as CMU hands it out: clips cut from the videos, their sound beside them, one transcript for each video.
+"""CMU-MOSI as distributed by CMU: video clips, separate audio files, and one transcript per source video.
 
     Video/Segmented/<video_id>_<n>.mp4
     Audio/WAV_16000/Segmented/<video_id>_<n>.wav
     Transcript/Segmented/<video_id>.annotprocessed     lines such as 3_DELIM_ANYHOW IT WAS GOOD
     Labels/OpinionLevelSentiment.csv                   start, end, video_id, n, label; without a header
 
-The first three are in the archive, in a folder `Raw`; the table of labels has been handed out with some copies of it
-and apart from others (github.com/A2Zadeh/CMU-MultimodalSDK, issues 141 and 163). A label.csv will do in its place.
+The first three are in the archive, in a folder `Raw`. The table of labels came with some copies and was distributed
+separately for others (github.com/A2Zadeh/CMU-MultimodalSDK, issues 141 and 163); a label.csv can replace it.
 """
 
 from collections.abc import Mapping
@@ -26,21 +26,21 @@ _DELIMITER = "_DELIM_"
 
 
 class CmuLayout:
-    """The folder of the archive, or the folder above; splits are the standard folds unless a label.csv names them."""
+    """The folder of the archive, or its parent; splits are the standard folds unless a label.csv names them."""
 
     tree = "a folder with Video/Segmented, Audio/WAV_16000/Segmented, Transcript/Segmented and Labels"
 
     def fits(self, folder: Path) -> bool:
-        """Return whether the clips lie as in the archive."""
+        """Return whether the folder has the structure of the archive."""
         return _base(folder) is not None
 
     def rows(
         self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
     ) -> tuple[list[Row], Mistakes]:
-        """Return all clips, in any order, and the mistakes in single rows.
+        """Return all clips, in any order, and the mistakes found in single rows.
 
         Raises:
-            InputError: there is no table with labels, or it cannot be read as one.
+            InputError: the table of labels is missing or cannot be read.
         """
         base = _base(folder) or ""
         table = _find_table(folder, base)
@@ -57,26 +57,25 @@ class CmuLayout:
                 continue
             text = _text(transcript(video), video, number, line.number, mistakes)
             name = f"{video}_{number}"
-            picture = find_file(folder, f"{base}Video/Segmented/{name}.mp4", line.number, mistakes)
-            sound = find_file(folder, f"{base}Audio/WAV_16000/Segmented/{name}.wav", line.number, mistakes)
+            video_file = find_file(folder, f"{base}Video/Segmented/{name}.mp4", line.number, mistakes)
+            audio_file = find_file(folder, f"{base}Audio/WAV_16000/Segmented/{name}.wav", line.number, mistakes)
             ids = line.number, clip_id(video, number), video, natural(number)
-            rows.append(Row(*ids, text, label, split, picture, sound))
+            rows.append(Row(*ids, text, label, split, video_file, audio_file))
         return rows, mistakes
 
 
 def _base(folder: Path) -> str | None:
-    """Return where in a folder the archive's content lies, None if it does not."""
+    """Return the path of the archive's content relative to a folder, or None if it is not there."""
     return next((base for base in ("", "Raw/") if (folder / f"{base}Video/Segmented").is_dir()), None)
 
 
 def _find_table(folder: Path, base: str) -> Path:
-    places = [folder / place / name for name in _TABLES for place in dict.fromkeys((base, ""))]
-    for place in places:
-        if place.is_file():
-            return place
-    step = f"put {_TABLES[0]} there (columns {', '.join(_ORIGINAL_COLUMNS)}), or a label.csv"
+    for table in (folder / parent / name for name in _TABLES for parent in dict.fromkeys((base, ""))):
+        if table.is_file():
+            return table
+    step = f"add {_TABLES[0]} to the folder (columns {', '.join(_ORIGINAL_COLUMNS)}), or a label.csv"
     raise InputError(
-        Problem("there is no table with the labels", "dataset.root", str(folder), " or ".join(_TABLES), step)
+        Problem("the table with the labels is missing", "dataset.root", str(folder), " or ".join(_TABLES), step)
     )
 
 
@@ -85,13 +84,13 @@ def _split(line: Line, mistakes: Mistakes) -> str:
         return read_split(line.cells["mode"], line.number, mistakes)
     video = line.cells["video_id"]
     if video not in SPLIT_OF:
-        allowed = "the 93 videos of the standard folds, or a label.csv with the split of each clip in column mode"
-        mistakes.add("videos of no standard fold", f"row {line.number}: {video!r}", allowed)
+        allowed = "the 93 videos of the standard folds; or add a label.csv with the split of each clip in column mode"
+        mistakes.add("videos that are in no standard fold", f"row {line.number}: {video!r}", allowed)
     return SPLIT_OF.get(video, "")
 
 
 def _read_transcript(folder: Path, path: str) -> Mapping[str, str] | str:
-    """Return the text of each clip of a video by the clip's number, or what is wrong with the file."""
+    """Return the text of each clip of a video by clip number, or a message if the file cannot be read."""
     try:
         text = read_text(folder / path)
     except InputError as error:

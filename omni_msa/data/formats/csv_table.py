@@ -1,4 +1,4 @@
-"""A csv file as people have them: every cell as text, and every mistake of a corpus collected by kind."""
+"""Reading CSV files with every cell as text, and collecting the mistakes of a corpus by kind."""
 
 import csv
 import io
@@ -10,19 +10,19 @@ from typing import NamedTuple
 
 from omni_msa.errors import InputError, Problem
 
-_NUM_SHOWN = 10  # of the rows with one kind of mistake
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")  # float() takes more: "1_0", "nan"
+_NUM_SHOWN = 10  # rows listed for each kind of mistake
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")  # float() accepts more: "1_0", "nan"
 
 
 class Line(NamedTuple):
-    """A row of a table that holds anything; `number` as a spreadsheet counts, the first row of the file being 1."""
+    """A row of a table that is not blank; `number` counts like a spreadsheet, the first row of the file being 1."""
 
     number: int
     cells: dict[str, str]
 
 
 class Mistakes:
-    """Collects mistakes row by row; one problem for each kind of mistake, however many rows have it.
+    """Collects mistakes row by row and reports one problem for each kind of mistake.
 
     Args:
         file: the table with the rows.
@@ -30,42 +30,42 @@ class Mistakes:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._found: dict[tuple[str, str], list[str]] = {}
+        self._by_kind: dict[tuple[str, str], list[str]] = {}
 
     def add(self, what: str, got: str, allowed: str = "") -> None:
         """Note one mistake.
 
         Args:
-            what: the kind, in the plural.
-            got: the row, and what stands there.
-            allowed: what could stand there.
+            what: the kind of mistake, in the plural.
+            got: the row and its content.
+            allowed: what the row may contain.
         """
-        self._found.setdefault((what, allowed), []).append(got)
+        self._by_kind.setdefault((what, allowed), []).append(got)
 
     def problems(self) -> list[Problem]:
-        """Return one problem for each kind: how many rows have it, and the first ten of them."""
+        """Return one problem for each kind, with the number of rows and the first ten of them."""
         return [
-            Problem(f"{what} ({len(found)})", str(self.file), first_of(found), allowed)
-            for (what, allowed), found in self._found.items()
+            Problem(f"{what} ({len(rows)})", str(self.file), first_of(rows), allowed)
+            for (what, allowed), rows in self._by_kind.items()
         ]
 
 
-def first_of(found: Sequence[str], separator: str = "; ") -> str:
-    """Return the first ten, and how many more there are."""
-    rest = [f"and {len(found) - _NUM_SHOWN} more"] if len(found) > _NUM_SHOWN else []
-    return separator.join([*found[:_NUM_SHOWN], *rest])
+def first_of(items: Sequence[str], separator: str = "; ") -> str:
+    """Return the first ten items as one text that ends with the number of the others, if there are more."""
+    rest = [f"and {len(items) - _NUM_SHOWN} more"] if len(items) > _NUM_SHOWN else []
+    return separator.join([*items[:_NUM_SHOWN], *rest])
 
 
 def read_table(file: Path, columns: Sequence[str], usual: Sequence[str] = ()) -> list[Line]:
-    """Return the rows that hold anything.
+    """Return the rows of a CSV file that are not blank.
 
     Args:
-        file: an existing csv file.
-        columns: that must be there; others may be, in any order.
-        usual: the columns of such a file when its first row names none: some copies come without a header.
+        file: an existing file.
+        columns: required columns; their order does not matter, and there may be others.
+        usual: the columns to assume if the file has no header, as some copies of corpora.
 
     Raises:
-        InputError: it is no table, a column is missing, or rows have another number of cells than the header.
+        InputError: the file is not a valid CSV file, a column is missing or repeated, or the number of cells varies.
     """
     rows = list(enumerate(_read_cells(file), 1))
     header = rows[0][1] if rows else []
@@ -74,31 +74,33 @@ def read_table(file: Path, columns: Sequence[str], usual: Sequence[str] = ()) ->
     else:
         rows = rows[1:]
     if wrong := [name for name in columns if header.count(name) != 1]:
-        what = f"columns that are missing or stand twice ({len(wrong)})"
+        what = f"columns that are missing or repeated ({len(wrong)})"
         raise InputError(Problem(what, f"{file} row 1", ", ".join(wrong), ", ".join(columns)))
     mistakes = Mistakes(file)
     for number, cells in rows:
         if any(cells) and len(cells) != len(header):
-            mistakes.add("rows with another number of cells than the header", f"row {number}: {len(cells)}")
+            mistakes.add("rows with too many or too few cells", f"row {number}: {len(cells)}", f"{len(header)} cells")
     if problems := mistakes.problems():
         raise InputError(*problems)
     return [Line(number, dict(zip(header, cells, strict=True))) for number, cells in rows if any(cells)]
 
 
 def _read_cells(file: Path) -> list[list[str]]:
-    """Return the cells of all rows without the space around them; a blank row is empty."""
-    reader = csv.reader(io.StringIO(read_text(file), newline=None), strict=True)  # CRLF becomes LF, within quotes too
+    """Return the cells of all rows, stripped of surrounding space; a blank row has none."""
+    reader = csv.reader(io.StringIO(read_text(file), newline=None), strict=True)  # CRLF becomes LF, also within quotes
     try:
         return [[cell.strip() for cell in line] for line in reader]
     except csv.Error as error:
-        raise InputError(Problem(f"{file.name} is no table", f"{file} line {reader.line_num}", str(error))) from error
+        raise InputError(
+            Problem(f"{file.name} is no valid CSV", f"{file} line {reader.line_num}", str(error))
+        ) from error
 
 
 def read_text(file: Path) -> str:
-    """Return a file's text without a byte order mark.
+    """Return the text of a UTF-8 file without a byte order mark.
 
     Raises:
-        InputError: it cannot be read, or is not UTF-8.
+        InputError: the file cannot be read, or is not UTF-8.
     """
     try:
         return file.read_bytes().decode("utf-8-sig")
@@ -110,17 +112,17 @@ def read_text(file: Path) -> str:
 
 
 def read_label(line: Line, column: str, label_range: tuple[float, float], mistakes: Mistakes) -> float:
-    """Return a row's label, NaN if it is no number.
+    """Return the label of a row, NaN if it is not a number.
 
     Args:
-        line: of the table.
-        column: where the label stands.
+        line: the row.
+        column: name of the column with the label.
         label_range: lowest and highest label.
-        mistakes: a label that is no number or out of range is added to them.
+        mistakes: receives a label that is not a number or out of range.
     """
     text = line.cells[column]
     got, (low, high) = f"row {line.number}: {text!r}", label_range
-    label = float(text) + 0.0 if _NUMBER.fullmatch(text) else math.nan  # -0.0 is 0.0
+    label = float(text) + 0.0 if _NUMBER.fullmatch(text) else math.nan  # -0.0 becomes 0.0
     if not math.isfinite(label):
         mistakes.add("labels that are not a number", got)
     elif not low <= label <= high:

@@ -1,4 +1,4 @@
-"""The layout `label.csv` with `Raw/<video_id>/<clip_id>.mp4`, in which MMSA hands on CMU-MOSI, -MOSEI and CH-SIMS."""
+"""The layout `label.csv` with `Raw/<video_id>/<clip_id>.mp4`, in which MMSA distributes MOSI, MOSEI and CH-SIMS."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,37 +15,37 @@ _LABELS = {"M": "label", "T": "label_T", "A": "label_A", "V": "label_V"}
 
 
 class UnimodalOptions(CorpusOptions):
-    """Options of a corpus whose clips are also rated by text, sound and picture alone."""
+    """Options of a corpus whose clips also have ratings of the text, audio and video alone."""
 
-    label: Literal["M", "T", "A", "V"] = "M"  # multimodal, or of one modality shown by itself
+    label: Literal["M", "T", "A", "V"] = "M"  # rating of the whole clip (M), or of one modality alone
 
 
 @dataclass(frozen=True)
 class LabelCsv:
-    """A folder with a table and Raw/<video_id>/<clip_id>.mp4, where sound and picture both are.
+    """A folder with a table and Raw/<video_id>/<clip_id>.mp4, which has both audio and video.
 
     Args:
-        tables: names that the table goes by; the first that exists is read.
+        tables: possible file names of the table; the first that exists is read.
     """
 
     tables: tuple[str, ...] = ("label.csv",)
 
     @property
     def tree(self) -> str:
-        """What the folder holds, in a few words."""
+        """Description of the folder's content for messages."""
         return f"a folder with {' or '.join(self.tables)} and Raw/<video_id>/<clip_id>.mp4"
 
     def fits(self, folder: Path) -> bool:
-        """Return whether one of the tables is there."""
+        """Return whether the folder has one of the tables."""
         return any((folder / name).is_file() for name in self.tables)
 
     def rows(
         self, folder: Path, options: DatasetOptions, label_range: tuple[float, float]
     ) -> tuple[list[Row], Mistakes]:
-        """Return all clips, in any order, and the mistakes in single rows.
+        """Return all clips, in any order, and the mistakes found in single rows.
 
         Raises:
-            InputError: there is no table, or it cannot be read as one.
+            InputError: the table is missing or cannot be read.
         """
         file = next((folder / name for name in self.tables if (folder / name).is_file()), None)
         if file is None:
@@ -66,5 +66,5 @@ class LabelCsv:
 
 
 def clip_id(video_id: str, number: str) -> str:
-    """Return a clip's id within its corpus, in the form of MMSA's feature files."""
+    """Return the id of a clip within its corpus, in the form of MMSA's feature files."""
     return f"{video_id}$_${number}"

@@ -1,7 +1,7 @@
-"""CMU-MOSI's standard folds: which of its 93 videos belong to train, valid and test.
+"""The standard folds of CMU-MOSI: which of its 93 videos belong to train, valid and test.
 
-As in `cmu_mosi_std_folds.py` of CMU-MultimodalSDK (github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK): compared id by id
-between public files that repeat it.
+Source: `cmu_mosi_std_folds.py` of CMU-MultimodalSDK (github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK), compared id by
+id with public copies of it.
 """
 
 _TRAIN = """

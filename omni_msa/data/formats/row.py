@@ -1,4 +1,4 @@
-"""A clip as a corpus's table has it, and what can be wrong with a single row and its files."""
+"""One row of a corpus's table, and the checks of a single row and its files."""
 
 import errno
 import os
@@ -16,20 +16,20 @@ _NUM_DIGITS = 20
 
 
 class MediaFile(NamedTuple):
-    """A clip's file: path within the corpus, and size in bytes (0 if it cannot be used)."""
+    """A media file of a clip: path relative to the corpus, and size in bytes (0 if it cannot be used)."""
 
     path: str
     num_bytes: int
 
 
 class Row(NamedTuple):
-    """A clip as the corpus's table has it.
+    """A clip as described by one row of the table.
 
     Args:
-        number: row of the table.
-        id, source, text, label, split: as in `Clip`; a split that is not one of `SPLITS` is a mistake already noted.
-        order: what the clips of one source are ordered by.
-        video, audio: the files, or None if the clip has none.
+        number: of the row in the table.
+        id, source, text, label, split: as in `Clip`; a split outside `SPLITS` has been added to the mistakes.
+        order: sort key of the clip within its source.
+        video, audio: the files, or None if the clip has no such file.
     """
 
     number: int
@@ -44,27 +44,27 @@ class Row(NamedTuple):
 
 
 def read_split(name: str, number: int, mistakes: Mistakes) -> str:
-    """Return the split that a table names; another name for valid is understood, an unknown one noted as a mistake."""
+    """Return the split for a name in a table ("val" and "dev" mean valid); an unknown name is added to the mistakes."""
     if name not in _SPLIT_NAMES:
-        mistakes.add("unknown modes", f"row {number}: {name!r}", ", ".join(SPLITS))
+        mistakes.add("unknown names of splits", f"row {number}: {name!r}", ", ".join(SPLITS))
     return _SPLIT_NAMES.get(name, name)
 
 
 def find_file(folder: Path, path: str, number: int, mistakes: Mistakes) -> MediaFile:
-    """Return a clip's file with its size; one that cannot be used is noted as a mistake.
+    """Return a media file with its size; one that cannot be used is added to the mistakes.
 
     Args:
         folder: of the corpus, absolute.
-        path: within it.
-        number: row of the table.
-        mistakes: are added to.
+        path: of the file, relative to the folder.
+        number: of the row in the table.
+        mistakes: receives a file that is missing or empty.
     """
     what = "clip files that are missing or empty"
     try:
-        status = os.stat(os.path.join(folder, path))  # pathlib takes longer than the disk
+        status = os.stat(os.path.join(folder, path))  # faster than pathlib, for many thousands of files
     except OSError as error:
         if error.errno == errno.ELOOP:
-            what = "clip files behind symbolic links that go in a circle"
+            what = "clip files behind circular symbolic links"
         mistakes.add(what, f"row {number}: {path}")
         return MediaFile(path, 0)
     num_bytes = status.st_size if stat.S_ISREG(status.st_mode) else 0
@@ -74,15 +74,15 @@ def find_file(folder: Path, path: str, number: int, mistakes: Mistakes) -> Media
 
 
 def are_file_names(names: Sequence[str], number: int, mistakes: Mistakes) -> bool:
-    """Return whether ids can be parts of a path; others are noted as a mistake."""
+    """Return whether ids are plain file names; others are added to the mistakes."""
     if all(name not in ("", ".", "..") and not re.search(r"[/\\\0]", name) for name in names):
         return True
     got = f"row {number}: {', '.join(map(repr, names))}"
-    mistakes.add("ids whose path would leave the folder", got, "ids that are plain file names")
+    mistakes.add("ids that are not file names", got, "ids without slashes, and not '.' or '..'")
     return False
 
 
 def natural(name: str) -> list[str]:
-    """Return what names are ordered by: clip 10 comes after clip 9."""
-    parts = re.split(r"([0-9]+)", name)  # text and numbers take turns: like is compared with like
-    return [part.lstrip("0").rjust(_NUM_DIGITS, "0") if nth % 2 else part for nth, part in enumerate(parts)]
+    """Return a sort key by which numbers within names count as numbers: clip 10 comes after clip 9."""
+    parts = re.split(r"([0-9]+)", name)  # text and numbers alternate
+    return [part.lstrip("0").rjust(_NUM_DIGITS, "0") if index % 2 else part for index, part in enumerate(parts)]

@@ -1,1 +1,1 @@
-"""Network inputs of clips: computed once, kept on disk, read ahead."""
+"""Network inputs of clips: computed once, cached on disk, prefetched."""

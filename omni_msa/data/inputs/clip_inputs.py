@@ -1,4 +1,4 @@
-"""One clip's network inputs, and the file that keeps one modality of them."""
+"""The network inputs of one clip, and the cache file of one modality."""
 
 import hashlib
 import json
@@ -16,16 +16,16 @@ from omni_msa.data.media.patches import cut_patches, normalise_patches, num_vide
 from omni_msa.system.cache_folder import cache_folder
 from omni_msa.system.files import write_atomic
 
-PREPARE_VERSION = 1  # rises when the same file and options give other numbers
+PREPARE_VERSION = 1  # raise it when equal files and options would give other numbers
 
 
 @dataclass(frozen=True, eq=False)
 class ClipInputs:
-    """The network inputs of one clip; a modality that is not used is None.
+    """The network inputs of one clip; None for a modality that is not used.
 
     Args:
         pixel_values: normalised patches, float32 (P, 1176).
-        grid_thw: patches along time, height and width, int64 (3,).
+        grid_thw: number of patches along time, height and width, int64 (3,).
         mel: log-mel features, float32 (num_mel_bins, num_mel_frames).
     """
 
@@ -35,21 +35,21 @@ class ClipInputs:
 
     @property
     def num_video_tokens(self) -> int:
-        """Tokens the vision tower makes of the clip, 0 without video."""
+        """Number of tokens that the vision tower outputs for the clip, 0 without video."""
         return 0 if self.grid_thw is None else num_video_tokens(self.grid_thw)
 
     @property
     def num_audio_tokens(self) -> int:
-        """Tokens the audio tower makes of the clip, 0 without audio."""
+        """Number of tokens that the audio tower outputs for the clip, 0 without audio."""
         return 0 if self.mel is None else num_audio_tokens(self.mel.shape[1])
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """How many tokens the towers make of one clip: enough for its prompt, while the arrays stay on disk.
+    """Number of tokens the towers output for one clip: enough to build its prompt without reading the arrays.
 
     Args:
-        num_video_tokens, num_audio_tokens: 0 where the modality is not used.
+        num_video_tokens, num_audio_tokens: 0 if the modality is not used.
     """
 
     num_video_tokens: int = 0
@@ -62,7 +62,7 @@ def file_digest(path: Path) -> str:
     Raises:
         BadMedia: there is no such file, or it cannot be read.
     """
-    if path.exists() and not path.is_file():  # reading a pipe could wait for ever
+    if path.exists() and not path.is_file():  # reading a pipe could block forever
         raise clip_media.BadMedia(path, "not a file")
     try:
         with path.open("rb") as file:
@@ -74,16 +74,16 @@ def file_digest(path: Path) -> str:
 
 
 def content_address(digest: str, path: Path, modality: str, options: MediaConfig) -> str:
-    """Return the name of a prepared input: a hash of all that its numbers depend on.
+    """Return the content address of a prepared input: a hash of everything its numbers depend on.
 
     Args:
         digest: SHA-256 of the source file.
-        path: the source file; its ending decides which library decodes it.
+        path: the source file; its extension determines the library that decodes it.
         modality: audio or video.
-        options: only those of this modality enter; where it is denoised, also the version of the program that does it.
+        options: only those of this modality enter; for denoised audio, also the version of the denoiser.
 
     Raises:
-        InputError: that program cannot be used.
+        InputError: the denoiser is needed and cannot be used.
     """
     used = media_options(options, modality)
     content = [PREPARE_VERSION, digest, modality, decode.library_of(path, modality), used]
@@ -93,7 +93,7 @@ def content_address(digest: str, path: Path, modality: str, options: MediaConfig
 
 
 def file_of(address: str) -> Path:
-    """Return where the prepared input of an address is kept."""
+    """Return the cache file of a content address."""
     return cache_folder() / "prepared" / address[:2] / f"{address}.safetensors"
 
 
@@ -106,10 +106,10 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
         options: sizes and rates.
 
     Returns:
-        audio: `mel`; video: `patches`, uint8 (P, 1176), not yet normalised, and `grid_thw`.
+        arrays by name; audio: `mel`; video: `patches`, uint8 (P, 1176), not yet normalised, and `grid_thw`.
 
     Raises:
-        BadMedia: the file cannot be decoded or denoised, or it is silent, black or too short.
+        BadMedia: the file cannot be decoded or denoised, or is silent, black or too short.
     """
     if modality == "video":
         frames = clip_media.read_frames(path, options)
@@ -121,15 +121,15 @@ def compute(path: Path, modality: str, options: MediaConfig) -> dict[str, NDArra
     if options.denoise != "none":
         waveform = clip_media.read_denoised(path, options)
         reason = clip_media.check_audio(waveform)
-        _refuse(path, reason and f"{reason}, now that it is denoised")
+        _refuse(path, reason and f"{reason} after denoising")
     mel = mel_features(waveform, options)
     too_short = num_audio_tokens(mel.shape[1]) == 0
-    _refuse(path, f"the sound lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)
+    _refuse(path, f"the audio lasts only {len(waveform) / options.sample_rate_hz:.3f} s" if too_short else None)
     return {"mel": mel}
 
 
 def build_file(path: Path, modality: str, options: MediaConfig, target: Path) -> None:
-    """Compute one modality's input of one file and write it, all or nothing.
+    """Compute one modality's input of one file and write it atomically.
 
     Args:
         path, modality, options: as for `compute`.
@@ -145,7 +145,7 @@ def build_file(path: Path, modality: str, options: MediaConfig, target: Path) ->
 
 
 def read_file(file: Path) -> ClipInputs:
-    """Read what `build_file` wrote.
+    """Read a file written by `build_file`.
 
     Raises:
         ValueError: the file is missing or damaged.
@@ -161,14 +161,14 @@ def read_file(file: Path) -> ClipInputs:
 
 
 def as_inputs(arrays: dict[str, NDArray[Any]]) -> ClipInputs:
-    """Return the network inputs of one modality from what `compute` gave."""
+    """Return the network inputs of one modality from the arrays of `compute`."""
     if "mel" in arrays:
         return ClipInputs(mel=arrays["mel"])
     return ClipInputs(normalise_patches(arrays["patches"]), arrays["grid_thw"])
 
 
 def read_sizes(file: Path) -> TokenCounts:
-    """Return how many tokens a prepared input makes, reading little more than the file's header.
+    """Return the number of tokens of a prepared input, reading little more than the file's header.
 
     Raises:
         ValueError: the file is missing or damaged.

@@ -1,6 +1,7 @@
-"""The prepared inputs on disk: beyond a limit those used least lately are dropped; what is remembered is their size.
+"""The cache of prepared inputs on disk. Above its size limit the least recently used files are removed.
 
-Any number of processes may use the folder at once. A file that another one drops is decoded again by who needs it.
+The token counts of removed files are kept. Any number of processes may use the folder at once: a process that needs a
+file removed by another one decodes the clip again.
 """
 
 import os
@@ -19,37 +20,37 @@ from omni_msa.system.files import read_json, write_json
 
 T = TypeVar("T")
 
-TOUCH_EVERY_S = 3600.0  # the time of the last use need not be known better
-_LEFT_OVER_S = 3600.0  # files on their way to the shelf are that old only if their process was killed
-_SHARE_KEPT = 0.98  # of the limit: else every new file would have the whole folder looked through
-_NO_ONE: frozenset[str] = frozenset()
+TOUCH_EVERY_S = 3600.0  # resolution of the time of last use
+_LEFT_OVER_S = 3600.0  # an unfinished file this old was left by a killed process
+_SHARE_KEPT = 0.98  # of the limit: with less margin, every new file would need a scan of the folder
+_NONE: frozenset[str] = frozenset()
 _ON_THE_WAY = "on_the_way"
 
 
 class InputCache:
-    """The folder of prepared inputs, within a limit.
+    """The folder of prepared inputs, kept below a size limit.
 
     Args:
-        limit: in bytes; None means what the environment says (`cache.limit_gb`).
+        limit: in bytes; None: from the environment (`cache_folder.limit_gb`).
     """
 
     def __init__(self, limit: float | None = None) -> None:
         self.limit = limit_gb() * 1e9 if limit is None else limit
         self._lock = threading.Lock()
-        self._num_bytes: int | None = None  # as far as known: what other processes add is seen at the next look
+        self._num_bytes: int | None = None  # at the last scan, plus own additions
 
     def __reduce__(self) -> tuple[type["InputCache"], tuple[float]]:
         return InputCache, (self.limit,)
 
     def has(self, address: str) -> bool:
-        """Return whether an input was built: it is there, or was dropped for want of room, and room is still short."""
+        """Return whether an input is in the cache, or was removed to meet a limit that still applies."""
         return file_of(address).is_file() or (self._is_limited and _read_note(address) is not None)
 
     def sizes(self, address: str) -> TokenCounts:
-        """Return how many tokens an input makes, also of one that was dropped.
+        """Return the number of tokens of an input, which may have been removed.
 
         Raises:
-            ValueError: it was never built, or its file is damaged.
+            ValueError: the input was never built, or its file is damaged.
         """
         file = file_of(address)
         if not file.is_file() and (note := _read_note(address)):
@@ -57,72 +58,72 @@ class InputCache:
         return clip_inputs.read_sizes(file)
 
     def read(self, address: str) -> ClipInputs:
-        """Read an input.
+        """Read an input and update the time of its last use.
 
         Raises:
             ValueError: its file is missing or damaged.
         """
         file = file_of(address)
-        found = clip_inputs.read_file(file)
-        with suppress(OSError):  # gone by now, or a folder of someone else's
+        inputs = clip_inputs.read_file(file)
+        with suppress(OSError):  # removed meanwhile, or in a folder of another user
             if time.time() - file.stat().st_mtime > TOUCH_EVERY_S:
                 os.utime(file)
-        return found
+        return inputs
 
     def build(self, address: str, build: Callable[[Path], object], read: Callable[[Path], T]) -> T:
-        """Build an input beside the shelf, read it, and put it there: nobody can drop it in between.
+        """Build an input under a temporary name, read it, then add it: no process can remove it before it is read.
 
         Args:
-            address: of the input.
+            address: content address of the input.
             build: writes the file it is given.
-            read: what to return of the file.
+            read: reads that file; its result is returned.
         """
-        place = _folder() / _ON_THE_WAY / f"{address}.{os.getpid()}.{threading.get_ident()}.safetensors"
-        place.parent.mkdir(parents=True, exist_ok=True)
+        draft = _folder() / _ON_THE_WAY / f"{address}.{os.getpid()}.{threading.get_ident()}.safetensors"
+        draft.parent.mkdir(parents=True, exist_ok=True)
         try:
-            build(place)
-            found = read(place)
+            build(draft)
+            result = read(draft)
             file_of(address).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(place, file_of(address))
+            os.replace(draft, file_of(address))
         finally:
-            place.unlink(missing_ok=True)
+            draft.unlink(missing_ok=True)
         self.added(address)
-        return found
+        return result
 
-    def added(self, address: str, spared: Set[str] = _NO_ONE) -> None:
-        """Make room after an input was added.
+    def added(self, address: str, protected: Set[str] = _NONE) -> None:
+        """Count a new input, and remove others if the limit is exceeded.
 
         Args:
-            address: of the new one.
-            spared: addresses to keep if others can be dropped; of these the newest is dropped first.
+            address: of the new input.
+            protected: addresses to remove last, the most recently used of them first.
         """
         if self._is_limited and self._num_bytes is not None:
             with self._lock, suppress(OSError):
                 self._num_bytes += file_of(address).stat().st_size
         if self._is_limited and (self._num_bytes is None or self._num_bytes > self.limit):
-            self.make_room(spared)
+            self.make_room(protected)
 
     @property
     def _is_limited(self) -> bool:
         return self.limit < float("inf")
 
-    def make_room(self, spared: Set[str] = _NO_ONE) -> None:
-        """Look through the folder, and drop what is beyond the limit.
+    def make_room(self, protected: Set[str] = _NONE) -> None:
+        """Scan the folder, and remove files until it is below the limit.
 
         Args:
-            spared: as for `added`.
+            protected: as for `added`.
         """
         if not self._is_limited:
             return
         files = _files()
         num_bytes = sum(entry.num_bytes for entry in files)
-        others = sorted(entry for entry in files if entry.path.stem not in spared)
-        own = sorted((entry for entry in files if entry.path.stem in spared), reverse=True)
+        others = sorted(entry for entry in files if entry.path.stem not in protected)
+        own = sorted((entry for entry in files if entry.path.stem in protected), reverse=True)
         bound = self.limit if num_bytes <= self.limit else self.limit * _SHARE_KEPT
         for entry in [*others, *own]:
             if num_bytes <= bound:
                 break
-            _drop(entry.path)
+            _remove(entry.path)
             num_bytes -= entry.num_bytes
         self._num_bytes = num_bytes
 
@@ -138,24 +139,24 @@ def _folder() -> Path:
 
 
 def _files() -> list[_Entry]:
-    """Return the inputs on the shelf; what is still being written is left alone, unless its writer was killed."""
-    found = []
+    """Return the files of the cache. Unfinished files are skipped, or deleted if their writer was killed."""
+    entries = []
     for folder in _folder().iterdir() if _folder().is_dir() else ():
         for file in os.scandir(folder):
-            with suppress(FileNotFoundError):  # another process drops files, too
+            with suppress(FileNotFoundError):  # removed by another process
                 status = file.stat()
                 if folder.name == _ON_THE_WAY or file.name.startswith("."):
                     if time.time() - status.st_mtime > _LEFT_OVER_S:
                         os.unlink(file)
                 elif file.name.endswith(".safetensors"):
-                    found.append(_Entry(status.st_mtime_ns, Path(file.path), status.st_size))
-    return found
+                    entries.append(_Entry(status.st_mtime_ns, Path(file.path), status.st_size))
+    return entries
 
 
-def _drop(file: Path) -> None:
-    """Remove an input and note its size: prompts can be built without it."""
+def _remove(file: Path) -> None:
+    """Remove an input but keep its token counts, with which prompts can be built."""
     note = _note_of(file.stem)
-    with suppress(ValueError):  # damaged, or gone: as if it had never been built
+    with suppress(ValueError):  # damaged or gone: treated as never built
         if not note.is_file():
             write_json(note, vars(clip_inputs.read_sizes(file)))
     file.unlink(missing_ok=True)

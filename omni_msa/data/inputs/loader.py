@@ -1,6 +1,6 @@
-"""Arrays of coming batches, read from disk ahead of the model; a bounded number of them is in memory.
+"""Prefetching: arrays of the next batches are read from disk while the model computes, a bounded number at a time.
 
-Threads read files that are there. What is not there is decoded in other processes, never in the trainer's own.
+Threads read cached files. Clips missing from the cache are decoded in other processes, never in the training process.
 """
 
 import time
@@ -17,21 +17,21 @@ from omni_msa.system.watchdog import alive
 
 NUM_BATCHES_AHEAD = 4
 _LOOK_EVERY_S = 0.5
-_PATIENCE = 3  # times the limit on decoding a clip: a batch that takes longer is no sign of life
-_START_S = 120.0  # for processes that decode
+_PATIENCE = 3  # times the time limit of a clip: a batch that takes longer no longer counts as progress
+_START_S = 120.0  # allowed for starting the decoding processes
 
 Ids = tuple[str, ...]
 
 
 class Loader:
-    """Loads batches of clips. Their order is the caller's; threads change when a file is read, and nothing else.
+    """Loads batches of clips in the order in which they are taken; threads only change when a file is read.
 
     Threads start with the first batch, processes with the first file that has to be decoded; `close` ends both.
 
     Args:
         inputs: the prepared clips.
-        num_workers: threads that read ahead, and processes at most that decode; with 0 nothing is read ahead.
-        num_ahead: batches read ahead of the one in use, at least 1.
+        num_workers: number of prefetching threads, and limit on decoding processes; 0: no prefetching.
+        num_ahead: number of batches prefetched beyond the one in use, at least 1.
     """
 
     def __init__(self, inputs: ClipInputStore, num_workers: int, num_ahead: int = NUM_BATCHES_AHEAD) -> None:
@@ -42,7 +42,7 @@ class Loader:
         self._ahead: deque[tuple[Ids, list[Future[ClipInputs]]]] = deque()
         self._held: tuple[Ids, list[ClipInputs]] = ((), [])
         self.waited_s = 0.0
-        """Seconds that `take` has taken so far."""
+        """Seconds spent in `take` so far."""
 
     def __enter__(self) -> "Loader":
         return self
@@ -53,37 +53,37 @@ class Loader:
         self.close()
 
     def prefetch(self, batches: Iterable[Sequence[str]]) -> None:
-        """Say which batches will be taken next, in order; those expected before and not taken are forgotten.
+        """Start reading the batches that will be taken next; replaces batches announced earlier and not taken.
 
         Args:
-            batches: ids of the clips of each; read only as far ahead as arrays are.
+            batches: clip ids of each batch, in the order of `take`; consumed only as far as arrays are prefetched.
         """
         self._forget()
         self._expected = map(tuple, batches)
         self._read_ahead()
 
     def take(self, clip_ids: Sequence[str]) -> list[ClipInputs]:
-        """Return the arrays of a batch. The last batch is kept, so that it can be taken again.
+        """Return the arrays of a batch. The last batch stays in memory, so that it can be taken again at no cost.
 
         Args:
-            clip_ids: the next batch that is expected, or any other, which is then loaded now.
+            clip_ids: the next announced batch; any other batch is loaded now, without prefetching.
 
         Raises:
             KeyError: no such clip.
-            BadClip: a source file changed or broke since the clips were prepared.
+            BadClip: a source file was changed or damaged after the clips were prepared.
         """
         ids, started = tuple(clip_ids), time.perf_counter()
         if self._held[0] != ids:
-            self._held = ((), [])  # before more is read
+            self._held = ((), [])  # frees memory before the next batch is read
             self._held = (ids, self._next(ids))
         self.waited_s += time.perf_counter() - started
         return list(self._held[1])
 
     def close(self) -> None:
-        """End threads and processes; what they were at is given up."""
+        """End threads and processes and abandon their work."""
         self._forget()
         self._held = ((), [])
-        self._workers.close()  # threads that wait for a process end by it
+        self._workers.close()  # ends the threads that wait for a process
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
@@ -114,7 +114,7 @@ class Loader:
     def _wait(self, futures: Sequence[Future[ClipInputs]]) -> None:
         alive_until = time.monotonic() + _START_S + _PATIENCE * self._inputs.limits.seconds * len(futures)
         while wait(futures, _LOOK_EVERY_S).not_done:
-            if time.monotonic() < alive_until:  # beyond it the watch over this process may end it
+            if time.monotonic() < alive_until:  # later, the watchdog may end this process
                 alive()
 
     def _load(self, clip_id: str) -> ClipInputs:

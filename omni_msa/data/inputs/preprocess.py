@@ -1,4 +1,4 @@
-"""Prepared inputs of all clips: built once per content and options, kept on disk, shared by all trials."""
+"""Network inputs of all clips: computed once per content and options, cached on disk, shared by all trials."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -20,33 +20,33 @@ from omni_msa.system.process_pool import Limits, ProcessDied, num_cores, run_job
 
 T = TypeVar("T")
 Call = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
-"""Calls a function with arguments in another process and returns what it returns: `pool.JobPool.call`."""
+"""Calls a function in another process and returns its result: `process_pool.JobPool.call`."""
 Owner = tuple[str, str]
 """A clip's id and one of its modalities."""
-JOBS_PER_WORKER = 8  # starting a process costs as much as some jobs
+JOBS_PER_WORKER = 8  # fewer do not repay the start of a process
 
 
 class BadClip(InputError):
-    """A clip of a trial cannot be used; it was found when the sweep's clips had been checked already."""
+    """A clip of a running trial cannot be used, although the clips were checked before the sweep started."""
 
     @classmethod
     def of(cls, faults: Sequence[Fault]) -> "BadClip":
-        """Return the error that lists these faults."""
-        step = "it was fine when the sweep's clips were checked: fetch or write the file again"
+        """Return an error that lists the faults."""
+        step = "the file was fine when the sweep started: restore it, and run the sweep again"
         return cls(*(fault.problem(step) for fault in faults))
 
 
 @dataclass(frozen=True)
 class ClipInputStore:
-    """The prepared inputs of some clips, read from disk when asked for.
+    """The prepared inputs of some clips, read from disk on demand.
 
     Args:
         clips: by id, in order.
-        addresses: of each (clip id, modality), in order; those at fault are missing.
-        media: the options they were prepared with.
-        faults: what cannot be used, and why.
+        addresses: content address of each (clip id, modality), in order, without the faulty ones.
+        media: the options the inputs were prepared with.
+        faults: the clips that cannot be used, and why.
         limits: for decoding one file.
-        shelf: where they are kept.
+        cache: the folder of prepared inputs.
     """
 
     clips: Mapping[str, Clip]
@@ -54,32 +54,32 @@ class ClipInputStore:
     media: MediaConfig
     faults: tuple[Fault, ...] = ()
     limits: Limits = field(default_factory=Limits)
-    shelf: InputCache = field(default_factory=InputCache, compare=False, repr=False)
+    cache: InputCache = field(default_factory=InputCache, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the addresses in order: equal digests, equal inputs in equal order."""
+        """SHA-256 over the addresses in order: equal digests mean equal inputs in the same order."""
         return hashlib.sha256("\n".join(self.addresses.values()).encode()).hexdigest()
 
     def load(self, clip_id: str, call: Call | None = None) -> ClipInputs:
-        """Read a clip's inputs; a file that is damaged or gone is built again, in another process.
+        """Read the inputs of a clip; a damaged or missing cache file is rebuilt in another process.
 
         Args:
             clip_id: of one of the clips.
-            call: runs a job in another process; by default one is started for it.
+            call: runs a function in another process; by default one is started for it.
 
         Raises:
             KeyError: no such clip.
-            BadClip: the source file changed or broke since the clips were prepared.
+            BadClip: the source file was changed or damaged after the clips were prepared.
         """
         inputs = ClipInputs()
         for modality in self._modalities(clip_id):
-            part = self._read(clip_id, modality, self.shelf.read, clip_inputs.read_file, call)
+            part = self._read(clip_id, modality, self.cache.read, clip_inputs.read_file, call)
             inputs = replace(inputs, **{name: value for name, value in vars(part).items() if value is not None})
         return inputs
 
     def sizes(self, clip_id: str) -> TokenCounts:
-        """Return how many tokens the towers make of a clip; the arrays are not read.
+        """Return the number of tokens of a clip without reading its arrays.
 
         Args:
             clip_id: of one of the clips.
@@ -89,16 +89,16 @@ class ClipInputStore:
         """
         sizes = TokenCounts()
         for modality in self._modalities(clip_id):
-            part = self._read(clip_id, modality, self.shelf.sizes, clip_inputs.read_sizes, None)
+            part = self._read(clip_id, modality, self.cache.sizes, clip_inputs.read_sizes, None)
             sizes = replace(sizes, **{name: value for name, value in vars(part).items() if value})
         return sizes
 
     def has_media(self, clip_id: str) -> bool:
-        """Return whether a clip has sound or picture here, and so arrays to load."""
+        """Return whether a clip has audio or video inputs, that is, arrays to load."""
         return bool(self._modalities(clip_id))
 
     def _modalities(self, clip_id: str) -> list[str]:
-        self.clips[clip_id]  # an unknown clip must not pass for one without media
+        self.clips[clip_id]  # raises for an unknown clip, which would look like one without media
         return [modality for modality in MEDIA_OPTIONS if (clip_id, modality) in self.addresses]
 
     def _read(
@@ -113,14 +113,14 @@ class ClipInputStore:
         try:
             return read(expected)
         except ValueError:
-            return self.shelf.build(expected, lambda file: self._build(clip, modality, file, call), read_file)
+            return self.cache.build(expected, lambda file: self._build(clip, modality, file, call), read_file)
 
     def _build(self, clip: Clip, modality: str, file: Path, call: Call | None) -> None:
         try:
             source = _source(clip, modality)
             if address(clip, modality, self.media) != self.addresses[clip.id, modality]:
                 raise BadMedia(source, "the file changed while it was in use")
-            # In another process, as all decoding: whatever it does to itself, the trial goes on or says why not.
+            # All decoding is done in another process: a crash there cannot end the trial without a message.
             (call or self._call_once)(clip_inputs.build_file, (source, modality, self.media, file))
         except Exception as error:
             raise BadClip.of([_fault(clip, modality, error, self.limits)]) from error
@@ -158,28 +158,28 @@ def prepare(
     num_workers: int | None = None,
     seconds_max: float = 60.0,
 ) -> ClipInputStore:
-    """Build the prepared inputs that are missing on disk, in other processes; start none if nothing is missing.
+    """Compute the inputs that are not in the cache, in other processes; if none is missing, no process is started.
 
-    Where the disk's share is limited, each clip is built once, and of this corpus as much is kept as there is room for.
+    If the cache is limited, each clip is still built once, and as many clips of this corpus are kept as fit.
 
     Args:
         clips: with unique ids.
         modalities: text (needs nothing), audio, video.
         media: sizes and rates.
-        progress: called with (what, number done, number in all) as work goes on.
-        num_workers: processes; default one per core, fewer for little work.
-        seconds_max: a file that takes longer to decode is at fault.
+        progress: called with (what, number done, total).
+        num_workers: number of processes; default one per core, fewer for little work.
+        seconds_max: time limit for decoding a file; a slower one is faulty.
 
     Returns:
-        what can be used; `faults` has every clip whose file is missing, damaged, silent or black, or whose decoding
-        crashes, hangs or takes too much memory.
+        the inputs of the usable clips; `faults` lists every clip whose file is missing, damaged, silent or black, or
+        whose decoding crashes, hangs or takes too much memory.
     """
-    limits, shelf = Limits(seconds_max), InputCache()
+    limits, cache = Limits(seconds_max), InputCache()
     media_modalities = [modality for modality in MEDIA_OPTIONS if modality in modalities]
     addresses, faults = _addresses(clips, media_modalities, media, progress)
-    built = ClipInputStore({clip.id: clip for clip in clips}, addresses, media, (), limits, shelf)
+    built = ClipInputStore({clip.id: clip for clip in clips}, addresses, media, (), limits, cache)
     faults += _build_missing(built, progress, num_workers)
-    shelf.make_room(spared=frozenset(addresses.values()))
+    cache.make_room(protected=frozenset(addresses.values()))
     bad = {(fault.clip_id, fault.modality) for fault in faults}
     good = {owner: address for owner, address in addresses.items() if owner not in bad}
     return replace(built, addresses=good, faults=tuple(faults))
@@ -188,7 +188,7 @@ def prepare(
 def _addresses(
     clips: Sequence[Clip], modalities: Sequence[str], media: MediaConfig, progress: ReportProgress | None
 ) -> tuple[dict[Owner, str], list[Fault]]:
-    digests: dict[Path, str] = {}  # sound and picture are often one file: it is read once
+    digests: dict[Path, str] = {}  # audio and video are often one file, which is then read once
     addresses: dict[Owner, str] = {}
     faults: list[Fault] = []
     for number, clip in enumerate(clips, 1):
@@ -206,7 +206,7 @@ def _addresses(
 
 
 def _build_missing(inputs: ClipInputStore, progress: ReportProgress | None, num_workers: int | None) -> list[Fault]:
-    missing = _missing(inputs.addresses, inputs.shelf)
+    missing = _missing(inputs.addresses, inputs.cache)
     keys, wanted = list(missing), frozenset(inputs.addresses.values())
     jobs = []
     for key, ((clip_id, modality), *_) in missing.items():
@@ -215,10 +215,10 @@ def _build_missing(inputs: ClipInputStore, progress: ReportProgress | None, num_
 
     def on_done() -> None:
         if progress:
-            progress("preparing sound and picture", next(numbers), len(jobs))
+            progress("preparing audio and video", next(numbers), len(jobs))
 
     def on_result(number: int, _: None) -> None:
-        inputs.shelf.added(keys[number], spared=wanted)
+        inputs.cache.added(keys[number], protected=wanted)
 
     workers = num_workers or _num_workers(len(jobs))
     errors = run_jobs(clip_inputs.build_file, jobs, workers, on_done, inputs.limits, on_result)
@@ -226,11 +226,11 @@ def _build_missing(inputs: ClipInputStore, progress: ReportProgress | None, num_
     return [_fault(inputs.clips[name], modality, error, inputs.limits) for (name, modality), error in failed if error]
 
 
-def _missing(addresses: Mapping[Owner, str], shelf: InputCache) -> dict[str, list[Owner]]:
-    owners: dict[str, list[Owner]] = {}  # clips that share a file share the work
+def _missing(addresses: Mapping[Owner, str], cache: InputCache) -> dict[str, list[Owner]]:
+    owners: dict[str, list[Owner]] = {}  # clips that share a file are built once
     for owner, key in addresses.items():
         owners.setdefault(key, []).append(owner)
-    return {key: owners[key] for key in owners if not shelf.has(key)}
+    return {key: owners[key] for key in owners if not cache.has(key)}
 
 
 def _num_workers(num_jobs: int) -> int:
@@ -250,11 +250,11 @@ def _fault(clip: Clip, modality: str, error: BaseException, limits: Limits | Non
 
 
 def reason_of(error: BaseException, limits: Limits) -> str:
-    """Return why a file cannot be decoded, in words.
+    """Return the reason why a file cannot be decoded, for messages.
 
     Args:
-        error: what decoding it in another process ended with; one that is not the file's is raised.
-        limits: that it had to keep.
+        error: raised by the decoding process; one that is not caused by the file is raised again.
+        limits: of the decoding process.
     """
     if isinstance(error, BadMedia):
         return error.reason
@@ -263,5 +263,5 @@ def reason_of(error: BaseException, limits: Limits) -> str:
     if isinstance(error, MemoryError):
         return f"decoding it takes more than {limits.memory_gb:g} GB"
     if isinstance(error, ProcessDied):
-        return f"decoding it kills the process ({error})"
+        return f"decoding it crashes the process ({error})"
     raise error

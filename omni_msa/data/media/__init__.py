@@ -1,1 +1,1 @@
-"""Audio and video files: decoding, and what the network sees and hears of them."""
+"""Audio and video files: checking, decoding, and the features that the network takes."""

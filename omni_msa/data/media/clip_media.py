@@ -1,4 +1,4 @@
-"""Sound and picture of a clip, from the file to arrays that a network reads."""
+"""Audio and video of a clip: from files to checked arrays."""
 
 import re
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from omni_msa.data.media.patches import FACTOR_PX, TEMPORAL
 
 SILENCE_DBFS = -60.0
 BLACK_LEVEL = 16
-_PLACE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")  # time and line of decord's source say nothing of the clip
+_SOURCE_LINE = re.compile(r"\[\d\d:\d\d:\d\d\] \S+:\d+: ")  # prefix of decord's messages: time and line of its source
 
 
 class BadMedia(Exception):
-    """A media file that cannot be used.
+    """A media file cannot be used.
 
     Args:
         path: the file.
@@ -28,7 +28,7 @@ class BadMedia(Exception):
     """
 
     def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)  # both, so that it survives pickling between processes
+        super().__init__(path, reason)  # both arguments, so that it can be pickled
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class BadMedia(Exception):
 
 
 def read_frames(path: Path, media: MediaConfig) -> NDArray[np.uint8]:
-    """Decode a video's frames, sampled uniformly and scaled to whole patches.
+    """Decode frames of a video, sampled uniformly and scaled to whole patches.
 
     Args:
         path: a video file.
@@ -46,7 +46,7 @@ def read_frames(path: Path, media: MediaConfig) -> NDArray[np.uint8]:
         RGB frames, uint8 (T, H, W, 3); T even, H and W multiples of 28.
 
     Raises:
-        BadMedia: the file is missing, empty, truncated or no video.
+        BadMedia: the file is missing, empty, truncated or not a video.
     """
     with _errors_of(path):
         return decode.read_video(
@@ -57,24 +57,24 @@ def read_frames(path: Path, media: MediaConfig) -> NDArray[np.uint8]:
 
 
 def read_audio(path: Path, media: MediaConfig) -> NDArray[np.float32]:
-    """Decode a file's sound.
+    """Decode the audio of a file.
 
     Args:
-        path: wav, flac or a video file with sound.
-        media: sound beyond `audio_seconds_max` is cut off.
+        path: an audio file (wav, flac, ogg, aiff) or a video file with audio.
+        media: audio beyond `audio_seconds_max` is cut off.
 
     Returns:
         mono samples at 16 kHz in about [-1, 1], float32 (N,).
 
     Raises:
-        BadMedia: the file is missing, truncated or has no sound.
+        BadMedia: the file is missing, truncated or has no audio.
     """
     with _errors_of(path):
         return decode.read_sound(path, media.audio_seconds_max)
 
 
 def read_denoised(path: Path, media: MediaConfig) -> NDArray[np.float32]:
-    """Decode a file's sound and take the noise out of it with DeepFilterNet.
+    """Decode the audio of a file and denoise it with DeepFilterNet.
 
     Args:
         path, media: as for `read_audio`.
@@ -83,26 +83,26 @@ def read_denoised(path: Path, media: MediaConfig) -> NDArray[np.float32]:
         as `read_audio`.
 
     Raises:
-        BadMedia: as `read_audio`, or the program fails on this sound.
-        InputError: the program is not installed.
+        BadMedia: as `read_audio`, or DeepFilterNet fails on this audio.
+        InputError: DeepFilterNet is not installed.
     """
     with _errors_of(path):
         noisy = decode.read_sound(path, media.audio_seconds_max, denoise.SAMPLE_RATE_HZ)
     try:
         return decode.denoised(noisy)
     except RuntimeError as error:
-        raise BadMedia(path, f"the sound cannot be denoised ({error})") from error
+        raise BadMedia(path, f"the audio cannot be denoised ({error})") from error
 
 
 def fit_size(height: int, width: int, pixels_max: int) -> tuple[int, int]:
-    """Return the frame size nearest to the native one that fits whole 2x2 groups of patches.
+    """Return the frame size closest to the native one that is made of whole 2x2 groups of patches.
 
-    Source: `smart_resize` of Qwen2-VL; unlike there a very long frame is squeezed, so that the cap always holds.
+    Source: `smart_resize` of Qwen2-VL; unlike there, a very long frame is distorted to keep the area limit.
 
     Args:
         height: native, pixels.
         width: native, pixels.
-        pixels_max: cap on the area, at least 28 * 28 pixels.
+        pixels_max: largest area, at least 28 * 28 pixels.
 
     Returns:
         height and width, each a multiple of 28, at least 28.
@@ -117,12 +117,12 @@ def fit_size(height: int, width: int, pixels_max: int) -> tuple[int, int]:
 
 
 def sample_indices(num_frames: int, rate_hz: float, media: MediaConfig) -> list[int]:
-    """Return which frames to read: an even number, from the first to the last at equal distances.
+    """Return the indices of the frames to read: an even number, equally spaced from the first to the last frame.
 
     Source: `smart_nframes` of qwen-vl-utils; a video of one frame gives that frame twice.
 
     Args:
-        num_frames: frames the video has, at least 1.
+        num_frames: frames of the video, at least 1.
         rate_hz: its frames per second; 0 if unknown, then as many frames as allowed are read.
         media: `num_frames_max` and `frame_rate_hz` are used.
     """
@@ -133,24 +133,24 @@ def sample_indices(num_frames: int, rate_hz: float, media: MediaConfig) -> list[
 
 
 def check_audio(waveform: NDArray[np.float32]) -> str | None:
-    """Return why sound is of no use (empty, not finite, silent), or None if it is fine.
+    """Return why audio cannot be used (empty, not finite, silent), or None if it can.
 
     Args:
-        waveform: mono samples at 16 kHz, float32 (N,). Silent: the loudest tenth of a second is below -60 dBFS RMS.
+        waveform: mono samples at 16 kHz, float32 (N,). Silent: the RMS of the loudest 0.1 s is below -60 dBFS.
     """
     if not waveform.size:
-        return "the sound is empty"
+        return "the audio is empty"
     if not np.isfinite(waveform).all():
-        return "the sound is not finite"
+        return "the audio has values that are not finite"
     starts = np.arange(0, len(waveform), decode.SAMPLE_RATE_HZ // 10)
     energies = np.add.reduceat(np.square(waveform, dtype=np.float64), starts)
     num_samples = np.diff(starts, append=len(waveform))
     level_dbfs = 10 * np.log10((energies / num_samples).max() + 1e-20)
-    return f"the sound is silent ({level_dbfs:.0f} dBFS at its loudest)" if level_dbfs < SILENCE_DBFS else None
+    return f"the audio is silent ({level_dbfs:.0f} dBFS at its loudest)" if level_dbfs < SILENCE_DBFS else None
 
 
 def check_video(frames: NDArray[np.uint8]) -> str | None:
-    """Return why a picture is of no use (empty, black), or None if it is fine.
+    """Return why video cannot be used (empty, black), or None if it can.
 
     Args:
         frames: uint8 (T, H, W, 3). Black: no value of any frame reaches 16 of 255.
@@ -166,11 +166,11 @@ def _errors_of(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise BadMedia(path, "no such file")
     if is_cut_off(path):
-        raise BadMedia(path, "the file is cut off: its own header says that it is longer")
+        raise BadMedia(path, "the file is cut off: it is shorter than its header says")
     try:
         yield
     except MemoryError:
         raise
     except Exception as error:  # the decoders share no base class: RuntimeError, DECORDError, FFmpegError, IndexError
-        lines = _PLACE.sub("", str(error)).strip().splitlines() or [type(error).__name__]
+        lines = _SOURCE_LINE.sub("", str(error)).strip().splitlines() or [type(error).__name__]
         raise BadMedia(path, f"cannot be decoded ({lines[0]})") from error

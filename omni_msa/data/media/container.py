@@ -1,4 +1,4 @@
-"""Whether a media file is whole, read off its container: the decoders return what is left without a word."""
+"""Detection of truncated media files from their headers: decoders silently return what is left of them."""
 
 from pathlib import Path
 from typing import BinaryIO
@@ -7,10 +7,10 @@ UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
 
 
 def is_cut_off(path: Path) -> bool:
-    """Return whether an mp4 or wav file ends before its own header says.
+    """Return whether an mp4 or wav file is shorter than its header says.
 
     Args:
-        path: an existing file; of other formats nothing is said.
+        path: an existing file; for other formats the answer is False.
     """
     num_bytes = path.stat().st_size
     with path.open("rb") as file:

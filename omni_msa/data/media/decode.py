@@ -1,6 +1,6 @@
-"""Frames and sound out of media files: decord, or PyAV where decord has no wheel; soundfile for plain sound files.
+"""Decoding of video and audio: decord, or PyAV on platforms without decord; soundfile for pure audio files.
 
-Errors are raised as the libraries raise them; `media` turns them into `BadMedia`.
+Exceptions are those of the libraries; `clip_media` turns them into `BadMedia`.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from omni_msa.data.media import denoise
 
 SAMPLE_RATE_HZ = 16_000
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".aiff")
-_SAME_RATE = 0.02  # containers count in milliseconds
+_SAME_RATE = 0.02  # relative; containers round to milliseconds
 SizeRule = Callable[[int, int], tuple[int, int]]
 IndexRule = Callable[[int, float], list[int]]
 
 
 @cache
 def video_library() -> str:
-    """Return the library that opens containers here: `decord` if installed, else `av`. Chosen in this place only."""
+    """Return the library that decodes containers on this machine: `decord` if installed, else `av`."""
     return "decord" if find_spec("decord") else "av"
 
 
@@ -32,11 +32,11 @@ def library_of(path: Path, modality: str) -> str:
     """Return the library that decodes a file: `soundfile`, `decord` or `av`.
 
     Args:
-        path: the file; only its ending is looked at.
+        path: the file; only its extension matters.
         modality: audio or video.
     """
-    plain_sound = modality == "audio" and path.suffix.lower() in SOUND_SUFFIXES
-    return "soundfile" if plain_sound else video_library()
+    is_audio_file = modality == "audio" and path.suffix.lower() in SOUND_SUFFIXES
+    return "soundfile" if is_audio_file else video_library()
 
 
 def read_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
@@ -44,8 +44,8 @@ def read_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uin
 
     Args:
         path: a video file.
-        size: maps native (height, width) in pixels to those wanted.
-        indices: maps (number of frames, frames per second) to the ascending frame numbers wanted.
+        size: maps the native (height, width) in pixels to the wanted one.
+        indices: maps (number of frames, frames per second) to the ascending indices of the wanted frames.
 
     Returns:
         RGB frames, uint8 (T, H, W, 3).
@@ -55,25 +55,25 @@ def read_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uin
 
 
 def read_sound(path: Path, seconds_max: float, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
-    """Decode the start of a file's sound, mixed to one channel.
+    """Decode the beginning of a file's audio, mixed to one channel.
 
     Args:
-        path: a sound file or a video file with sound.
-        seconds_max: sound beyond this many seconds is left out.
-        rate_hz: samples a second wanted.
+        path: an audio file, or a video file with audio.
+        seconds_max: audio beyond this many seconds is left out.
+        rate_hz: wanted samples per second.
 
     Returns:
         samples in about [-1, 1], float32 (N,).
     """
     if library_of(path, "audio") == "soundfile":
-        sound = soundfile_sound(path, seconds_max, rate_hz)
+        samples = soundfile_sound(path, seconds_max, rate_hz)
     else:
-        sound = {"decord": decord_sound, "av": av_sound}[video_library()](path, rate_hz)
-    return np.ascontiguousarray(sound[: round(seconds_max * rate_hz)], dtype=np.float32)
+        samples = {"decord": decord_sound, "av": av_sound}[video_library()](path, rate_hz)
+    return np.ascontiguousarray(samples[: round(seconds_max * rate_hz)], dtype=np.float32)
 
 
 def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Take the noise out of sound with DeepFilterNet; its start and its length stay as they are.
+    """Denoise audio with DeepFilterNet, keeping its start and its length.
 
     Args:
         noisy: samples at 48 kHz in about [-1, 1], float32 (N,).
@@ -84,7 +84,7 @@ def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
     import soundfile
 
     rate_hz = denoise.SAMPLE_RATE_HZ
-    tail = np.zeros(rate_hz // 10, np.float32)  # the program keeps the last hundredths of a second to itself
+    tail = np.zeros(rate_hz // 10, np.float32)  # the program omits the last hundredths of a second
     with TemporaryDirectory() as name:
         file, folder = Path(name) / "noisy.wav", Path(name) / "clean"
         folder.mkdir()
@@ -97,8 +97,8 @@ def denoised(noisy: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
-    """`read_video` with decord, one thread."""
-    # decord scales inside its decoder but tells the native size only from a decoded frame: hence two readers.
+    """Implement `read_video` with decord, using one thread."""
+    # decord scales while decoding, but the native size is known only from a decoded frame: hence two readers.
     probe = _decord_reader(path)
     height, width = size(*probe[0].shape[:2])
     starts_s = probe.get_frame_timestamp(range(len(probe)))[:, 0]
@@ -110,19 +110,19 @@ def decord_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.u
 
 
 def decord_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
-    """`read_sound` with decord, of the whole file."""
+    """Implement `read_sound` with decord, for the whole file."""
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
     reader = decord.AudioReader(str(path), ctx=decord.cpu(0), sample_rate=rate_hz, mono=True)
-    # decord never gives this buffer back, so processes that read many files are renewed (`pool.run_jobs`).
-    # Its resampling is clean but comes 1 ms late: nothing beside a hop of 10 ms.
+    # decord never frees this buffer, so processes that read many files are restarted (`process_pool.run_jobs`).
+    # Its resampling is accurate but delayed by 1 ms, which is small compared with the hop of 10 ms.
     samples: NDArray[np.float32] = reader[:].asnumpy()[0]  # (1, N) -> (N,)
     return samples
 
 
 def av_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8]:
-    """`read_video` with PyAV."""
+    """Implement `read_video` with PyAV."""
     import av
 
     with av.open(str(path)) as container:
@@ -142,47 +142,47 @@ def av_video(path: Path, size: SizeRule, indices: IndexRule) -> NDArray[np.uint8
 
 
 def _upright(frame: Any, size: SizeRule) -> NDArray[np.uint8]:
-    """Return a frame of PyAV's scaled, and turned as its file says that it is shown; decord does so by itself."""
+    """Return a PyAV frame scaled and rotated for display as its file demands; decord does this by itself."""
     turns = round(frame.rotation / 90)  # counter-clockwise
     height, width = size(*((frame.width, frame.height) if turns % 2 else (frame.height, frame.width)))
     stored = (height, width) if turns % 2 else (width, height)
-    # Bilinear comes nearest to what decord's filter does.
+    # Bilinear comes closest to the filter of decord.
     small = frame.reformat(*stored, "rgb24", interpolation="BILINEAR")
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), turns))
 
 
-def mean_rate(told_hz: float, starts_s: NDArray[np.float64]) -> float:
-    """Return the mean frame rate: as the file tells it, unless its frames say otherwise, as with a varying rate.
+def mean_rate(declared_hz: float, starts_s: NDArray[np.float64]) -> float:
+    """Return the mean frame rate: the declared one, unless the times of the frames contradict it (variable rate).
 
     Args:
-        told_hz: by the file.
-        starts_s: when each frame is first shown, rising, (N,).
+        declared_hz: frames per second according to the header of the file.
+        starts_s: start time of each frame, ascending, (N,).
     """
     if len(starts_s) < 2 or starts_s[-1] <= starts_s[0]:
-        return told_hz
-    own_hz = (len(starts_s) - 1) / float(starts_s[-1] - starts_s[0])
-    return told_hz if abs(own_hz - told_hz) < _SAME_RATE * told_hz else own_hz
+        return declared_hz
+    measured_hz = (len(starts_s) - 1) / float(starts_s[-1] - starts_s[0])
+    return declared_hz if abs(measured_hz - declared_hz) < _SAME_RATE * declared_hz else measured_hz
 
 
 def by_time(chosen: Sequence[int], rate_hz: float, starts_s: NDArray[np.float64]) -> list[int]:
-    """Return the frames shown at the times at which the chosen ones would be shown if the frame rate were constant.
+    """Correct frame indices for a variable frame rate, as phones record it.
 
-    With a constant rate these are the chosen ones; a phone's recording has a rate that varies.
+    Returned are the frames shown at the times at which the chosen ones would be shown at a constant rate.
 
     Args:
-        chosen: numbers of frames, counted from 0.
-        rate_hz: the mean frame rate; 0 if unknown, and nothing is changed.
-        starts_s: when each frame is first shown, rising, (N,).
+        chosen: frame indices, from 0.
+        rate_hz: the mean frame rate; 0 if unknown, then the indices are returned unchanged.
+        starts_s: start time of each frame, ascending, (N,).
     """
     if not rate_hz or len(starts_s) < 2:
         return list(chosen)
-    wanted_s = starts_s[0] + np.asarray(chosen) / rate_hz + 0.5 / rate_hz  # the middle of each frame's time
+    wanted_s = starts_s[0] + np.asarray(chosen) / rate_hz + 0.5 / rate_hz  # the middle of each frame
     last = np.searchsorted(starts_s, wanted_s, side="right") - 1
     return [int(number) for number in np.clip(last, 0, len(starts_s) - 1)]
 
 
 def av_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
-    """`read_sound` with PyAV, of the whole file."""
+    """Implement `read_sound` with PyAV, for the whole file."""
     import av
 
     with av.open(str(path)) as container:
@@ -194,7 +194,7 @@ def av_sound(path: Path, rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
 
 
 def soundfile_sound(path: Path, seconds_max: float, wanted_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
-    """`read_sound` of wav, flac and the like; other sample rates are resampled by librosa."""
+    """Implement `read_sound` with soundfile, for pure audio files; librosa resamples other sample rates."""
     import soundfile
 
     with soundfile.SoundFile(path) as file:
@@ -205,7 +205,7 @@ def soundfile_sound(path: Path, seconds_max: float, wanted_hz: int = SAMPLE_RATE
         raise RuntimeError(f"only {len(channels)} of {num_wanted} samples can be decoded")
     samples: NDArray[np.float32] = channels.mean(axis=1)
     if rate_hz != wanted_hz and samples.size:
-        import librosa  # over a second to import: only where it is needed
+        import librosa  # takes over a second to import
 
         samples = librosa.resample(samples, orig_sr=rate_hz, target_sr=wanted_hz)
     return samples

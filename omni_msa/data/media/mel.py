@@ -12,13 +12,13 @@ FFT_SAMPLES = 400
 
 
 def mel_features(waveform: NDArray[np.float32], media: MediaConfig) -> NDArray[np.float32]:
-    """Compute the log-mel features the Omni audio tower expects.
+    """Compute the log-mel features that the Omni audio tower expects.
 
-    The numbers are those of Qwen2_5OmniProcessor on sound shorter than 30 s: the waveform followed by silence, and of
-    the features the frames that begin within the waveform. Formula: Whisper, arXiv 2212.04356, section 2.2.
+    They equal those of Qwen2_5OmniProcessor for audio shorter than 30 s: the waveform is padded with silence, and the
+    frames that start within the waveform are kept. Formula: Whisper, arXiv 2212.04356, section 2.2.
 
     Args:
-        waveform: sound at 16 kHz, float32 (N,); what lies beyond `audio_seconds_max` is cut off.
+        waveform: mono samples at 16 kHz, float32 (N,); samples beyond `audio_seconds_max` are cut off.
         media: `mel_hop_ms`, `num_mel_bins` and `audio_seconds_max` are used.
 
     Returns:
@@ -27,7 +27,7 @@ def mel_features(waveform: NDArray[np.float32], media: MediaConfig) -> NDArray[n
     hop = media.mel_hop_ms * media.sample_rate_hz // 1000
     waveform = waveform[: round(media.audio_seconds_max * media.sample_rate_hz)]
     num_frames = ceil(len(waveform) / hop)
-    # Frames that only touch the end are computed too: the loudest value of all sets the floor.
+    # Frames that overlap only the end are computed too, because the floor depends on the loudest value of all.
     num_touching = ceil((len(waveform) + FFT_SAMPLES // 2) / hop)
     silence_after = np.pad(waveform.astype(np.float64), (0, FFT_SAMPLES))
     padded = np.pad(silence_after, (FFT_SAMPLES // 2, 0), mode="reflect")
@@ -61,10 +61,10 @@ def mel_filters(num_mel_bins: int) -> NDArray[np.float64]:
 
 
 def num_audio_tokens(num_mel_frames: int) -> int:
-    """Return how many tokens the Omni audio tower makes of so many mel frames: a convolution and a pooling by 2 each.
+    """Return the number of tokens that the Omni audio tower outputs: a convolution and a pooling, each with stride 2.
 
     Args:
-        num_mel_frames: at least 0; fewer than 3 make no token.
+        num_mel_frames: number of mel frames, at least 0; fewer than 3 give no token.
     """
     num_after_convolution = (num_mel_frames - 1) // 2 + 1
     return max(0, (num_after_convolution - 2) // 2 + 1)

@@ -1,4 +1,4 @@
-"""The patch layout that the Omni vision tower reads, in numpy (the original needs torchvision)."""
+"""The patch layout of the Omni vision tower, in numpy (the original needs torchvision)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def patches(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Cut frames into normalised space-time patches, as Qwen2VLVideoProcessor lays them out.
+    """Cut frames into normalised space-time patches, in the layout of Qwen2VLVideoProcessor.
 
     Args:
         frames: RGB, uint8 (T, H, W, 3); T even, H and W multiples of 28.
@@ -26,7 +26,7 @@ def patches(frames: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.
 
 
 def cut_patches(frames: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Cut frames into patches without normalising them: a quarter of the bytes, for the disk.
+    """Cut frames into patches without normalising them: a quarter of the bytes, for the cache.
 
     Args:
         frames: RGB, uint8 (T, H, W, 3); T even, H and W multiples of 28.
@@ -67,9 +67,9 @@ def normalise_patches(cut: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def num_video_tokens(grid_thw: NDArray[np.int64]) -> int:
-    """Return how many tokens the Omni vision tower makes of a video: one for each 2x2 group of patches.
+    """Return the number of tokens that the Omni vision tower outputs: one for each 2x2 group of patches.
 
     Args:
-        grid_thw: patches along time, height and width, int64 (3,).
+        grid_thw: number of patches along time, height and width, int64 (3,).
     """
     return int(np.prod(grid_thw)) // MERGE**2

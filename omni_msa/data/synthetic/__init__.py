@@ -1,1 +1,1 @@
-"""A small corpus with real sentences and ratings, a synthetic voice and a drawn face."""
+"""Generator of a small corpus: real sentences and ratings, a synthetic voice and a drawn face."""

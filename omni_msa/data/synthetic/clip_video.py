@@ -12,22 +12,22 @@ from omni_msa.data.synthetic.sampling import generator
 from omni_msa.data.synthetic.speech import SAMPLE_RATE_HZ, prosody, speak
 
 FRAME_RATE_HZ = 8
-# Without its vector code and its look-ahead: with them, one clip in twenty came out different when encoded again.
+# Without SIMD code and look-ahead, with which one clip in twenty differed when it was encoded again.
 X264 = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "threads": "1", "x264-params": "no-asm=1"}
 
 
 def make_clip(path: Path, text: str, audio_drive: float, video_drive: float, key: str) -> None:
-    """Write an mp4 file (H.264 and AAC) of a face saying a sentence; it appears complete or not at all.
+    """Write an mp4 file (H.264 and AAC) of a face that speaks a sentence; the file is written atomically.
 
-    The picture lasts as long as the speech, so its length is the one thing in it that depends on `audio_drive`
-    (a livelier voice is also a little faster).
+    The video lasts as long as the speech. Its length is therefore the only property of the video that depends on
+    `audio_drive` (a livelier voice is also slightly faster).
 
     Args:
         path: the file to write.
         text: the sentence.
-        audio_drive: what the voice carries, in [-1, 1].
-        video_drive: what the face carries, in [-1, 1].
-        key: what voice, look and small deviations are drawn from.
+        audio_drive: cue that the voice carries, in [-1, 1].
+        video_drive: cue that the face carries, in [-1, 1].
+        key: seed text for voice, appearance and small deviations.
     """
     sound = speak(text, prosody(audio_drive, generator(f"{key}/speaker")))
     look = random_look(generator(f"{key}/look"))
@@ -36,9 +36,9 @@ def make_clip(path: Path, text: str, audio_drive: float, video_drive: float, key
 
 
 def loudness(sound: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how loud each frame of the clip is, relative to its own loudest one, in [0, 1], shape (T,).
+    """Return the loudness of each video frame relative to the loudest one, in [0, 1], shape (T,).
 
-    Relative, so that the picture does not tell how loud the voice is.
+    It is relative so that the video does not reveal how loud the voice is.
 
     Args:
         sound: samples at `SAMPLE_RATE_HZ`, shape (N,).
@@ -51,9 +51,9 @@ def loudness(sound: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_yuv420(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return frames as planes of brightness and halved colour: ITU-R BT.601, limited range.
+    """Convert RGB frames to YUV 4:2:0 (ITU-R BT.601, limited range).
 
-    In whole numbers, so that it is the same on every machine, which libswscale does not promise.
+    Integer arithmetic makes the result equal on every machine, which libswscale does not guarantee.
 
     Args:
         frames: RGB, uint8, shape (T, H, W, 3), H a multiple of 4 and W even.
@@ -71,7 +71,7 @@ def to_yuv420(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def write_mp4(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -> None:
-    """Encode frames and sound into an mp4 file, single-threaded; a temporary file is renamed when it is complete.
+    """Encode frames and audio into an mp4 file, with one thread; the file is written atomically.
 
     Args:
         path: the file to write.
@@ -88,9 +88,9 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32])
             video.pix_fmt = "yuv420p"
             audio = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono", bit_rate=64_000)
             for number, planes in enumerate(to_yuv420(frames)):
-                picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-                picture.pts, picture.time_base = number, Fraction(1, FRAME_RATE_HZ)
-                container.mux(video.encode(picture))
+                frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+                frame.pts, frame.time_base = number, Fraction(1, FRAME_RATE_HZ)
+                container.mux(video.encode(frame))
             container.mux(video.encode(None))
             samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="fltp", layout="mono")
             samples.sample_rate, samples.pts = SAMPLE_RATE_HZ, 0

@@ -1,4 +1,4 @@
-"""A face drawn from signed distances, with an expression that carries a cue."""
+"""A face drawn from signed distance functions, whose expression carries a cue."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ BACKGROUNDS = ((168, 196, 214), (196, 210, 176), (214, 196, 206), (206, 200, 180
 
 @dataclass(frozen=True)
 class Look:
-    """What varies from clip to clip without meaning anything.
+    """Appearance of a face: varies between clips and carries no information about the label.
 
     Args:
         skin, hair, background: colours, 0..255 each.
         centre: of the face, (x, y) in pixels.
         scale: size of the face, about 1.
-        phase: of the movements, in radians.
+        phase: of the head movements, in radians.
     """
 
     skin: tuple[int, int, int]
@@ -32,7 +32,7 @@ class Look:
 
 
 def random_look(random: np.random.Generator) -> Look:
-    """Return a look drawn from a generator."""
+    """Return an appearance drawn from a generator."""
     skin, hair, background = (colours[random.integers(len(colours))] for colours in (SKINS, HAIRS, BACKGROUNDS))
     centre = 48 + random.uniform(-2, 2), 51 + random.uniform(-2, 2)
     return Look(skin, hair, background, centre, random.uniform(0.96, 1.04), random.uniform(0, 2 * np.pi))
@@ -41,14 +41,14 @@ def random_look(random: np.random.Generator) -> Look:
 def draw_face(drive: float, opening: Array, frame_rate_hz: float, look: Look) -> NDArray[np.uint8]:
     """Return the frames of a talking face.
 
-    The larger the drive, the more the corners of the mouth rise, the brows lift and turn from a frown to an arch, and
-    the head nods; the smaller, the more it shakes.
+    With a larger drive the corners of the mouth rise, the brows turn from a frown to an arch, and the head nods more;
+    with a smaller drive the head shakes more.
 
     Args:
         drive: the cue, in [-1, 1].
-        opening: how far the mouth is open in each frame, in [0, 1], shape (T,).
-        frame_rate_hz: frames a second.
-        look: colours, place and size.
+        opening: opening of the mouth in each frame, in [0, 1], shape (T,).
+        frame_rate_hz: frames per second.
+        look: colours, position and size.
 
     Returns:
         RGB frames, uint8, shape (T, SIZE_PX, SIZE_PX, 3).
@@ -57,7 +57,7 @@ def draw_face(drive: float, opening: Array, frame_rate_hz: float, look: Look) ->
     canvas = np.empty((*x.shape, 3), np.float32)
     canvas[:] = _colour(look.background) * np.linspace(1.08, 0.86, SIZE_PX, dtype=np.float32)[:, None, None]
     _draw_head(canvas, x, y, look)
-    eyes, mouth = np.s_[:, 18:62], np.s_[:, 52:]  # rows they can reach, to save time
+    eyes, mouth = np.s_[:, 18:62], np.s_[:, 52:]  # only the rows that may change, to save time
     for side in (-1, 1):
         _draw_eye(canvas[eyes], side * x[eyes], y[eyes], drive, look)
     _draw_mouth(canvas[mouth], x[mouth], y[mouth], drive, opening[:, None, None], look)
@@ -65,7 +65,7 @@ def draw_face(drive: float, opening: Array, frame_rate_hz: float, look: Look) ->
 
 
 def _coordinates(drive: float, num_frames: int, frame_rate_hz: float, look: Look) -> tuple[Array, Array]:
-    """Return the face's own coordinates of every pixel, each (T, H, W): origin between nose and eyes, y downwards."""
+    """Return x and y of every pixel relative to the face, each (T, H, W): origin between nose and eyes, y downwards."""
     time_s = np.arange(num_frames) / frame_rate_hz
     nod = 2.0 * (1 + drive) / 2 * np.sin(2 * np.pi * 1.3 * time_s + look.phase)
     shake = 2.5 * (1 - drive) / 2 * np.sin(2 * np.pi * 1.1 * time_s + look.phase)
@@ -115,7 +115,7 @@ def _colour(channels: tuple[float, float, float]) -> Array:
 
 
 def _ellipse(x: Array, y: Array, radius_x: float, radius_y: float) -> Array:
-    """Return about the signed distance in pixels to an ellipse around the origin, negative inside."""
+    """Return the approximate signed distance in pixels to an ellipse around the origin, negative inside."""
     radius: Array = np.sqrt((x / radius_x) ** 2 + (y / radius_y) ** 2)
     return (radius - 1) * min(radius_x, radius_y)
 
@@ -123,9 +123,9 @@ def _ellipse(x: Array, y: Array, radius_x: float, radius_y: float) -> Array:
 def _segment(x: Array, y: Array, start: tuple[float, float], end: tuple[float, float], radius: float) -> Array:
     """Return the signed distance in pixels to a line segment of some thickness."""
     along_x, along_y = end[0] - start[0], end[1] - start[1]
-    place = ((x - start[0]) * along_x + (y - start[1]) * along_y) / (along_x**2 + along_y**2)
-    place = np.clip(place, 0, 1)
-    distance: Array = np.hypot(x - start[0] - place * along_x, y - start[1] - place * along_y)
+    fraction = ((x - start[0]) * along_x + (y - start[1]) * along_y) / (along_x**2 + along_y**2)
+    fraction = np.clip(fraction, 0, 1)
+    distance: Array = np.hypot(x - start[0] - fraction * along_x, y - start[1] - fraction * along_y)
     return distance - radius
 
 

@@ -1,4 +1,4 @@
-"""The folder of a generated dataset: one mp4 file a clip, and `clips.csv`, written last."""
+"""The folder of a generated dataset: one mp4 file per clip, and `clips.csv`, which is written last."""
 
 import csv
 import multiprocessing
@@ -14,7 +14,7 @@ from omni_msa.data.synthetic.sampling import drive
 from omni_msa.system.downloads import ReportProgress
 
 ANNOTATION = "clips.csv"
-CLIPS_PER_PROCESS = 16  # starting a process pays off from about this many
+CLIPS_PER_PROCESS = 16  # fewer do not repay the start of a process
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Row:
 
     Args:
         id, source, index, split, label, transcript: as in `Clip`.
-        audio_cue, video_cue: what voice and face carry, of unit variance.
-        ratings: the single human ratings, separated by spaces.
+        audio_cue, video_cue: cues that voice and face carry, of unit variance.
+        ratings: the individual human ratings, separated by spaces.
     """
 
     id: str
@@ -42,10 +42,10 @@ def generate(folder: Path, rows: Sequence[Row], seed: int, progress: ReportProgr
     """Render the clips that are missing, in several processes, then write the annotation.
 
     Args:
-        folder: an existing folder; what an interrupted run left there is kept.
+        folder: an existing folder; clips left by an interrupted run are reused.
         rows: one for each clip.
-        seed: what voices and looks are drawn from.
-        progress: called with (what, clips done, clips in all).
+        seed: of the random voices and faces.
+        progress: called with (what, clips done, clips in total).
     """
     missing = [row for row in rows if not (folder / f"{row.id}.mp4").exists()]
     for num_done, _ in enumerate(_render_all(folder, missing, seed), len(rows) - len(missing) + 1):
@@ -60,7 +60,7 @@ def is_complete(folder: Path) -> bool:
 
 
 def read_rows(folder: Path) -> list[Row] | None:
-    """Return the annotation of a generated folder, or None if it is missing or was never completed."""
+    """Return the rows of `clips.csv`, or None if the folder was never completed."""
     if not is_complete(folder):
         return None
     with (folder / ANNOTATION).open(newline="", encoding="utf-8") as lines:
@@ -68,20 +68,20 @@ def read_rows(folder: Path) -> list[Row] | None:
 
 
 def as_clip(folder: Path, row: Row) -> Clip:
-    """Return the clip that a row describes; sound and picture are in one file."""
+    """Return the clip that a row describes; one file has its audio and video."""
     file = folder / f"{row.id}.mp4"
     return Clip(row.id, row.source, row.index, row.split, row.label, row.transcript, audio=file, video=file)
 
 
 def _render_all(folder: Path, rows: Sequence[Row], seed: int) -> Iterator[None]:
-    """Yield once for each clip rendered."""
+    """Render clips, and yield after each of them."""
     num_processes = min(os.cpu_count() or 1, len(rows) // CLIPS_PER_PROCESS)
     if num_processes <= 1:
         for row in rows:
             _render(folder, row, seed)
             yield
         return
-    # Spawned, not forked: the caller may hold locks and threads of torch or Ray.
+    # Spawn, not fork: the caller may have threads and locks of torch or Ray.
     with ProcessPoolExecutor(num_processes, multiprocessing.get_context("spawn")) as pool:
         try:
             for rendered in as_completed([pool.submit(_render, folder, row, seed) for row in rows]):

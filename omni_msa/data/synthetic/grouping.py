@@ -1,4 +1,4 @@
-"""Sentences that are nearly the same, found exactly and fast."""
+"""Exact and fast detection of near-duplicate sentences."""
 
 import html
 import math
@@ -13,7 +13,7 @@ def words(text: str) -> list[str]:
 
 
 def clean(text: str) -> str:
-    """Return the text with HTML entities resolved (some are escaped twice) and single spaces."""
+    """Return the text with HTML entities decoded (some are escaped twice) and white space normalised."""
     return " ".join(html.unescape(html.unescape(text)).split())
 
 
@@ -21,14 +21,14 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.7) -> list[tuple[
     """Return all pairs (earlier, later) of texts whose word sets have at least this Jaccard similarity.
 
     Prefix filtering (Chaudhuri et al. 2006, "A primitive operator for similarity joins"): with the words of each set
-    sorted from rare to common, two such sets share a word among their first n - ceil(threshold n) + 1 ones.
+    sorted from rare to common, two such sets share a word among their first n - ceil(threshold n) + 1 words.
 
     Args:
         texts: sentences.
-        threshold: in (0, 1]; 0.7 lets one word of six be replaced.
+        threshold: in (0, 1]; at 0.7, one word of six may be replaced.
     """
     sets = [frozenset(words(text)) for text in texts]
-    counts = Counter(word for each in sets for word in each)
+    counts = Counter(word for words_of_text in sets for word in words_of_text)
     holders: dict[str, list[int]] = defaultdict(list)
     pairs = []
     for later, own in enumerate(sets):
@@ -45,13 +45,16 @@ def near_duplicates(texts: Sequence[str], threshold: float = 0.7) -> list[tuple[
 
 
 def merge(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    """Return the names after joining the groups that a pair connects; a joined group has its first member's name.
+    """Merge the groups that pairs connect; a merged group gets the name that comes first.
 
     Args:
         names: the group of each item, N of them.
-        pairs: positions in 0..N-1 that belong together.
+        pairs: indices in 0..N-1 of items that belong together.
+
+    Returns:
+        the group of each item after merging, in the order of `names`.
     """
-    order = {name: place for place, name in reversed(list(enumerate(names)))}
+    order = {name: index for index, name in reversed(list(enumerate(names)))}
     parent = {name: name for name in names}
 
     def top(name: str) -> str:
@@ -59,7 +62,7 @@ def merge(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
             parent[name] = name = parent[parent[name]]
         return name
 
-    for one, other in pairs:
-        first, second = sorted((top(names[one]), top(names[other])), key=order.__getitem__)
+    for item, other in pairs:
+        first, second = sorted((top(names[item]), top(names[other])), key=order.__getitem__)
         parent[second] = first
     return [top(name) for name in names]

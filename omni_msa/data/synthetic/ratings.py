@@ -32,11 +32,11 @@ class Sentence:
     Args:
         id: unique over all domains, as in `movies-17` or `products-12_3`.
         domain: one of `FILES`.
-        source: the review or article it is from, joined with those that share a (near) duplicate.
-        index: place within its source, from 0.
+        source: its review or article, merged with those that contain a near-duplicate sentence.
+        index: position within its source, from 0.
         label: mean rating scaled to [-3, 3].
         text: the sentence.
-        ratings: every single rating, integers on [-4, 4]; who gave which is not known.
+        ratings: the individual ratings, integers in [-4, 4]; the raters are not identified.
     """
 
     id: str
@@ -49,10 +49,10 @@ class Sentence:
 
 
 def fetch_sentences(progress: ReportProgress | None = None) -> list[Sentence]:
-    """Return the sentences of all domains, fetching the source distribution that holds them if need be.
+    """Return the sentences of all domains; their source distribution is downloaded if it is not in the cache.
 
     Raises:
-        InputError: it could not be fetched.
+        InputError: the download failed.
     """
     return read_sentences(fetch(REQUIREMENT, SHA256, binary=False, num_bytes=NUM_BYTES, progress=progress))
 
@@ -60,7 +60,7 @@ def fetch_sentences(progress: ReportProgress | None = None) -> list[Sentence]:
 def read_sentences(archive: Path) -> list[Sentence]:
     """Return the sentences of all domains, in a fixed order.
 
-    Groups are always made over all domains, so that a sentence's source depends on no option.
+    Sentences are always grouped over all domains, so that the source of a sentence does not depend on options.
 
     Args:
         archive: the source distribution of vaderSentiment.
@@ -71,30 +71,30 @@ def read_sentences(archive: Path) -> list[Sentence]:
     ids = [f"{domain}-{number}" for domain, number, _, _ in rows]
     groups = [identity.split("_")[0] for identity in ids]  # products and news: "products-12_3" is of "products-12"
     sources = merge(groups, near_duplicates([text for _, _, text, _ in rows]))
-    places: Counter[str] = Counter()
+    num_before: Counter[str] = Counter()
     sentences = []
     for (domain, _, text, ratings), identity, source in zip(rows, ids, sources, strict=True):
-        # The mean of the ratings: the published means of 199 tweets are not those of their listed ratings.
+        # Recomputed: the published means of 199 tweets differ from the means of their listed ratings.
         label = LABEL_PER_RATING * sum(ratings) / len(ratings)
-        sentences.append(Sentence(identity, domain, source, places[source], label, text, ratings))
-        places[source] += 1
+        sentences.append(Sentence(identity, domain, source, num_before[source], label, text, ratings))
+        num_before[source] += 1
     return sentences
 
 
 def leave_one_rater_out(ratings: list[tuple[int, ...]]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Return, for every rater, (mean of the other raters, own rating), both scaled to [-3, 3] and of shape (N,).
+    """Return (mean of the other raters, own rating) for every rater, both scaled to [-3, 3] and of shape (N,).
 
-    Raters are not named in the source, so "rater k" is whoever is listed k-th at each sentence: a typical rater rather
-    than one person. Raters beyond the shortest list are left out as such, but count in the means.
+    The source does not identify raters: "rater k" is the k-th in the list of each sentence, so it stands for a typical
+    rather than for one person. Raters beyond the shortest list get no pair, but count in the means.
 
     Args:
-        ratings: N tuples of integers on [-4, 4], at least two in each.
+        ratings: N tuples of integers in [-4, 4], at least two in each.
     """
     pairs = []
-    totals = np.array([sum(each) for each in ratings], dtype=np.float64)
-    counts = np.array([len(each) for each in ratings])
+    totals = np.array([sum(listed) for listed in ratings], dtype=np.float64)
+    counts = np.array([len(listed) for listed in ratings])
     for rater in range(counts.min()):
-        own = np.array([each[rater] for each in ratings], dtype=np.float64)
+        own = np.array([listed[rater] for listed in ratings], dtype=np.float64)
         others = (totals - own) / (counts - 1)
         pairs.append((LABEL_PER_RATING * others, LABEL_PER_RATING * own))
     return pairs

@@ -1,4 +1,4 @@
-"""Which sentences are used for what, and how much of a label each modality is given."""
+"""Assignment of sentences to splits, and the cues by which audio and video carry the label."""
 
 import hashlib
 import math
@@ -11,7 +11,7 @@ from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.errors import InputError, Problem
 
 RESERVED_ONE_IN = 5
-CUE_CLIP = 2.5  # standard deviations of a cue that drive the rendering to its end
+CUE_CLIP = 2.5  # standard deviations of a cue at which the rendering saturates
 
 
 def eligible(sentences: Iterable[Sentence], domains: Sequence[str], min_words: int, max_words: int) -> list[Sentence]:
@@ -24,28 +24,28 @@ def eligible(sentences: Iterable[Sentence], domains: Sequence[str], min_words: i
 
 
 def is_reserved(source: str) -> bool:
-    """Return whether a source is kept for training the small audio and video towers, in no split of any seed."""
+    """Return whether a source is reserved for training the small towers, and so in no split of any seed."""
     return _hash(f"reserved/{source}") % RESERVED_ONE_IN == 0
 
 
 def reserved(sentences: Iterable[Sentence]) -> list[Sentence]:
-    """Return the sentences that are in no split, whatever the options: the only ones towers may be trained on."""
+    """Return the sentences that are in no split, whatever the options: only on these may towers be trained."""
     return [sentence for sentence in sentences if is_reserved(sentence.source)]
 
 
 def choose_splits(sentences: Iterable[Sentence], seed: int, sizes: Mapping[str, int]) -> list[tuple[str, Sentence]]:
-    """Return (split, sentence) pairs; no source is in two splits, none of them is reserved.
+    """Return (split, sentence) pairs; no source is reserved or in two splits.
 
-    Sources are taken in an order drawn from the seed, for the splits as listed: with the last split larger, everything
-    else stays as it was. What a source has beyond the size of its split is left out.
+    The splits are filled in the order of `sizes` with sources in an order drawn from the seed, so enlarging the last
+    split does not change the others. Sentences of a source that exceed the size of its split are left out.
 
     Args:
         sentences: candidates.
         seed: any integer.
-        sizes: clips of each split.
+        sizes: number of clips of each split.
 
     Raises:
-        InputError: there are not that many; says how many there are.
+        InputError: there are fewer sentences; the message says how many.
     """
     sources: dict[str, list[Sentence]] = defaultdict(list)
     for sentence in sentences:
@@ -70,23 +70,23 @@ def population(sentences: Sequence[Sentence]) -> tuple[float, float]:
 
 
 def cue(z: float, signal: float, key: str) -> float:
-    """Return `signal z + sqrt(1 - signal^2) e`, e ~ N(0, 1): of unit variance, correlated by `signal` with z.
+    """Return `signal z + sqrt(1 - signal^2) e` with e ~ N(0, 1): unit variance, correlation `signal` with z.
 
     Args:
         z: standardised label.
         signal: in [0, 1].
-        key: what the noise is drawn from; different keys give independent noise.
+        key: seed text of the noise; different keys give independent noise.
     """
     return signal * z + math.sqrt(1 - signal**2) * float(generator(key).standard_normal())
 
 
 def drive(cue: float) -> float:
-    """Return the cue on [-1, 1], as the rendering takes it."""
+    """Return the cue scaled and clipped to [-1, 1], the range of the rendering."""
     return float(np.clip(cue / CUE_CLIP, -1, 1))
 
 
 def generator(key: str) -> np.random.Generator:
-    """Return a random generator that depends on the key alone, the same on every machine."""
+    """Return a random generator that depends on the key alone, on every machine."""
     return np.random.default_rng(_hash(key))
 
 
@@ -95,11 +95,11 @@ def _hash(text: str) -> int:
 
 
 def _too_few(sizes: Mapping[str, int], split: str, num_found: int, num_all: int) -> Problem:
-    asked = ", ".join(f"{size} {name}" for name, size in sizes.items())
+    wanted = ", ".join(f"{size} {name}" for name, size in sizes.items())
     return Problem(
         what=f"not enough sentences for the split {split}",
         where="dataset",
-        got=f"{asked}: {sum(sizes.values())} in all",
-        allowed=f"at most {num_found} {split} beside the others; {num_all} clips exist for these domains and lengths",
+        got=f"{wanted}: {sum(sizes.values())} in total",
+        allowed=f"at most {num_found} {split} besides the others; {num_all} clips exist for these domains and lengths",
         next_step="ask for fewer clips, add domains, or widen min_words..max_words",
     )

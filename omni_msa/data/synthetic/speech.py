@@ -1,4 +1,4 @@
-"""Sentences spoken by espeak-ng, with a prosody that carries a cue."""
+"""Sentences spoken by espeak-ng with a prosody that carries a cue."""
 
 import ctypes
 import threading
@@ -21,10 +21,10 @@ class Prosody:
 
     Args:
         voice: name of an espeak-ng voice.
-        rate_wpm: words a minute, 80 to 450.
-        pitch: 0 to 99, 50 is the voice's own.
+        rate_wpm: words per minute, 80 to 450.
+        pitch: 0 to 99; 50 is the default of the voice.
         pitch_range: 0 (monotone) to 99.
-        level_db: root mean square over the clip, relative to full scale.
+        level_db: root mean square over the clip, in dB relative to full scale.
     """
 
     voice: str
@@ -35,11 +35,11 @@ class Prosody:
 
 
 def prosody(drive: float, random: np.random.Generator) -> Prosody:
-    """Return how to say a sentence: livelier, higher, faster and louder the larger the drive; the speaker varies.
+    """Return the prosody of a sentence: a larger drive makes it livelier, higher, faster and louder.
 
     Args:
-        drive: the cue, in [-1, 1]; every parameter rises with it.
-        random: where voice and small deviations are drawn from.
+        drive: the cue, in [-1, 1]; every parameter increases with it.
+        random: generator of the voice and of small deviations.
     """
     deviation = random.uniform(-1, 1, size=4)
     return Prosody(
@@ -52,7 +52,7 @@ def prosody(drive: float, random: np.random.Generator) -> Prosody:
 
 
 def speak(text: str, how: Prosody) -> NDArray[np.float32]:
-    """Return a spoken sentence; the same arguments give the same samples, whatever was said before.
+    """Return a spoken sentence; equal arguments give equal samples, whatever was spoken before.
 
     Args:
         text: the sentence.
@@ -67,7 +67,7 @@ def speak(text: str, how: Prosody) -> NDArray[np.float32]:
     with _ONE_AT_A_TIME:
         samples = _synthesize(text, how).astype(np.float32)
     samples = np.pad(samples, (0, max(0, SHORTEST - len(samples))))
-    level = max(np.sqrt(np.mean(samples**2)), 1.0)  # what cannot be spoken, a smiley say, stays silent
+    level = max(np.sqrt(np.mean(samples**2)), 1.0)  # text that cannot be spoken, such as a smiley, stays silent
     return np.clip(samples * np.float32(10 ** (how.level_db / 20) / level), -1, 1)
 
 
@@ -76,7 +76,7 @@ def _synthesize(text: str, how: Prosody) -> NDArray[np.int16]:
 
     import espeakng_loader
 
-    # Its noise and phases go on from sentence to sentence; only a library loaded afresh (4 ms) starts from one state.
+    # Its noise and phases continue from sentence to sentence; only a freshly loaded library (4 ms) resets them.
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     try:
         return _synthesize_with(library, espeakng_loader.get_data_path(), text, how)

@@ -68,14 +68,14 @@ def test_a_path_that_leaves_the_folder(tmp_path, path):
     put(tmp_path / "out.mp4", "x")
     root = write(tmp_path / "corpus", ROWS.replace("v/1.mp4", path))
     problem = only_problem(root)
-    assert (problem.what, problem.got) == ("paths that leave the folder (1)", f"row 2: {path!r}")
+    assert (problem.what, problem.got) == ("paths outside the folder (1)", f"row 2: {path!r}")
 
 
 def test_symbolic_links_in_a_circle_and_files_that_are_not_there(tmp_path):
     root = write(tmp_path, ROWS.replace("v/1.mp4", "v/loop/1.mp4").replace("v/1.wav", "v/none.wav"))
     (root / "v" / "loop").symlink_to(root / "v" / "loop")
     assert {problem.what: problem.got for problem in manifest.check(root, OPTIONS)} == {
-        "clip files behind symbolic links that go in a circle (1)": "row 2: v/loop/1.mp4",
+        "clip files behind circular symbolic links (1)": "row 2: v/loop/1.mp4",
         "clip files that are missing or empty (2)": "row 2: v/none.wav; row 4: v/none.wav",
     }
 
@@ -88,13 +88,13 @@ def test_clips_without_media_need_no_such_columns(tmp_path):
 def test_all_kinds_of_mistakes_are_reported_together(tmp_path):
     rows = ROWS + "x,c,valid,0,a,,\n,d,train,7,a,,\n9,,Test,x,a,,\n"
     assert {problem.what: problem.got for problem in manifest.check(write(tmp_path, rows), OPTIONS)} == {
-        "ids that stand twice (1)": "rows 5 and 6: x",
-        "videos that lie in several splits (1)": "c (valid, test)",
+        "ids used twice (1)": "rows 5 and 6: x",
+        "videos with clips in several splits (1)": "c (valid, test)",
         "clips without id (1)": "row 7",
         "labels out of range (1)": "row 7: '7'",
         "clips without source (1)": "row 8",
         "labels that are not a number (1)": "row 8: 'x'",
-        "unknown modes (1)": "row 8: 'Test'",
+        "unknown names of splits (1)": "row 8: 'Test'",
     }
 
 

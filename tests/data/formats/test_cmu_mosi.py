@@ -73,7 +73,7 @@ def test_the_sound_is_part_of_the_fingerprint(tmp_path):
 def test_splits_and_labels_of_a_label_csv(tmp_path):
     root = write_cmu(tmp_path, ROWS)
     (root / LABELS).unlink()
-    assert only_problem(root).what == "there is no table with the labels"
+    assert only_problem(root).what == "the table with the labels is missing"
     splits = ["test", "test", "valid", "train"]
     rows = [(video, number, label, split) for (video, number, _, label), split in zip(ROWS, splits, strict=True)]
     put(root / "label.csv", table(rows, fields=("video_id", "clip_id", "label", "mode")))
@@ -83,7 +83,7 @@ def test_splits_and_labels_of_a_label_csv(tmp_path):
 def test_a_video_of_no_fold(tmp_path):
     root = write_cmu(tmp_path, [*ROWS, ("mine", "1", "HI", "1")])
     problem = only_problem(root)
-    assert (problem.what, problem.got) == ("videos of no standard fold (1)", "row 5: 'mine'")
+    assert (problem.what, problem.got) == ("videos that are in no standard fold (1)", "row 5: 'mine'")
     assert "label.csv" in problem.allowed
 
 
@@ -110,4 +110,4 @@ def test_ids_that_would_leave_the_folder(tmp_path):
     with (root / LABELS).open("a") as file:
         file.write("0,1,../c7UH_rxdZv4,1,1.0\n")
     found = [problem.what for problem in mosi.check(root, ANY_COUNTS)]
-    assert "ids whose path would leave the folder (1)" in found
+    assert "ids that are not file names (1)" in found

@@ -59,14 +59,14 @@ def test_a_table_without_a_header(tmp_path):
 def test_missing_and_doubled_columns(tmp_path, header, wrong):
     file = written(tmp_path, f"{header}\na,b\n")
     problem = only_problem(file)
-    assert problem.what == f"columns that are missing or stand twice ({len(wrong)})"
+    assert problem.what == f"columns that are missing or repeated ({len(wrong)})"
     assert (problem.got, problem.allowed, problem.where) == (", ".join(wrong), "id, text", f"{file} row 1")
 
 
 def test_rows_with_another_number_of_cells(tmp_path):
     rows = "".join(f"{nth}\n" for nth in range(12))
     problem = only_problem(written(tmp_path, f"id,text\nx,well, no\n\n{rows}"))
-    assert problem.what == "rows with another number of cells than the header (13)"
+    assert problem.what == "rows with too many or too few cells (13)"
     assert problem.got.startswith("row 2: 3; row 4: 1; row 5: 1; ")  # row 1 is the header, row 3 is blank
     assert problem.got.endswith("row 12: 1; and 3 more")
 
@@ -75,7 +75,7 @@ def test_rows_with_another_number_of_cells(tmp_path):
     ("content", "what", "line"),
     [
         ("id,text\na,b\nc,caf\xe9\n".encode("latin-1"), "table.csv is not UTF-8", 3),
-        (b'id,text\na,b\nc,"never closed\n', "table.csv is no table", 3),
+        (b'id,text\na,b\nc,"never closed\n', "table.csv is no valid CSV", 3),
     ],
 )
 def test_a_file_that_is_no_table(tmp_path, content, what, line):

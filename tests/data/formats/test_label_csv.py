@@ -87,7 +87,7 @@ def test_a_split_through_a_video_is_kept_apart_and_noted(tmp_path):
     assert Splits(clips).sizes() == {"train": 2, "valid": 1, "test": 1}
     assert "sims: 1 of 2 videos have clips in several splits" in sims.notes(root, part_of(sims))[1]
     [problem] = mosei.check(root, part_of(mosei))
-    assert (problem.what, problem.got) == ("videos that lie in several splits (1)", "video_0001 (train, test)")
+    assert (problem.what, problem.got) == ("videos with clips in several splits (1)", "video_0001 (train, test)")
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def write(file: Path, num_frames: int = 100) -> None:
 
 
 def add(address: str, age_s: float) -> None:
-    """Put a file on the shelf that was used last so long ago."""
+    """Put a file into the cache that was used last so long ago."""
     write(file_of(address))
     os.utime(file_of(address), (time.time() - age_s,) * 2)
 
@@ -51,21 +51,21 @@ def test_the_least_lately_used_go_first():
 
 def test_without_a_limit_nothing_is_dropped_or_noted(own_cache):
     add("a" * 64, 0)
-    shelf = InputCache()
-    assert shelf.limit == float("inf")
-    shelf.added("a" * 64)
-    shelf.make_room()
+    cache = InputCache()
+    assert cache.limit == float("inf")
+    cache.added("a" * 64)
+    cache.make_room()
     assert [path.name for path in own_cache.rglob("*") if path.is_file()] == [f"{'a' * 64}.safetensors"]
 
 
-def test_those_spared_go_last_and_of_them_the_newest_first():
+def test_protected_inputs_go_last_and_of_them_the_newest_first():
     for name, age_s in (("a", 50), ("b", 40), ("c", 30), ("d", 20)):
         add(name * 64, age_s)
-    spared = frozenset(name * 64 for name in "abc")
+    protected = frozenset(name * 64 for name in "abc")
     names = [name * 64 for name in "abcd"]
-    InputCache(3.5 * NUM_BYTES).make_room(spared)
+    InputCache(3.5 * NUM_BYTES).make_room(protected)
     assert there(*names) == names[:3]
-    InputCache(2.5 * NUM_BYTES).make_room(spared)
+    InputCache(2.5 * NUM_BYTES).make_room(protected)
     assert there(*names) == names[:2]
 
 
@@ -118,12 +118,12 @@ def test_what_is_built_is_read_even_if_another_process_drops_everything():
         InputCache(0).make_room()  # the other one, at the worst moment
         return file.stat().st_size
 
-    shelf = InputCache()
-    assert shelf.build("a" * 64, write, read) > NUM_BYTES
+    cache = InputCache()
+    assert cache.build("a" * 64, write, read) > NUM_BYTES
     assert there("a" * 64) == ["a" * 64]
     InputCache(0).make_room()
     with pytest.raises(ValueError):
-        shelf.read("a" * 64)  # to be built again
+        cache.read("a" * 64)  # to be built again
 
 
 def test_a_failed_build_leaves_nothing(own_cache):
@@ -148,15 +148,15 @@ def test_what_is_being_written_is_left_alone_unless_its_process_was_killed(folde
 
 
 def test_it_can_be_sent_to_another_process():
-    shelf = pickle.loads(pickle.dumps(InputCache(5.0)))
-    assert shelf.limit == 5.0
-    shelf.make_room()
+    cache = pickle.loads(pickle.dumps(InputCache(5.0)))
+    assert cache.limit == 5.0
+    cache.make_room()
 
 
 def test_the_limit_holds_while_files_are_added_and_others_add_too():
-    shelf, limit = InputCache(20 * NUM_BYTES), 20 * NUM_BYTES
+    cache, limit = InputCache(20 * NUM_BYTES), 20 * NUM_BYTES
     for number in range(60):
-        shelf.build(f"{number:064}", write, lambda file: None)
+        cache.build(f"{number:064}", write, lambda file: None)
         files = list(file_of("0").parent.parent.rglob("*.safetensors"))
         assert sum(file.stat().st_size for file in files) <= limit
     assert len(files) >= 17

@@ -127,7 +127,7 @@ def test_nothing_is_built_twice(film, tmp_path):
         calls.append([path.stat().st_mtime_ns for path in cached_files(tmp_path)])
     looked, first, second, before, looked_again, after = calls
     assert looked == looked_again == ("looking for prepared inputs", 1, 1)
-    assert [first, second] == [("preparing sound and picture", number, 2) for number in (1, 2)]
+    assert [first, second] == [("preparing audio and video", number, 2) for number in (1, 2)]
     assert before == after and len(before) == 2
 
 
@@ -246,8 +246,8 @@ def test_a_decoder_that_crashes_hangs_or_takes_all_memory_costs_one_clip(film, t
     clips = [clip("good", film), *(clip(name, tmp_path / f"{name}.wav") for name in names), clip("fine", film)]
     inputs = prepare(clips, ["audio"], OPTIONS, num_workers=2, seconds_max=4.0)
     assert {fault.clip_id: fault.reason for fault in inputs.faults} == {
-        "crash": "decoding it kills the process (SIGABRT)",
-        "end": "decoding it kills the process (exit code 7)",
+        "crash": "decoding it crashes the process (SIGABRT)",
+        "end": "decoding it crashes the process (exit code 7)",
         "hang": "decoding it takes more than 4 s (runtime.clip_seconds_max)",
         "memory": "decoding it takes more than 4 GB",
         "error": "cannot be decoded (Check failed: at this place)",

@@ -27,7 +27,7 @@ def test_with_little_room_every_clip_is_checked_once_and_what_fits_is_kept(tmp_p
         inputs = prepare(clips, ["audio"], OPTIONS, lambda *call: calls.append(call), num_workers=1)
         assert [fault.clip_id for fault in inputs.faults] == ["silent"]
         assert [inputs.sizes(str(number)) for number in range(6)] == [TokenCounts(num_audio_tokens=6)] * 6
-        return sum(what == "preparing sound and picture" for what, _, _ in calls)
+        return sum(what == "preparing audio and video" for what, _, _ in calls)
 
     monkeypatch.setenv("OMNI_MSA_CACHE_GB", "5e-5")  # a clip takes 13 to 14 kB
     assert checked() == 7

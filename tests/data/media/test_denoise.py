@@ -184,11 +184,11 @@ def test_another_version_makes_other_inputs_but_no_other_trials(install):
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
-        ("fails", "the sound cannot be denoised (thread 'main' panicked: no such model)"),
-        ("fails silently", "the sound cannot be denoised (exit code 3)"),
-        ("writes nothing", "the sound cannot be denoised (it ended well but wrote no sound)"),
-        ("writes too little", "the sound cannot be denoised (it wrote 0.50 of 1.00 s)"),
-        ("writes silence", "the sound is silent (-200 dBFS at its loudest), now that it is denoised"),
+        ("fails", "the audio cannot be denoised (thread 'main' panicked: no such model)"),
+        ("fails silently", "the audio cannot be denoised (exit code 3)"),
+        ("writes nothing", "the audio cannot be denoised (it reported no error but wrote no audio)"),
+        ("writes too little", "the audio cannot be denoised (it wrote 0.50 of 1.00 s)"),
+        ("writes silence", "the audio is silent (-200 dBFS at its loudest) after denoising"),
     ],
 )
 def test_a_program_that_does_not_do_its_work_makes_a_bad_clip(install, sound, action, reason):
@@ -236,7 +236,7 @@ def test_which_program_is_taken(install, tmp_path, monkeypatch):
     assert (denoise.find(), denoise.version()) == (str(tmp_path / "mine"), PYTHON)
     monkeypatch.setenv(denoise.VARIABLE, str(tmp_path / "lost"))
     assert denoise.find() is None  # what is named is meant: no other is taken in its stead
-    with pytest.raises(InputError, match="lost names no program"):
+    with pytest.raises(InputError, match="lost is not a program"):
         denoise.version()
 
 
@@ -270,7 +270,7 @@ def test_a_program_that_does_not_tell_its_version_is_refused(install, tmp_path):
     (problem,) = denoise.check([("a", config(**WANTED))])
     assert problem.got == f"{tmp_path / 'bin/deep-filter'} --version: cannot open libtorch.so"
     (tmp_path / "bin/deep-filter").write_text("#!/bin/sh\n")
-    assert "it says nothing" in str(denoise.check([("a", config(**WANTED))]))
+    assert "it prints nothing" in str(denoise.check([("a", config(**WANTED))]))
     install()
     assert denoise.check([("a", config(**WANTED))]) == []
 

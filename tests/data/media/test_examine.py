@@ -45,8 +45,8 @@ def test_each_kind_of_fault_in_a_film(frames, sound, expected, tmp_path):
 def test_details_say_how_much_is_used(tmp_path):
     film = write_mp4(tmp_path / "film.mp4", moving_picture(100), tone(4.0))
     (_, _, sound), (_, _, picture) = examine(film, BOTH, OPTIONS)["findings"]
-    assert sound == "of 4.0 s of sound the first 3 are used"
-    assert picture == "4 frames of 4.0 s lie 1.00 s apart instead of 0.50 s"
+    assert sound == "only the first 3 of 4.0 s of audio are used"
+    assert picture == "the 4 frames used of 4.0 s are 1.00 s apart instead of 0.50 s"
 
 
 def test_sound_files(tmp_path):
