@@ -100,8 +100,6 @@ class ReadoutFacts(Protocol):
     """Name of the readout whose trained model this one reads; its own name if it shares none."""
     fit_fields: tuple[str, ...]
     """Names of the options that training depends on."""
-    writes_text: bool = True
-    """Whether it generates text, and so needs the output layer of the network."""
 
     @property
     def deterministic(self) -> bool:

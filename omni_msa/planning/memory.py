@@ -28,8 +28,6 @@ _CUDA_GB = 0.5  # of GPU memory, for the CUDA context and its kernels
 _NUM_PROMPT_TOKENS, _TEXT_TOKENS_PER_S = 45, 4
 _PIXELS_PER_PATCH = 14 * 14
 _TOWERS = {"text": "text", "audio": "audio", "video": "vision"}
-_NUM_ANSWER_TOKENS = 6
-_NUM_TREE_TOKENS = {0: 3, 1: 19, 2: 81}  # by decimals: tokens of all answers in -3 to 3, one per character
 
 
 @dataclass(frozen=True)
@@ -196,9 +194,7 @@ def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:
     """Return the bytes of a clip's logits: in the backbone's dtype, in float32, the softmax, and its gradient."""
     if not _writes(config):
         return 0.0
-    num_tokens = _NUM_ANSWER_TOKENS
-    if config.readout.name == "expected_value":
-        num_tokens = _NUM_TREE_TOKENS[getattr(config.readout, "decimals", 1)]
+    num_tokens = plugins.load(READOUTS, config.readout.name).num_logits(config.readout)
     copies = _width(config) + 4 * (3 if num_trained(config) else 2)
     return num_tokens * shape.text.vocabulary_size * copies
 

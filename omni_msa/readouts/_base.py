@@ -15,6 +15,18 @@ if TYPE_CHECKING:
 class ReadoutPlugin(ReadoutFacts, Protocol):
     """A readout: the facts of `ReadoutFacts`, and the module that trains and predicts."""
 
+    writes_text: bool = True
+    """Whether it generates text, and so needs the output layer of the network."""
+
+    @optional
+    def num_logits(self, options: Any) -> int:
+        """Return for how many tokens of a clip logits are held at once, for the plan of memory. Optional: an answer's.
+
+        Args:
+            options: an instance of the plug-in's own `Options`.
+        """
+        return 6
+
     @optional
     def check(self, config: TrialConfig, num_layers: int) -> list[Problem]:
         """Return what is wrong with its options for this trial. Optional: nothing.

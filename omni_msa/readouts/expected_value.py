@@ -25,6 +25,11 @@ class Options(ReadoutOptions):
     sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
 
 
+def num_logits(options: Options) -> int:
+    """Return the number of tokens of all answers in -3 to 3, one per character, each prefix once."""
+    return {0: 3, 1: 19, 2: 81}[options.decimals]
+
+
 def check(config: TrialConfig, num_layers: int) -> list[Problem]:
     """Return a problem if labels are classes: their numbers have no mean."""
     if not (classes := classes_of(config.dataset)):
