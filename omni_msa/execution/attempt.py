@@ -1,4 +1,4 @@
-"""One attempt at one trial, wherever it runs: opened, trained, and closed in the ledger whatever happens."""
+"""One attempt at one trial, on whatever machine: runs it and records in the ledger how it ended, in every case."""
 
 import sys
 import time
@@ -21,21 +21,21 @@ from omni_msa.system.process import now
 from omni_msa.system.watchdog import watched
 
 Train = Callable[[TrialConfig, TrialFolder, Path, Any, Callable[[], bool]], None]
-"""`omni_msa.training.train.train`, or a stand-in: (configuration, trial folder, fit folder, resident, should_stop)."""
+"""`omni_msa.training.train.train`, or a replacement: (config, trial folder, fit folder, resident, should_stop)."""
 
 _MESSAGE_LENGTH_MAX = 500
 
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to run, in plain values that any process understands.
+    """A trial to run, as plain values that can be sent to another process.
 
     Args:
-        ledger: the ledger's folder, absolute.
-        trial_id: identity of the trial.
-        fit_id: identity of its training.
+        ledger: absolute path of the ledger's folder.
+        trial_id: id of the trial.
+        fit_id: id of its fit.
         config: the trial's configuration as JSON values.
-        label: the trial's name for people.
+        label: name of the trial for people.
     """
 
     ledger: str
@@ -46,7 +46,7 @@ class Job:
 
     @classmethod
     def of(cls, trial: PlannedTrial, ledger: Ledger) -> "Job":
-        """Return the job that runs a trial of a plan."""
+        """Return the job for a trial of a plan."""
         config = trial.config.model_dump(mode="json")
         return cls(str(ledger.root), trial.trial_id, trial.fit_id, config, trial.label)
 
@@ -55,7 +55,7 @@ class Job:
         return Ledger(Path(self.ledger)).trial(self.trial_id, self.config.get("opens_test") is not False)
 
     def parsed(self) -> TrialConfig:
-        """Return the trial's configuration."""
+        """Return the trial's configuration, checked again."""
         return parse_trial(self.config, str(self.folder().config_file))
 
 
@@ -66,17 +66,17 @@ def run_attempt(
     is_watched: bool = False,
     prepare: Callable[[TrialConfig], None] | None = None,
 ) -> str:
-    """Run one attempt and record how it ended. It does not raise: a trial that fails must not stop the others.
+    """Run one attempt and record how it ended; errors are not raised, so that a failed trial does not stop the others.
 
     Args:
         job: the trial.
-        resident: what the process keeps between trials, handed through to `train`.
+        resident: objects that the process keeps between trials (the backbone), passed on to `train`.
         train: the training function; None means `omni_msa.training.train.train`.
-        is_watched: end this process if the trial shows no life for `runtime.hang_s`.
-        prepare: brings to this machine what the trial needs, however long it takes.
+        is_watched: whether this process is ended if the trial gives no sign of life for `runtime.hang_s` seconds.
+        prepare: called first to bring weights and data to this machine; it may take any time.
 
     Returns:
-        The trial's state: "complete", "failed", "pruned", or "pending" after an interruption or if an attempt is due.
+        The trial's state: "complete", "failed", "pruned", or "pending" if it was interrupted or is to be tried again.
     """
     folder = job.folder()
     if folder.result() is not None:
@@ -90,12 +90,12 @@ def run_attempt(
     except (Interrupted, KeyboardInterrupt):
         with suppress(OSError):
             folder.interrupt()
-    except SystemExit:  # the process is being ended from outside: no fault of the trial
+    except SystemExit:  # the process is being ended from outside, which is no failure of the trial
         folder.interrupt()
         raise
     except Exception as error:
         record_failure(job, error)
-        release_memory()  # what the failed trial held, or the next one in this process fails for it
+        release_memory()  # memory of the failed trial, or the next one in this process lacks it
     with suppress(OSError):
         _record_end(folder, time.monotonic() - started)
     return folder.status().state
@@ -128,27 +128,27 @@ def _own_train() -> Train:
 
 
 def record_failure(job: Job, error: Exception) -> None:
-    """Record what an attempt ended with, and what is done about it.
+    """Record the error that ended an attempt, and whether the trial will be tried again.
 
     Args:
         job: the trial.
-        error: tells the kind of failure.
+        error: the exception; it decides the kind of failure.
     """
     trace = "".join(traceback.format_exception(error))
     message = (str(error).splitlines() or [type(error).__name__])[0][:_MESSAGE_LENGTH_MAX]
     try:
         _close(job, failures.kind_of(error), message, trace, failures.facts_of(error))
-    except OSError as full:  # the disk: what can be said goes to the process's own output
+    except OSError as full:  # no space on the disk: print it instead
         print(f"{job.label}: {message}; it could not be recorded: {full}", file=sys.stderr)
 
 
 def record_loss(job: Job, detail: str, num_oom_kills: int = 0) -> None:
-    """Record that the process of an attempt is gone, unless the attempt closed itself before.
+    """Record that the process of an attempt has ended unexpectedly, unless the attempt recorded its end itself.
 
     Args:
         job: the trial.
-        detail: what is known, for `error.txt`.
-        num_oom_kills: processes that this machine's kernel killed for want of memory since the attempt began.
+        detail: further text for `error.txt`.
+        num_oom_kills: how many processes this machine's kernel has killed as memory ran out since the attempt began.
     """
     folder = job.folder()
     if folder.written_status().state != "running":
@@ -170,11 +170,11 @@ def _close(job: Job, kind: str, message: str, trace: str, facts: dict[str, str])
     folder = job.folder()
     try:
         reaction = failures.reaction_to(kind, folder.written_status().history, job.parsed())
-    except Exception:  # the configuration itself is at fault
+    except Exception:  # the configuration itself is invalid
         reaction = ""
     folder.fail(kind, message, trace, facts, reaction)
 
 
 def _record_end(folder: TrialFolder, seconds: float) -> None:
-    """Add to the provenance when the attempt ended and how long it took: plans expect times from it."""
+    """Add to the provenance when the attempt ended and how long it took; plans estimate times from it."""
     folder.add_provenance(ended=now(), attempt_s=round(seconds, 3))

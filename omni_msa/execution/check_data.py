@@ -1,4 +1,4 @@
-"""`--check-data`: every clip of a sweep decoded once; what is wrong, in a table and in a few lines."""
+"""`--check-data`: decodes every clip of a sweep once, and reports problems as a table and a summary."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from omni_msa.system.files import csv_text, write_text
 
 SAME_FILE, SAME_TRANSCRIPT = "same file in another split", "same transcript in another split"
 REMARKS = (TOO_LONG, SAME_TRANSCRIPT)
-"""Worth knowing, but nothing is wrong: long clips are cut as the settings say, and people repeat themselves."""
+"""Remarks, not problems: long clips are cut as the settings say, and people do repeat themselves."""
 _NUM_NAMED_MAX = 10
 _NUM_COLUMNS_MAX = 13
 
@@ -38,12 +38,12 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found.
+    """The result of `--check-data`.
 
     Args:
         rows: every problem and remark.
         text: a summary for people.
-        file: the table of all rows.
+        file: the CSV file with all rows.
     """
 
     rows: tuple[Row, ...]
@@ -52,20 +52,20 @@ class Checked:
 
     @property
     def num_wrong(self) -> int:
-        """How many rows tell of something wrong."""
+        """The number of rows that are problems, not remarks."""
         return sum(row.problem not in REMARKS for row in self.rows)
 
 
 def check_data(sweep: Sweep, folder: Path, progress: ReportProgress, num_workers: int | None = None) -> Checked:
     """Decode every clip of the sweep's datasets once, in the modalities that its cells use, and look for problems.
 
-    What was checked is kept; it is used again while a file's size and time of change stay as they are.
+    Results are cached, and used again as long as size and modification time of a file stay the same.
 
     Args:
         sweep: the checked sweep.
-        folder: of its reports; `data_check.csv` is written there.
+        folder: folder of the sweep's report, where `data_check.csv` is written.
         progress: called with (what, done, total).
-        num_workers: processes; default one per core.
+        num_workers: number of processes; None means one per core.
 
     Raises:
         InputError: a dataset cannot be read.
@@ -74,14 +74,14 @@ def check_data(sweep: Sweep, folder: Path, progress: ReportProgress, num_workers
     rows: list[Row] = []
     lines: list[str] = []
     for dataset in dict.fromkeys(config.dataset for config in configs):
-        own = [config for config in configs if config.dataset == dataset]
+        dataset_configs = [config for config in configs if config.dataset == dataset]
         clips = plugins.load(DATASETS, dataset.name).load(root_of(dataset), dataset, progress)
-        found, work = _check(clips, own, progress, num_workers)
-        rows += found
-        lines += [*_about(dataset, clips), *_tell(found), *_tell_work(work, len(clips)), ""]
+        dataset_rows, work = _check(clips, dataset_configs, progress, num_workers)
+        rows += dataset_rows
+        lines += [*_about(dataset, clips), *_problem_lines(dataset_rows), *_work_lines(work, len(clips)), ""]
     file = folder / "data_check.csv"
     table = csv_text([row._asdict() for row in rows]) if rows else ",".join(Row._fields) + "\n"
-    write_text(file, table.encode(errors="replace").decode())  # file names need not be text
+    write_text(file, table.encode(errors="replace").decode())  # file names may have bytes that are no text
     return Checked(tuple(rows), "\n".join(lines).strip(), file)
 
 
@@ -98,21 +98,21 @@ def _check(
         rows += _shared_files(clips, modalities, examined)
     if any("text" in config.modalities and uses(config, "modalities") for config in configs):
         rows += _transcript_rows(clips)
-    place = {clip.id: number for number, clip in enumerate(clips)}
-    return sorted(dict.fromkeys(rows), key=lambda row: place[row.clip_id]), work
+    index_of = {clip.id: number for number, clip in enumerate(clips)}
+    return sorted(dict.fromkeys(rows), key=lambda row: index_of[row.clip_id]), work
 
 
 def _needed(configs: Iterable[TrialConfig]) -> dict[MediaConfig, list[str]]:
     needed: dict[MediaConfig, set[str]] = {}
     for config in configs:
         if uses(config, "media"):
-            media = config.media.model_copy(update={"denoise": "none"})  # it is the files that are looked at
+            media = config.media.model_copy(update={"denoise": "none"})  # the files themselves are checked
             needed.setdefault(media, set()).update(config.modalities)
     return {media: [name for name in MEDIA_OPTIONS if name in names] for media, names in needed.items()}
 
 
 def _files(clips: Sequence[Clip], modalities: Sequence[str]) -> dict[Path, list[str]]:
-    """Return each file with the modalities it is used for: sound and picture are often one file, decoded as one."""
+    """Return each file with the modalities it is used for; audio and video are often one file, decoded once."""
     files: dict[Path, list[str]] = {}
     for clip in clips:
         for modality in modalities:
@@ -169,7 +169,7 @@ def _elsewhere(clip: Clip, owners: Iterable[Clip]) -> str:
 
 
 def _about(dataset: DatasetOptions, clips: Sequence[Clip]) -> list[str]:
-    """Return the sizes of the splits and the histogram of their labels: as they are, whole numbers, or classes."""
+    """Return lines with the sizes of the splits and a histogram of labels, which are rounded if there are many."""
     counts = Counter(clip.split for clip in clips)
     sizes = ", ".join(f"{counts[split]} {split}" for split in SPLITS)
     values = sorted({clip.label for clip in clips})
@@ -184,13 +184,13 @@ def _about(dataset: DatasetOptions, clips: Sequence[Clip]) -> list[str]:
     return [f"{dataset.name}: {len(clips)} clips ({sizes})", head, *lines]
 
 
-def _tell(rows: Sequence[Row]) -> list[str]:
+def _problem_lines(rows: Sequence[Row]) -> list[str]:
     wrong = [row for row in rows if row.problem not in REMARKS]
     remarks = [row for row in rows if row.problem in REMARKS]
-    named = [f"  {row.clip_id} ({row.split}), {row.modality}: {row.problem}; {row.detail}" for row in wrong]
-    more = [f"  and {len(named) - _NUM_NAMED_MAX} more"] if len(named) > _NUM_NAMED_MAX else []
-    lines = [f"wrong: {_counted(wrong) or 'nothing'}", *named[:_NUM_NAMED_MAX], *more]
-    return [*lines, *([f"good to know: {_counted(remarks)}"] if remarks else [])]
+    descriptions = [f"  {row.clip_id} ({row.split}), {row.modality}: {row.problem}; {row.detail}" for row in wrong]
+    rest = [f"  and {len(descriptions) - _NUM_NAMED_MAX} more"] if len(descriptions) > _NUM_NAMED_MAX else []
+    lines = [f"problems: {_counted(wrong) or 'none'}", *descriptions[:_NUM_NAMED_MAX], *rest]
+    return [*lines, *([f"remarks: {_counted(remarks)}"] if remarks else [])]
 
 
 def _counted(rows: Iterable[Row]) -> str:
@@ -198,19 +198,19 @@ def _counted(rows: Iterable[Row]) -> str:
     return ", ".join(f"{count} {what}" for what, count in counts.most_common())
 
 
-def _tell_work(work: Work, num_clips: int) -> list[str]:
+def _work_lines(work: Work, num_clips: int) -> list[str]:
     from omni_msa.text import duration
 
     if not work.num_files:
         return []
     if not work.num_new:
-        return [f"all {work.num_files} files had been checked before and have not changed since"]
+        return [f"all {work.num_files} files were checked before and have not changed since"]
     rate = work.num_new / work.wall_s * num_clips / work.num_files
     shares = Counter(work.seconds)
-    whole = sum(shares.values()) or 1.0
-    names = {"reading": "reading files", "audio": "decoding sound", "video": "decoding video"}
-    told = ", ".join(f"{names[name]} {seconds / whole:.0%}" for name, seconds in shares.most_common())
+    total_s = sum(shares.values()) or 1.0
+    names = {"reading": "reading files", "audio": "decoding audio", "video": "decoding video"}
+    time_shares = ", ".join(f"{names[name]} {seconds / total_s:.0%}" for name, seconds in shares.most_common())
     speed = f"{rate:.3g} clips a second with {work.num_workers} worker processes, {duration(num_clips / rate)} for all"
-    again = f", {work.num_files - work.num_new} had been before" if work.num_new < work.num_files else ""
-    checked = f"{work.num_new} files checked in {duration(work.wall_s)}{again}"
-    return [f"{checked}: {speed}", f"the time goes into {told}"]
+    unchanged = f", {work.num_files - work.num_new} were checked before" if work.num_new < work.num_files else ""
+    checked = f"{work.num_new} files checked in {duration(work.wall_s)}{unchanged}"
+    return [f"{checked}: {speed}", f"time spent: {time_shares}"]

@@ -1,4 +1,4 @@
-"""What one driver needs around the trials: the ledger to itself, a way to stop, and an eye on what runs."""
+"""What a driver needs to run trials: sole use of the ledger, a way to stop them, and threads that watch them."""
 
 import os
 import shutil
@@ -20,14 +20,14 @@ from omni_msa.system.lease import Lease, Taken
 
 GRACE_S = 30.0
 LOOK_EVERY_S = 0.7
-# In /tmp, because Ray makes sockets below it, whose whole path may have 107 characters.
+# In /tmp, because Ray creates sockets below it, whose paths may have at most 107 characters.
 _SCRATCH_PARENT, _SCRATCH = Path("/tmp"), "omni_msa_"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
 class DriverSession:
-    """What the one driver of a ledger has: its lease, and a folder for temporary files with a short path."""
+    """What the only driver of a ledger holds: its lease, and a folder for temporary files with a short path."""
 
     lease: Lease
     scratch: Path
@@ -35,17 +35,17 @@ class DriverSession:
 
 @contextmanager
 def sole_driver(ledger: Ledger) -> Iterator["DriverSession"]:
-    """Keep every other driver away from a ledger while the block runs.
+    """Be the only driver of a ledger while the block runs.
 
     Yields:
-        the lease, and an empty folder for temporary files, removed at the end, or by the next driver if this one is
-        killed.
+        the lease, and an empty folder for temporary files; it is removed at the end, or by the next driver if this one
+        is killed.
 
     Raises:
-        InputError: another process has the ledger, or the folder cannot be used; says which.
+        InputError: another process, which is named, is the driver of the ledger.
     """
     scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=_SCRATCH_PARENT))
-    os.environ[SCRATCH_VARIABLE] = str(scratch)  # by it the reaper knows what this driver started
+    os.environ[SCRATCH_VARIABLE] = str(scratch)  # the reaper finds the processes of this driver by it
     try:
         with Lease(ledger.driver, facts={"scratch": str(scratch)}) as lease:
             _remove_scratch(str(lease.before.get("scratch")))
@@ -56,31 +56,31 @@ def sole_driver(ledger: Ledger) -> Iterator["DriverSession"]:
             finally:
                 ledger.tidy()
     except Taken as taken:
-        raise InputError(_taken(ledger, taken)) from taken
+        raise InputError(_in_use(ledger, taken)) from taken
     finally:
         _remove_scratch(str(scratch))
 
 
 def _remove_scratch(folder: str) -> None:
-    """Remove a folder that a driver made, and nothing else, whatever the file says."""
+    """Remove the scratch folder of a driver; any other path, as from an edited file, is left alone."""
     path = Path(folder)
     if path.parent == _SCRATCH_PARENT and path.name.startswith(_SCRATCH):
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _taken(ledger: Ledger, taken: Taken) -> Problem:
+def _in_use(ledger: Ledger, taken: Taken) -> Problem:
     step = f"wait until it is done, or stop it with: kill {taken.owner.pid}"
     return Problem("another run is using this ledger", str(ledger.root), str(taken), "one run at a time", step)
 
 
 class StopRequest:
-    """Turns SIGINT and SIGTERM into a request that trials checkpoint and end; a context manager.
+    """Turns SIGINT and SIGTERM into a request that trials write a checkpoint and end; a context manager.
 
-    A second signal, or the end of the period of grace, says not to wait for them any longer.
+    After a second signal, or when the grace period is over, the driver does not wait for them any longer.
 
     Args:
-        ledger: its stop file tells the trials.
-        is_local: trials run in this very thread: a second signal raises KeyboardInterrupt in them.
+        ledger: its stop file passes the request on to the trials.
+        is_local: whether trials run in this thread, in which a second signal raises KeyboardInterrupt.
         grace_s: how long to wait for their checkpoints, in seconds.
     """
 
@@ -89,7 +89,7 @@ class StopRequest:
         self._since: float | None = None
         self._is_urgent = False
         self.reason = ""
-        """Why the trials are to stop, once they are."""
+        """Why the trials must stop, "" if they need not."""
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "StopRequest":
@@ -113,37 +113,37 @@ class StopRequest:
             raise KeyboardInterrupt
 
     def request(self, reason: str) -> None:
-        """Ask all trials to stop; what counts is the first reason."""
+        """Ask all trials to stop; the first reason is kept."""
         if self._since is None:
             self._since, self.reason = time.monotonic(), reason
-            with suppress(OSError):  # on a full disk trials are ended when the period of grace is over
+            with suppress(OSError):  # on a full disk, trials are killed after the grace period
                 self._file.touch()
 
     def is_requested(self) -> bool:
-        """Return whether trials are to stop."""
+        """Return whether the trials must stop."""
         return self._since is not None
 
     def is_overdue(self) -> bool:
-        """Return whether to wait no longer for trials that were asked to stop."""
+        """Return whether trials that were asked to stop need not be waited for any longer."""
         if self._since is None:
             return False
         return self._is_urgent or time.monotonic() - self._since > self._grace_s
 
 
 def wait_for_orphans(pids: Callable[[], list[int]], patience_s: float = 20.0) -> None:
-    """Wait until the trials of a driver that was killed have ended: their processes notice it within seconds.
+    """Wait until the trials of a killed driver have ended, whose processes notice its death within seconds.
 
     Args:
-        pids: returns the processes on this machine that still run trials.
-        patience_s: how long to wait.
+        pids: returns the ids of processes on this machine that still run trials.
+        patience_s: how long to wait, in seconds.
 
     Raises:
-        InputError: they still run; says which.
+        InputError: some still run; lists their ids.
     """
     deadline = time.monotonic() + patience_s
-    while left := pids():
+    while running := pids():
         if time.monotonic() > deadline:
-            names = " ".join(map(str, sorted(left)))
+            names = " ".join(map(str, sorted(running)))
             step = f"wait until they are done, or stop them with: kill {names}"
             raise InputError(Problem("trials of an earlier run are still running", "", f"processes {names}", "", step))
         time.sleep(0.5)
@@ -151,12 +151,12 @@ def wait_for_orphans(pids: Callable[[], list[int]], patience_s: float = 20.0) ->
 
 @contextmanager
 def repeatedly(look: Callable[[], object], every_s: float = LOOK_EVERY_S) -> Iterator[None]:
-    """Call a function again and again in a thread while the block runs, and a last time at its end.
+    """Call a function repeatedly in a thread while the block runs, and once more at its end.
 
-    An error of it must not end the trials: it is raised by the last call, if it lasts.
+    Errors are ignored in the thread, as they must not end the trials; one that persists is raised by the last call.
 
     Args:
-        look: what to call.
+        look: the function.
         every_s: the pause between calls, in seconds.
     """
     is_over = threading.Event()

@@ -1,4 +1,4 @@
-"""What a failed attempt leads to: a kind of failure, and for each kind what is done about it."""
+"""Kinds of failures of an attempt, and the reaction to each: retry, smaller batches, wait, or give up."""
 
 import errno
 import os
@@ -22,9 +22,9 @@ _PUT_OFF = {DISK_FULL: "put off until the disk has room", GPU_BUSY: "put off unt
 
 
 def kind_of(error: BaseException) -> str:
-    """Return what sort of failure an exception is.
+    """Return the kind of failure of an exception.
 
-    Errors of torch, safetensors and ours that need torch are told by name or text, because torch is not imported here.
+    Errors of torch and safetensors are recognised by name or text, because torch is not imported here.
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -45,9 +45,9 @@ def kind_of(error: BaseException) -> str:
 
 
 def facts_of(error: BaseException) -> dict[str, str]:
-    """Return what an exception tells beside its message: its own `facts`, and the `place` it came from.
+    """Return further facts about an exception: its own `facts`, and as `place` where it was raised.
 
-    The place is the innermost line and those of ours that led to it: equal places, equal bugs.
+    `place` lists the innermost line and the lines of this package that led to it; equal places mean the same bug.
     """
     facts = {str(key): str(value) for key, value in getattr(error, "facts", {}).items()}
     frames = traceback.extract_tb(error.__traceback__)
@@ -57,12 +57,12 @@ def facts_of(error: BaseException) -> dict[str, str]:
 
 
 def reaction_to(kind: str, history: History, config: TrialConfig) -> str:
-    """Return what is done about a failure, or an empty string if nothing is and the trial has failed.
+    """Return the reaction to a failure as text, "" if there is none and so the trial has failed.
 
     Args:
-        kind: of the failure.
-        history: of the trial, without this failure.
-        config: the trial's own; what earlier reactions changed is in the history.
+        kind: the kind of failure.
+        history: earlier failures of the trial.
+        config: the trial's configuration, without the changes of earlier reactions, which follow from the history.
     """
     if kind in _PUT_OFF:
         return _PUT_OFF[kind]
@@ -84,13 +84,13 @@ def _halving(now: TrialConfig) -> str:
 
 
 def adapted(config: TrialConfig, history: History) -> TrialConfig:
-    """Return a trial's configuration as its next attempt uses it: batches halved for each time memory ran out.
+    """Return the configuration of a trial's next attempt: batch sizes are halved for each time memory ran out.
 
-    Accumulation makes up for it: the loss is the mean over the effective batch, however that is split.
+    Gradient accumulation keeps the effective batch, over which the loss is a mean however it is split.
 
     Args:
-        config: the trial's own.
-        history: of the trial; what lies before a final failure does not count, so `--retry` starts afresh.
+        config: the trial's configuration.
+        history: failures of the trial; those before a final failure do not count, so `--retry` starts afresh.
     """
     num_halvings = sum(entry.get("kind") == OUT_OF_MEMORY for entry in _this_round(history))
     if not num_halvings:
@@ -104,6 +104,6 @@ def adapted(config: TrialConfig, history: History) -> TrialConfig:
 
 
 def _this_round(history: History) -> list[dict[str, Any]]:
-    """Return the failures since the trial last failed for good."""
-    ends = [place for place, entry in enumerate(history) if not entry.get("retried")]
-    return list(history[ends[-1] + 1 :] if ends else history)
+    """Return the failures since the last one that was final."""
+    final_failures = [index for index, entry in enumerate(history) if not entry.get("retried")]
+    return list(history[final_failures[-1] + 1 :] if final_failures else history)

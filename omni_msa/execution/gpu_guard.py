@@ -1,4 +1,4 @@
-"""Before a trial its memory must be free on the card, after it back: looked after by each process that runs trials."""
+"""Checks of GPU memory before a trial (is enough free?) and after it (was it released?), in the trial's process."""
 
 import gc
 import os
@@ -9,17 +9,17 @@ from collections.abc import Callable, Collection
 from omni_msa.system.nvml import Card, cards, holders
 
 PATIENCE_S = 5.0
-"""How long memory may take to come back: the driver frees that of a process shortly after its end."""
+"""How long to wait for memory to be released, in seconds: a process's memory is freed shortly after its end."""
 _POLL_S = 0.25
-_NEXT = "wait, stop it, or choose other cards with CUDA_VISIBLE_DEVICES"
+_NEXT = "wait, stop that process, or choose other GPUs with CUDA_VISIBLE_DEVICES"
 
 
 class GpuBusy(Exception):
-    """A card cannot take a trial, or did not get its memory back from one.
+    """A GPU has too little free memory for a trial, or a trial did not release its memory.
 
     Args:
-        message: what is wrong and what to do, one line.
-        uuid: of the card.
+        message: the problem and what to do, in one line.
+        uuid: of the GPU.
     """
 
     def __init__(self, message: str, uuid: str = "") -> None:
@@ -31,42 +31,42 @@ class GpuBusy(Exception):
 
 
 def left_behind(pids: Collection[int], patience_s: float = PATIENCE_S) -> list[tuple[Card, tuple[int, ...]]]:
-    """Return the cards on which processes of ours still are after their end, with their ids.
+    """Return the GPUs that still hold processes which should have ended, with the ids of these.
 
     Args:
-        pids: of processes that have ended, or should have.
-        patience_s: how long to wait for them to be gone.
+        pids: ids of processes that have ended, or should have.
+        patience_s: how long to wait for them to end, in seconds.
     """
 
-    def found() -> list[tuple[Card, tuple[int, ...]]]:
+    def still_held() -> list[tuple[Card, tuple[int, ...]]]:
         held = ((card, tuple(pid for pid in card.pids if pid in pids)) for card in cards())
         return [(card, ours) for card, ours in held if ours]
 
-    _wait_for(lambda: not found(), patience_s)
-    return found()
+    _wait_for(lambda: not still_held(), patience_s)
+    return still_held()
 
 
 class Guard:
-    """Looks after the card of a process that serves many trials, before and after each. Without NVML it does nothing.
+    """Checks the memory of a process's GPU before and after each of its trials. Without NVML it does nothing.
 
     Args:
-        place: of the card among those that the process may use.
-        tolerance_gb: what may stay beyond the baseline: kernels are loaded when they are first needed.
-        patience_s: how long memory may take to come back.
+        index: of the GPU among those that the process may use.
+        tolerance_gb: growth over the baseline that is allowed, as CUDA kernels are loaded when they are first needed.
+        patience_s: how long to wait for memory to be released, in seconds.
     """
 
-    def __init__(self, place: int = 0, tolerance_gb: float = 0.256, patience_s: float = PATIENCE_S) -> None:
-        self._place, self._tolerance_gb, self._patience_s = place, tolerance_gb, patience_s
+    def __init__(self, index: int = 0, tolerance_gb: float = 0.256, patience_s: float = PATIENCE_S) -> None:
+        self._index, self._tolerance_gb, self._patience_s = index, tolerance_gb, patience_s
         self._kept, self._baseline_gb = "", float("inf")
 
     def before(self, needed_gb: float) -> None:
-        """Check that a trial's memory can be had; what this process holds already counts as free.
+        """Check that enough memory is free for a trial; memory of this process counts as free.
 
         Args:
-            needed_gb: of the whole trial, its backbone included.
+            needed_gb: memory of the whole trial with its backbone, in GB.
 
         Raises:
-            CardBusy: it cannot; names the card and who holds its memory.
+            GpuBusy: too little is free; names the GPU and the processes that hold its memory.
         """
 
         def available() -> float:
@@ -79,13 +79,13 @@ class Guard:
         raise GpuBusy(f"{card} is busy: {memory}; held by {holders(card, (os.getpid(),))}; {_NEXT}", card.uuid)
 
     def after(self, kept: str = "") -> None:
-        """Check that a trial gave its memory back; the first trial with something else kept sets the baseline.
+        """Check that a trial released its memory; the baseline is set by the first trial with the same `kept`.
 
         Args:
-            kept: names what stays in the process on purpose, such as the digest of its backbone's weights.
+            kept: identifies what stays in the process on purpose, such as the digest of its backbone's weights.
 
         Raises:
-            CardBusy: this process holds more than after the first trial.
+            GpuBusy: this process holds more memory than the baseline.
         """
         release_memory()
         card = self._card()
@@ -96,12 +96,12 @@ class Guard:
         allowed = self._baseline_gb + self._tolerance_gb
         if not _wait_for(lambda: self._own_gb() <= allowed, self._patience_s):
             held = f"this process holds {self._own_gb():.1f} GB, after its first trial {self._baseline_gb:.1f} GB"
-            raise GpuBusy(f"{card}: a trial did not give memory back: {held}; run the same command again", card.uuid)
+            raise GpuBusy(f"{card}: a trial did not release its memory: {held}; run the same command again", card.uuid)
         self._baseline_gb = min(self._baseline_gb, self._own_gb())
 
     def _card(self) -> Card | None:
-        found = cards()
-        return found[self._place] if self._place < len(found) else None
+        gpus = cards()
+        return gpus[self._index] if self._index < len(gpus) else None
 
     def _own_gb(self) -> float:
         card = self._card()
@@ -109,10 +109,10 @@ class Guard:
 
 
 def _own_gb(card: Card) -> float:
-    """Return what this process holds on a card; where NVML does not tell (a container, MIG), what torch says."""
-    known = [process.used_gb for process in card.processes if process.pid == os.getpid()]
-    if known and known[0] is not None:
-        return known[0]
+    """Return the GPU memory of this process, in GB, from NVML, or from torch where NVML hides it (container, MIG)."""
+    own_use = [process.used_gb for process in card.processes if process.pid == os.getpid()]
+    if own_use and own_use[0] is not None:
+        return own_use[0]
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return 0.0
@@ -120,7 +120,7 @@ def _own_gb(card: Card) -> float:
 
 
 def release_memory() -> None:
-    """Give back what is no longer used: objects in circles, and what torch keeps of the card for later."""
+    """Release unused memory: collect reference cycles, and empty torch's cache of GPU memory."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
@@ -128,7 +128,7 @@ def release_memory() -> None:
 
 
 def _wait_for(is_so: Callable[[], bool], patience_s: float) -> bool:
-    """Return whether it comes to be so in time."""
+    """Wait until a condition holds; return whether it did in time."""
     end = time.monotonic() + patience_s
     while not is_so():
         if time.monotonic() >= end:

@@ -1,4 +1,4 @@
-"""What can go wrong around running trials, looked at again and again: a disk that fills, a process that is frozen."""
+"""Checks that run repeatedly beside the trials: is the disk nearly full, is a process frozen, is the lease lost?"""
 
 import os
 import shutil
@@ -15,19 +15,19 @@ from omni_msa.system.lease import Lease
 from omni_msa.system.process import read_process
 
 FROZEN_EVERY_S = 10.0
-_FROZEN_FACTOR = 1.5  # a process has its own watchdog; one that is past even that cannot run at all
+_FROZEN_FACTOR = 1.5  # a process has its own watchdog; if even that does not act, the process is frozen
 
 
 class Hazards:
     """Watches over the trials of a plan.
 
     Args:
-        trials: of the plan.
-        ledger: where they are.
-        lease: of the ledger.
-        reserve_gb: free space below which trials must stop, so that their checkpoints still fit.
-        folders: whose disks are watched.
-        request_stop: called with a reason when all trials must checkpoint and end.
+        trials: the trials of the plan.
+        ledger: the ledger with these trials.
+        lease: the driver's lease of the ledger.
+        reserve_gb: free disk space in GB below which trials must stop, so that their checkpoints still fit.
+        folders: folders whose disks are watched.
+        request_stop: called with a reason when all trials must write a checkpoint and end.
     """
 
     def __init__(
@@ -41,32 +41,32 @@ class Hazards:
     ) -> None:
         self._trials, self._ledger, self._lease, self._request_stop = trials, ledger, lease, request_stop
         self._reserve_gb, self._folders = reserve_gb, folders
-        self._seen: dict[str, tuple[str, float]] = {}
+        self._heartbeats: dict[str, tuple[str, float]] = {}
 
     def look(self) -> None:
-        """Look at the ledger and the disks."""
+        """Check the lease and the disks; ask the trials to stop if one is lost or nearly full."""
         if self._lease.is_lost:
-            self._request_stop("another run has taken over the ledger, as this one showed no life")
+            self._request_stop("another run has taken over the ledger, as this one did not renew its lease")
         for folder in self._folders:
             free_gb = shutil.disk_usage(folder).free / 1e9 if folder.exists() else self._reserve_gb
             if free_gb < self._reserve_gb:
-                room = f"{free_gb:.2f} GB free, {self._reserve_gb:.2f} GB are kept for checkpoints"
+                room = f"{free_gb:.2f} GB free, {self._reserve_gb:.2f} GB are reserved for checkpoints"
                 self._request_stop(f"the disk of {folder} is nearly full ({room})")
 
     def end_frozen(self) -> None:
-        """End the processes of trials that are frozen; it reads a file for each trial, so it is for now and then."""
+        """Kill the processes of frozen trials; it reads a file for each trial, so call it less often than `look`."""
         for trial in self._trials:
             self._end_if_frozen(trial)
 
     def _end_if_frozen(self, trial: PlannedTrial) -> None:
-        """Kill a process that is stopped or stuck in the kernel: it shows no life, and cannot even end itself."""
+        """Kill a trial's process on this machine if its heartbeat has stopped and its own watchdog has not ended it."""
         folder = self._ledger.trial(trial.trial_id)
         status = folder.written_status() if trial.status.state != "complete" else Status()
         if status.state != "running":
             return
-        heartbeat, since_s = self._seen.get(trial.trial_id, ("", 0.0))
+        heartbeat, since_s = self._heartbeats.get(trial.trial_id, ("", 0.0))
         if heartbeat != status.heartbeat:
-            self._seen[trial.trial_id] = status.heartbeat, time.monotonic()
+            self._heartbeats[trial.trial_id] = status.heartbeat, time.monotonic()
         elif time.monotonic() - since_s > _FROZEN_FACTOR * trial.config.runtime.hang_s:
             process = read_process(vars(status))
             if process.is_here and not process.is_gone:

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on, read from the ledger and from nothing else."""
+"""What is shown and recorded while a run goes on, read from the ledger alone."""
 
 import math
 import time
@@ -17,19 +17,19 @@ _ENDED = (*_DONE, "failed")
 _OUTLOOK_LASTS_S = 10.0
 
 _Key = tuple[str, bool, int | None]
-"""A trial and how far its configuration goes: one that is promoted or opened for test is not done with it."""
+"""A trial and how far it is to be run: its id, whether test is open, and after which epoch it stops."""
 
 
 class Monitor:
     """Follows the trials of a plan.
 
     Args:
-        trials: of the plan. Those that a search proposes meanwhile are added to it; of one that it promotes or opens
-            for test, the entry is replaced, or follows as a further one.
-        ledger: where they are.
-        show: takes each snapshot, for people.
-        record: takes each trial that runs or has just ended, with its state, for MLflow.
-        outlook: says what searches are still expected to run, as `search_ahead.lookout` does; None without a search.
+        trials: the trials of the plan. A search adds its trials to this list while it runs; a trial that it promotes or
+            opens for test replaces its entry, or is added as a second one.
+        ledger: the ledger with these trials.
+        show: called with each snapshot, for the display.
+        record: called with each trial that runs or has just ended, and its state, for MLflow.
+        outlook: returns what searches are still expected to run, as from `forecast.lookout`; None without a search.
     """
 
     def __init__(
@@ -51,15 +51,15 @@ class Monitor:
         self._proposals: dict[str, None] = {}
 
     def look(self) -> None:
-        """Read where every trial stands and show it."""
+        """Read the state of every trial and show it."""
         trials = self._trials()
         statuses = {trial.trial_id: self._status(trial) for trial in trials}
-        self._note_proposals(trials, statuses)
-        self._look_out(trials, statuses)
+        self._update_proposals(trials, statuses)
+        self._update_outlook(trials, statuses)
         self._show(self._snapshot(trials, statuses))
 
     def follow(self) -> None:
-        """Record the trials that run, and those that have ended since the last time."""
+        """Record the trials that run, and those that have ended since the last call."""
         for trial in self._trials():
             state = self._status(trial).state
             if state == "running" or (state in _ENDED and self._recorded.get(trial.run_key) != state):
@@ -67,20 +67,20 @@ class Monitor:
                 self._recorded[trial.run_key] = state
 
     def _trials(self) -> list[PlannedTrial]:
-        """Return each trial once, as it stands last in the list."""
+        """Return each trial once; of several entries for a trial the last one counts."""
         return list({trial.trial_id: trial for trial in tuple(self._all)}.values())
 
     def _status(self, trial: PlannedTrial) -> Status:
-        """A complete trial is read once; a failed one may be tried again, one that was stopped early promoted."""
-        known = self._complete.get(trial.run_key)
-        if known is None:
-            known = stands(trial.config, trial.trial_id, self._ledger)
-            if known.state == "complete":
-                self._complete[trial.run_key] = known
-        return known
+        """Return a trial's status; only complete ones are cached, as failed and pruned trials may continue."""
+        status = self._complete.get(trial.run_key)
+        if status is None:
+            status = stands(trial.config, trial.trial_id, self._ledger)
+            if status.state == "complete":
+                self._complete[trial.run_key] = status
+        return status
 
-    def _note_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
-        """Keep a line for each proposal that has begun, or whose test split was opened, since the first look."""
+    def _update_proposals(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
+        """Add a line for each proposal that has begun or whose test split was opened since the first `look`."""
         for trial in trials:
             state, key = statuses[trial.trial_id].state, trial.run_key
             had_ended = self._states is None or self._states.get(key) in _ENDED
@@ -91,29 +91,29 @@ class Monitor:
                 if what:
                     self._proposals.setdefault(f"{name}: {what}")
 
-    def _look_out(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
-        """Ask for the outlook again when something has changed, nothing runs, or for long nobody has."""
+    def _update_outlook(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> None:
+        """Ask for the outlook again if a state has changed, nothing runs, or the last one is outdated."""
         now, before = time.monotonic(), self._states
         self._states = {trial.run_key: statuses[trial.trial_id].state for trial in trials}
-        is_old = now - self._asked_at >= _OUTLOOK_LASTS_S or "running" not in self._states.values()
-        if self._ask is not None and (is_old or self._states != before):
-            found, self._asked_at = self._ask(), now
+        is_outdated = now - self._asked_at >= _OUTLOOK_LASTS_S or "running" not in self._states.values()
+        if self._ask is not None and (is_outdated or self._states != before):
+            outlook, self._asked_at = self._ask(), now
             if len(self._trials()) == len(trials):
-                self._outlook = found
-            else:  # it tells of trials that came meanwhile: the next look has both
+                self._outlook = outlook
+            else:  # trials were added meanwhile: ask again at the next call, which has them
                 self._asked_at = -math.inf
 
     def _snapshot(self, trials: Sequence[PlannedTrial], statuses: Mapping[str, Status]) -> Snapshot:
         outlook = self._outlook or Outlook()
-        elsewhere = outlook.done - statuses.keys()  # of a search's cells, which nobody had to run
-        found = {
+        elsewhere = outlook.done - statuses.keys()  # of cells that another run or sweep completed
+        by_state = {
             state: [trial for trial in trials if statuses[trial.trial_id].state == state]
             for state in (*_ENDED, "running")
         }
         return Snapshot(
-            len(elsewhere) + sum(len(found[state]) for state in _DONE),
-            [self._running(trial, statuses[trial.trial_id]) for trial in found["running"]],
-            {trial.label: (statuses[trial.trial_id].failure or {}).get("message", "") for trial in found["failed"]},
+            len(elsewhere) + sum(len(by_state[state]) for state in _DONE),
+            [self._running(trial, statuses[trial.trial_id]) for trial in by_state["running"]],
+            {trial.label: (statuses[trial.trial_id].failure or {}).get("message", "") for trial in by_state["failed"]},
             retried={
                 trial.label: [_retry_text(entry) for entry in status.history if entry.get("retried")]
                 for trial in trials
@@ -121,9 +121,9 @@ class Monitor:
             },
             num_trials=None if self._outlook is None else len(trials) + len(elsewhere) + outlook.num_new,
             is_least=outlook.is_least,
-            ends={trial.label: _end(trial) for state in _DONE for trial in self._just_ended(found[state])},
+            ends={trial.label: _end(trial) for state in _DONE for trial in self._just_ended(by_state[state])},
             proposals=tuple(self._proposals),
-            num_stopped=len(found["pruned"]),
+            num_stopped=len(by_state["pruned"]),
         )
 
     def _just_ended(self, trials: Sequence[PlannedTrial]) -> list[PlannedTrial]:
@@ -149,7 +149,7 @@ class Monitor:
 
 
 def _end(trial: PlannedTrial) -> str:
-    """Say how a trial has ended that did as its configuration says."""
+    """Return how a trial ended that ran as far as its configuration says."""
     config = trial.config
     stopped = f"stopped after epoch {config.stops_after_epoch} of {config.training.epochs}"
     return "done" if config.stops_after_epoch is None else stopped
@@ -160,7 +160,7 @@ def _retry_text(entry: Mapping[str, Any]) -> str:
 
 
 def _length(trial: PlannedTrial) -> tuple[int, int]:
-    """Return how many epochs a trial has and how many steps until it is stopped, (0, 0) if none or not known."""
+    """Return a trial's number of epochs and of steps until it stops, (0, 0) if there are none or unknown."""
     training, num_train = trial.config.training, num_train_clips(trial.config)
     if not num_train or not uses(trial.config, "training"):
         return 0, 0

@@ -1,7 +1,7 @@
-"""A short warm-up of each kind of trial that no trial done tells the cost of: a few real steps, a few real predictions.
+"""`--measure`: times a few training steps and predictions of each kind of trial whose cost is not known yet.
 
-Inputs are ready before it. It trains in a folder of its own that is removed again; only the times are kept, in the
-ledger's `measured/`, where `timing` finds them.
+Inputs must have been prepared before. Training uses a temporary folder; only the times are kept, in the ledger's
+`measured/`, where `timing` reads them.
 """
 
 import socket
@@ -40,27 +40,27 @@ def to_measure(missing: Sequence[PlannedTrial], ledger: Ledger) -> list[TrialCon
 
     Args:
         missing: the trials that are to run.
-        ledger: holds trials done and warm-ups measured before.
+        ledger: the ledger with complete trials and earlier measurements.
     """
     known = timing.measured(ledger)
-    found: dict[Path, TrialConfig] = {}
+    config_of_file: dict[Path, TrialConfig] = {}
     for config in (trial.config for trial in missing if lookups.uses(trial.config, "backbone")):
         on_gpu = hardware.uses_gpu(config.runtime)
         if timing.key(config, on_gpu) not in known and timing.warm_up(config, on_gpu, ledger) is None:
-            found.setdefault(timing.warm_up_file(config, on_gpu, ledger), config)
-    return list(found.values())
+            config_of_file.setdefault(timing.warm_up_file(config, on_gpu, ledger), config)
+    return list(config_of_file.values())
 
 
 def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
-    """Measure what `to_measure` returns and keep it for `timing`.
+    """Measure the configurations that `to_measure` returns, and store the times in the ledger.
 
     Args:
-        missing: the trials that are to run; their inputs are ready.
-        ledger: gets the measurements.
+        missing: the trials that are to run; their inputs must be prepared.
+        ledger: where the measurements are stored.
         say: called with (what, done, total).
 
     Raises:
-        InputError: a card is busy, or the data or weights cannot be used.
+        InputError: a GPU is busy, or the data or weights cannot be used.
     """
     configs = to_measure(missing, ledger)
     if not configs:
@@ -72,30 +72,30 @@ def measure(missing: Sequence[PlannedTrial], ledger: Ledger, say: Say) -> None:
         say("measuring kinds of trials", number, len(configs))
         on_gpu = hardware.uses_gpu(config.runtime)
         if on_gpu:
-            _check_card(config)
+            _check_gpu(config)
         values = {**warm_up(config, resident), "time": now(), "host": socket.gethostname()}
         values["hardware"] = timing.hardware_name(on_gpu)
         write_json(timing.warm_up_file(config, on_gpu, ledger), values)
     say("measuring kinds of trials", len(configs), len(configs))
 
 
-def _check_card(config: TrialConfig) -> None:
+def _check_gpu(config: TrialConfig) -> None:
     try:
         Guard(patience_s=0.0).before(memory.memory_gb(config))
     except GpuBusy as busy:
-        raise InputError(Problem("a card is busy, so nothing can be measured", "--measure", str(busy))) from busy
+        raise InputError(Problem("a GPU is busy, so nothing can be measured", "--measure", str(busy))) from busy
 
 
 def warm_up(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
-    """Run a few steps and predictions of one trial.
+    """Run and time a few steps and predictions of one trial.
 
     Args:
-        config: of the trial; its readout uses a backbone.
-        resident: the process's backbone.
+        config: the trial's configuration; its readout uses a backbone.
+        resident: holds the process's backbone.
 
     Returns:
-        `step_s`, `eval_clip_s`, `setup_s` (loading, states kept below the adapter), `peak_memory_gb`, numbers of clips,
-        whether the readout is `closed_form`.
+        `step_s`, `eval_clip_s` and `setup_s` (loading, caching states below the adapter) in seconds, `peak_memory_gb`,
+        the numbers of clips, and whether the readout is `closed_form`.
     """
     plugin = plugins.load(READOUTS, config.readout.name)
     steps = _steps(config, resident) if plugin.trained else {"step_s": 0.0, "setup_s": 0.0, "peak_memory_gb": 0.0}
@@ -105,7 +105,7 @@ def warm_up(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
 
 
 class _Clock:
-    """A `should_stop` that notes when each step ended, and stops after some."""
+    """A `should_stop` function that notes when each step ended, and stops training after a few."""
 
     def __init__(self) -> None:
         self.times: list[float] = []
@@ -115,7 +115,7 @@ class _Clock:
         return len(self.times) >= NUM_WARM_UP_STEPS + NUM_STEPS
 
     def step_s(self) -> float:
-        """Return the median time of a step; one in which an epoch ended took longer, and the warm-up does not count."""
+        """Return the median time of a step in seconds, without the first steps; a median ignores ends of epochs."""
         later = self.times[NUM_WARM_UP_STEPS - 1 :]
         return median(after - before for before, after in pairwise(later))
 
@@ -134,7 +134,7 @@ def _steps(config: TrialConfig, resident: "Resident") -> dict[str, float]:
         begun = fit.state()
         assert begun is not None  # it stopped before its end
         record = begun[0]
-    step_s = min(clock.step_s(), record.train_s / record.step)  # the latter knows nothing of what ends an epoch
+    step_s = min(clock.step_s(), record.train_s / record.step)  # the second without the ends of epochs
     return {
         "step_s": step_s,
         "setup_s": max(0.0, clock.times[0] - started - step_s),
@@ -143,13 +143,13 @@ def _steps(config: TrialConfig, resident: "Resident") -> dict[str, float]:
 
 
 def _endless(config: TrialConfig) -> TrialConfig:
-    """Return a configuration whose training is not at its end when the warm-up is: test stays closed."""
+    """Return the configuration with more epochs than the warm-up runs, so that the test split is not opened."""
     longer = config.training.model_copy(update={"epochs": NUM_WARM_UP_STEPS + NUM_STEPS + 1})
     return config.model_copy(update={"training": longer})
 
 
 def _predictions(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
-    """Predict a few valid clips twice, the second time with the states below the adapter at hand."""
+    """Predict a few valid clips twice and time the second pass, which finds the states below the adapter cached."""
     from omni_msa.training.build import assemble
     from omni_msa.training.evaluate import peak_memory
 
@@ -178,8 +178,8 @@ def _predictions(config: TrialConfig, resident: "Resident") -> dict[str, Any]:
 def _fit(built: "TrialParts") -> None:
     """Fit a closed-form readout on a few clips, so that it can predict."""
     assert built.forward is not None
-    both = [clips[:NUM_CLIPS] for clips in (built.splits.train, built.splits.valid)]
-    for clips in both if built.readout.uses_kept else ():
+    parts = [clips[:NUM_CLIPS] for clips in (built.splits.train, built.splits.valid)]
+    for clips in parts if built.readout.uses_kept else ():
         built.forward.fill_cache(built.prompts(clips), None, built.readout.decodes)
-    train, valid = ((built.prompts(clips), built.labels(clips)) for clips in both)
+    train, valid = ((built.prompts(clips), built.labels(clips)) for clips in parts)
     built.readout.fit(built.forward, train, valid, built.config.runtime.eval_batch)

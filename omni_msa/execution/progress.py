@@ -1,4 +1,4 @@
-"""Live progress of a sweep: a display on a terminal, plain lines with a time stamp anywhere else."""
+"""Live progress of a sweep: a display on a terminal, or plain lines with a time stamp."""
 
 import sys
 import time
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _STAGE_LINE_EVERY_S = 10.0
-_SHARE_FOR_ESTIMATE = 0.2  # of a trial; the time left is a wild guess before
+_SHARE_FOR_ESTIMATE = 0.2  # of a trial must be done before the time left is estimated
 
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """Where one running trial is; numbers not known yet are 0 or None.
+    """The progress of one running trial; numbers that are not known yet are 0 or None.
 
     Args:
-        label, seed: its cell, and its seed (None where the cell is deterministic).
-        epoch, num_epochs: epochs finished, of how many.
-        step, num_steps: optimiser steps done, of how many.
-        train_loss: the latest.
-        valid, valid_metric: the latest value on valid, and of which metric.
-        elapsed_s: since the attempt began.
+        label, seed: name of its cell, and its seed (None if the cell is deterministic).
+        epoch, num_epochs: number of finished epochs, and of all.
+        step, num_steps: number of finished optimiser steps, and of all.
+        train_loss: the latest training loss.
+        valid, valid_metric: the latest value on valid, and the name of its metric.
+        elapsed_s: time since the attempt began, in seconds.
     """
 
     label: str
@@ -48,30 +48,30 @@ class RunningTrial:
 
     @property
     def name(self) -> str:
-        """Cell and seed."""
+        """Name of the trial: cell and seed."""
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
     @property
     def share(self) -> float:
-        """How much of it is done, in [0, 1]."""
+        """The share of steps that is done, in [0, 1]."""
         return min(1.0, self.step / self.num_steps) if self.num_steps else 0.0
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where the sweep is.
+    """The state of a sweep at one moment.
 
     Args:
-        num_done: trials complete or stopped early as they should, those of earlier runs included.
-        num_stopped: of them, those that were stopped early; a search may go on with them.
-        running: one each.
-        failures: name of a failed trial (as `RunningTrial.name`) to one line that says why.
-        seconds_left: expected, or None to estimate it from the trials so far.
-        retried: name of a trial to a line for each attempt of it that failed and was followed by another.
-        num_trials: expected in all by what is known now, None if that does not change.
-        is_least: there may be more than those.
-        ends: name of a trial that has just ended to how: "done", "stopped after epoch 1 of 4".
+        num_done: number of trials complete or stopped early by a search, those of earlier runs included.
+        running: the running trials.
+        failures: name of a failed trial (as `RunningTrial.name`) to a line that says why.
+        seconds_left: expected time left, None to estimate it from the trials so far.
+        retried: name of a trial to a line for each of its attempts that failed and was retried.
+        num_trials: number of trials expected in total, None if it is as at the start.
+        is_least: whether there may be more trials than that.
+        ends: name of a trial that has just ended to how it did: "done", or "stopped after epoch 1 of 4".
         proposals: a line for each proposal that has begun so far, with its parameters.
+        num_stopped: how many of `num_done` were stopped early; a search may continue them.
     """
 
     num_done: int
@@ -87,18 +87,18 @@ class Snapshot:
 
     @property
     def num_ended(self) -> int:
-        """Trials that are complete or failed."""
+        """Number of trials that are complete, stopped early or failed."""
         return self.num_done + len(self.failures)
 
 
 class Progress:
-    """Shows how a sweep goes on, from snapshots; a context manager.
+    """Shows the progress of a sweep from snapshots; a context manager.
 
     Args:
-        num_trials: in the whole plan; a snapshot may know better.
-        num_done: done before this run.
-        stream: where to; standard error by default.
-        clock: seconds, rising; for tests.
+        num_trials: number of trials of the plan; a snapshot may have a newer number.
+        num_done: number of trials that were done before this run.
+        stream: where it is shown; None means standard error.
+        clock: returns monotonic seconds; for tests.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Progress:
         self.num_trials, self._clock = num_trials, clock
         self._console = Console(file=stream or sys.stderr, highlight=False)
         self._last = Snapshot(num_done)
-        self._first: Snapshot | None = None  # what trials did before the first look is not in the estimate
+        self._first: Snapshot | None = None  # the baseline of the estimate of the time left
         self._began = self._updated = self._clock()
         self._stage: tuple[str, int, int] | None = None
         self._stage_shown = (-1e9, "")
@@ -128,10 +128,12 @@ class Progress:
         self._live.stop()
 
     def stage(self, what: str, done: int, total: int) -> None:
-        """Show a stage of the preparation; the callback that long preparations take.
+        """Show a stage of the preparation; this is the callback for long preparations.
 
         Args:
-            what: what is done, such as "generating clips"; done, total: how far (total 0: not known).
+            what: the stage, such as "generating clips".
+            done: how many items are done.
+            total: how many there are, 0 if not known.
         """
         self._stage = (what, done, total) if done < total or not total else None
         shown_at, shown = self._stage_shown
@@ -141,15 +143,15 @@ class Progress:
             self._say(f"{what}: {done}/{total}" if total else f"{what}: {done}")
 
     def update(self, snapshot: Snapshot) -> None:
-        """Show where the sweep is now; what ended or began since the last snapshot is said in a line."""
+        """Show a snapshot, with a line for each trial that began or ended since the last one."""
         before, self._last, self._stage = self._last, snapshot, None
         if self._first is None:
-            before = replace(before, retried=snapshot.retried)  # those are of earlier runs
+            before = replace(before, retried=snapshot.retried)  # retries of earlier runs are not shown
             self._first, self._began = Snapshot(before.num_done, failures=snapshot.failures), self._clock()
         self._updated = self._clock()
         num_before, self.num_trials = self.num_trials, snapshot.num_trials or self.num_trials
         lines = [*_ended(before, snapshot), *(line for line in snapshot.proposals if line not in before.proposals)]
-        if not self._console.is_terminal:  # which shows the rest in its table
+        if not self._console.is_terminal:  # on a terminal the table shows these
             lines += _begun(before, snapshot)
             is_settled = self.num_trials != num_before and not snapshot.running
             lines += [self._counts()] if snapshot.num_ended != before.num_ended or is_settled else []
@@ -157,7 +159,7 @@ class Progress:
             self._say(line)
 
     def seconds_left(self) -> float | None:
-        """Return the time left: as the caller gave it, else from the share of trials done in this run, else None."""
+        """Return the time left in seconds: as in the snapshot, else estimated from this run's trials, else None."""
         if self._last.seconds_left is not None or self._last.is_least:
             return self._last.seconds_left
         earlier = self._first.num_ended if self._first else self._last.num_ended
@@ -175,7 +177,7 @@ class Progress:
         return text if left is None or last.num_ended >= self.num_trials else f"{text}, about {duration(left)} left"
 
     def _say(self, text: str) -> None:
-        """Print a line that stays: on a terminal it scrolls above the display, and needs no time stamp."""
+        """Print a line that stays: on a terminal above the display, elsewhere with a time stamp."""
         if self._console.is_terminal:
             if self._stage is None:
                 self._console.print(Text(text))
@@ -194,17 +196,17 @@ class Progress:
 
 
 def _ended(before: Snapshot, now: Snapshot) -> list[str]:
-    """Say what happened to the trials that ran: failed, or as `ends` has it.
+    """Return lines on trials that no longer run: failed, retried, or ended as `ends` says.
 
-    Of one that `ends` does not know: done if no more of them vanished than were completed.
+    A trial that `ends` does not have is "done" if as many were completed as no longer run, else "stopped".
     """
-    again = {name: lines[len(before.retried.get(name, ())) :] for name, lines in now.retried.items()}
-    told = {*(trial.name for trial in now.running), *now.failures, *(name for name, lines in again.items() if lines)}
-    gone = [trial for trial in before.running if trial.name not in told]
+    retries = {name: lines[len(before.retried.get(name, ())) :] for name, lines in now.retried.items()}
+    known = {*(trial.name for trial in now.running), *now.failures, *(name for name, lines in retries.items() if lines)}
+    gone = [trial for trial in before.running if trial.name not in known]
     lines = [f"{name} failed: {why}" for name, why in now.failures.items() if name not in before.failures]
-    lines += [f"{name}: {line}" for name, new in again.items() for line in new]
-    word = "done" if now.num_done - before.num_done >= len(gone) else "stopped"
-    return [*lines, *(_end(trial, now.ends.get(trial.name, word)) for trial in gone)]
+    lines += [f"{name}: {line}" for name, new in retries.items() for line in new]
+    how = "done" if now.num_done - before.num_done >= len(gone) else "stopped"
+    return [*lines, *(_end(trial, now.ends.get(trial.name, how)) for trial in gone)]
 
 
 def _end(trial: RunningTrial, how: str) -> str:

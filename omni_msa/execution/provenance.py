@@ -1,4 +1,4 @@
-"""Where a result comes from: code, versions, machine. It is recorded with each attempt and is no part of any id."""
+"""The provenance of a result: code, versions, machine. It is recorded with each attempt and is not part of any id."""
 
 import importlib.metadata
 import os
@@ -20,26 +20,26 @@ PACKAGES = (
 
 
 def provenance(config: TrialConfig) -> dict[str, Any]:
-    """Return commit, package versions, machine, host and process of this attempt as plain values.
+    """Return commit, package versions, machine, host and process of this attempt as JSON values.
 
     Args:
-        config: of the trial; versions of other packages that its plug-ins are from are under `plugins`.
+        config: the trial's configuration; versions of packages that provide its plug-ins are under `plugins`.
     """
-    plugins = {"plugins": found} if (found := plugin_packages(config)) else {}
+    plugins = {"plugins": packages} if (packages := plugin_packages(config)) else {}
     return {**_of_machine(), **plugins, **described(config), "host": socket.gethostname(), "pid": os.getpid()}
 
 
 @lru_cache(maxsize=1)
 def _of_machine() -> dict[str, Any]:
-    """What does not change while the process lives: its code was imported once."""
+    """Return the part that does not change while the process lives, as its code was imported once."""
     return {**_commit(Path(__file__).parent), "packages": _versions(), **hardware.describe()}
 
 
 def _commit(folder: Path) -> dict[str, Any]:
-    """Return the checkout's commit and whether tracked files differ from it; None outside a checkout of ours."""
+    """Return the commit and whether tracked files differ from it, None for both outside a checkout of this package."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None or _git(folder, "ls-files", "--error-unmatch", Path(__file__).name) is None:
-        return {"commit": None, "dirty": None}  # installed into somebody else's checkout, or into none
+        return {"commit": None, "dirty": None}  # installed inside another project's checkout, or in none
     return {"commit": commit, "dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
 
 

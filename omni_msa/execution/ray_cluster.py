@@ -1,4 +1,4 @@
-"""Ray itself: started on this machine alone, or joined where it runs over several; each node is checked first."""
+"""Ray itself: started on this machine, or a cluster that is joined after a check of every node."""
 
 import importlib.metadata
 import logging
@@ -25,34 +25,34 @@ _ENVIRONMENT = {
     "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_worker_niceness": "0",  # it would be 15: trials would starve beside anything else
+    "RAY_worker_niceness": "0",  # the default of 15 would starve trials beside other programs
     "RAY_DEDUP_LOGS": "0",
-    "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is taken away from it
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is shut down
     "RAY_AIR_NEW_OUTPUT": "0",
-    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # an index then means the same card to CUDA, NVML and people
+    "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # so that CUDA, NVML and `nvidia-smi` count GPUs alike
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
-# Without clusters every port of Ray is bound to 127.0.0.1; otherwise it replaces that by the machine's own address.
+# With clusters disabled, Ray binds every port to 127.0.0.1; otherwise it uses the machine's own address.
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-# A server of ours that is gone does not come back. Ray ends each process that has missed it for so long (a minute if
-# nothing is said), this one, too: by then it must have taken leave of Ray, which takes it six seconds.
+# A Ray server that died does not come back. Ray ends every process that has lost it for this long (default: a minute),
+# this one, too, which must have shut down its connection to Ray by then; that takes six seconds.
 _NO_WAITING = {"RAY_gcs_rpc_server_reconnect_timeout_s": "30"}
-_OBJECT_STORE_BYTES = 100 * 2**20  # configurations pass through it, nothing else
+_OBJECT_STORE_BYTES = 100 * 2**20  # only configurations pass through it
 _CHECK_S = 60.0
 _CONNECT_S = 10.0
 
 
 @dataclass(frozen=True)
 class Workers:
-    """What the trials run on.
+    """The resources that trials run on.
 
     Args:
-        num_slots: trials at once; on a cluster its resources say.
-        num_gpus: of this machine, or of the cluster; 0 keeps trials on the CPU, with one thread each.
-        address: of a Ray cluster to join, or None to start Ray here.
-        wants_gpu: whether trials of a cluster take GPUs where it has any.
-        visible_devices: the value of `CUDA_VISIBLE_DEVICES` that shows this machine's usable GPUs, None for all.
+        num_slots: how many trials run at once; on a cluster its resources decide.
+        num_gpus: number of GPUs of this machine or of the cluster; 0 runs trials on the CPU, with one thread each.
+        address: address of a Ray cluster to join, None to start Ray on this machine.
+        wants_gpu: whether trials on a cluster use its GPUs, if it has any.
+        visible_devices: value of `CUDA_VISIBLE_DEVICES` that selects this machine's usable GPUs, None for all.
         session: Ray's own folder, once it runs.
     """
 
@@ -65,7 +65,7 @@ class Workers:
 
     @property
     def resources(self) -> dict[str, float]:
-        """What one trial reserves: a core and, on GPUs, a GPU; a share of one if more trials than GPUs are wanted."""
+        """What one trial reserves: a core and a GPU, or a share of a GPU if there are more slots than GPUs."""
         if not self.num_gpus:
             return {"CPU": 1}
         return {"CPU": 1, "GPU": 1 / math.ceil(self.num_slots / self.num_gpus)}
@@ -73,25 +73,26 @@ class Workers:
 
 @contextmanager
 def started(workers: Workers, scratch: Path, ledger: Path) -> Iterator[Workers]:
-    """Start Ray on the loopback interface, or join a cluster; leave nothing behind.
+    """Start Ray on the loopback interface, or join a cluster; shut down and restore the environment at the end.
 
     Args:
-        workers: what is wanted.
-        scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
-        ledger: must be the same folder on all nodes of a cluster.
+        workers: the resources that are wanted.
+        scratch: an empty folder for Ray's own files; its path must be short, as paths of sockets have at most 107
+            characters.
+        ledger: folder of the ledger, which must be the same on all nodes of a cluster.
 
     Yields:
-        the workers that there are.
+        the resources that are available.
 
     Raises:
-        InputError: the cluster cannot be joined, or its nodes do not have what a trial needs; names all of them.
+        InputError: the cluster cannot be joined, or nodes lack what a trial needs; lists every such node.
     """
     threads = dict.fromkeys(THREAD_VARIABLES, "1") if not workers.num_gpus else {}
-    all_at_once = {"TUNE_MAX_PENDING_TRIALS_PG": str(workers.num_slots)}  # processes start side by side
+    all_at_once = {"TUNE_MAX_PENDING_TRIALS_PG": str(workers.num_slots)}  # let all processes start at the same time
     if workers.address:
         with _environment(_ENVIRONMENT), _running({"address": workers.address}, workers.address) as session:
             _check_nodes(ledger)
-            yield _found(replace(workers, session=session))
+            yield _with_resources(replace(workers, session=session))
         return
     visible = {} if workers.visible_devices is None else {"CUDA_VISIBLE_DEVICES": workers.visible_devices}
     settings = {"address": "local", "num_cpus": workers.num_slots, "num_gpus": workers.num_gpus}
@@ -134,16 +135,16 @@ def _running(settings: dict[str, Any], address: str = "") -> Iterator[str]:
             if not address:
                 raise
             raise InputError(_not_joined(address, error)) from error
-        signal.signal(signal.SIGTERM, ours)  # Ray has put its own, which ends the process with trials in flight
+        signal.signal(signal.SIGTERM, ours)  # Ray installs a handler that would end the process with trials running
         yield session
-    except SystemExit as error:  # that one, asked while Ray was starting
+    except SystemExit as error:  # from Ray's handler, if SIGTERM came while Ray was starting
         raise KeyboardInterrupt from error
     finally:
         ray.shutdown()
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    """Raise InputError for an address at which nothing listens, since Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     try:
         if host and port.isdecimal():
@@ -154,12 +155,12 @@ def _check_address(address: str) -> None:
 
 def _not_joined(address: str, error: Exception) -> Problem:
     what = (str(error).splitlines() or [type(error).__name__])[0]
-    step = "look with `ray status` on the head; this machine must be a node, too: `ray start --address=...`"
+    step = "check `ray status` on the head node; this machine must be a node, too: `ray start --address=...`"
     return Problem("the Ray cluster cannot be joined", "--address", f"{address}: {what}", "host:port, or auto", step)
 
 
-def _found(workers: Workers) -> Workers:
-    """Return what a cluster has: its GPUs, one trial each, else its cores."""
+def _with_resources(workers: Workers) -> Workers:
+    """Return the resources of the cluster: one slot per GPU, or per core without GPUs."""
     import ray
 
     resources = ray.cluster_resources()
@@ -168,10 +169,10 @@ def _found(workers: Workers) -> Workers:
 
 
 def _check_nodes(ledger: Path) -> None:
-    """Prove on every node that it sees the ledger and runs the same code.
+    """Check on every node that it sees the ledger and runs the same code.
 
     Raises:
-        InputError: names each node that does not.
+        InputError: lists each node that does not.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -198,10 +199,10 @@ def _answer(task: Any) -> dict[str, Any] | Exception:
     import ray
 
     try:
-        seen: dict[str, Any] = ray.get(task, timeout=_CHECK_S)
+        answer: dict[str, Any] = ray.get(task, timeout=_CHECK_S)
     except Exception as error:  # whatever keeps a node from answering
         return error
-    return seen
+    return answer
 
 
 def _name(node: dict[str, Any]) -> str:
@@ -209,16 +210,16 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def judge(seen: dict[str, Any] | Exception, where: str, ledger: Path) -> list[Problem]:
-    """Return what keeps a node from running trials.
+    """Return the problems that keep a node from running trials.
 
     Args:
-        seen: what `look` told there, or what kept it from telling.
+        seen: result of `look` on that node, or the error that it raised.
         where: name of the node.
-        ledger: the folder it must see.
+        ledger: the folder that it must see.
     """
     if isinstance(seen, Exception):
         got = (str(seen).strip().splitlines() or [type(seen).__name__])[-1]
-        step = "install the package in the Python that `ray start` used there, or take the node out of the cluster"
+        step = "install the package in the Python that runs `ray start` there, or remove the node from the cluster"
         return [Problem("a node of the cluster cannot run trials", where, got, "", step)]
     problems = []
     if not seen["has_ledger"]:
@@ -230,20 +231,20 @@ def judge(seen: dict[str, Any] | Exception, where: str, ledger: Path) -> list[Pr
         )
     ours = _versions()
     if seen["versions"] != ours:
-        step = "install the same commit in the same versions on all nodes"
-        problems.append(Problem("a node of the cluster runs other code", where, seen["versions"], ours, step))
+        step = "install the same commit and the same package versions on all nodes"
+        problems.append(Problem("a node of the cluster runs different code", where, seen["versions"], ours, step))
     return problems
 
 
 def look(token: str) -> dict[str, Any]:
-    """Tell, on a node, whether a file with its own name in it is there, and what code runs."""
+    """Return, on a node, whether it sees the token file (which contains its own name), and the versions of its code."""
     path = Path(token)
     has_ledger = path.is_file() and path.read_text() == path.name
     return {"has_ledger": has_ledger, "versions": _versions()}
 
 
 def _versions() -> str:
-    """Return what must be the same on all nodes: Python, this package's files, torch, packages with plug-ins."""
+    """Return the versions that must be the same on all nodes: Python, torch, this package, packages with plug-ins."""
     torch = importlib.metadata.version("torch").partition("+")[0]
     others = "".join(f", {name} {version}" for name, version in plugins.packages())
     return f"Python {platform.python_version()}, torch {torch}, omni_msa {own_code.digest()}{others}"

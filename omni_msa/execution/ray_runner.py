@@ -1,4 +1,4 @@
-"""Trials through Ray Tune, which is the dispatcher and nothing more: the ledger says what is done."""
+"""Runs trials through Ray Tune, which only dispatches them: the ledger decides what is done."""
 
 import shutil
 import sys
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MakeResident = Callable[[], Any]
 
-_NOTICE_S = 10.0  # for Tune to notice that Ray was taken away
+_NOTICE_S = 10.0  # time for Tune to notice that Ray was shut down
 _PARKED_S = 1.0
 _PARKED = "parked"
 
@@ -45,30 +45,31 @@ def run(
     make_resident: MakeResident | None = None,
     train: Train | None = None,
 ) -> bool:
-    """Run all jobs of a queue; returns when the queue is empty and nothing runs any more.
+    """Run all jobs of a queue; return when the queue is empty and no trial runs any more.
 
     Args:
-        queue: of the jobs; it also says when to stop.
-        workers: what the trials run on.
-        scratch: an empty folder for Ray's own files, with a short path: sockets in it may have 107 characters in all.
-        ledger: its folder.
-        is_overdue: once it says True, whatever still runs is killed.
-        make_resident: makes what a process keeps between trials; None means `omni_msa.model.backbone_cache.Resident`.
-        train: as in `run_attempt`.
+        queue: the queue of jobs, which also decides when to stop.
+        workers: the resources that trials run on.
+        scratch: an empty folder for Ray's own files, as for `ray_cluster.started`.
+        ledger: folder of the ledger.
+        is_overdue: once it returns True, trials that still run are killed.
+        make_resident: makes the objects that a process keeps between trials; None means
+            `omni_msa.model.backbone_cache.Resident`.
+        train: the training function, as for `run_attempt`.
 
     Returns:
-        whether Ray itself died beneath the trials.
+        whether Ray itself died while trials were running.
 
     Raises:
-        InputError: the nodes of a cluster do not have what a trial needs.
+        InputError: nodes of a cluster lack what a trial needs.
         RuntimeError: Ray itself failed.
     """
     with ExitStack() as stack:
         stack.enter_context(redirect_stdout(cast(TextIO, _WithoutRay(sys.stdout))))
         storage = stack.enter_context(_storage(Ledger(ledger).driver if workers.address else scratch))
-        with ray_cluster.started(workers, scratch, ledger) as found:
+        with ray_cluster.started(workers, scratch, ledger) as available:
             trainable = _attempts(make_resident, train, bool(workers.address))
-            tuning = _Tuning(_tuner(_feeder(queue, found), queue, found, storage, trainable))
+            tuning = _Tuning(_tuner(_feeder(queue, available), queue, available, storage, trainable))
             servers = _servers()
             while tuning.is_alive() and not is_overdue() and _all_live(servers):
                 tuning.join(0.2)
@@ -81,7 +82,7 @@ def run(
 
 
 def _servers() -> list["psutil.Process"]:
-    """Return Ray's own processes that this one has started."""
+    """Return the server processes of Ray that this process has started."""
     import psutil
 
     return [process for process in psutil.Process().children() if process.name() in ("raylet", "gcs_server")]
@@ -93,9 +94,9 @@ def _all_live(servers: list["psutil.Process"]) -> bool:
 
 @contextmanager
 def _storage(parent: Path) -> Iterator[Path]:
-    """Make room for what Tune writes, which nobody reads; on a cluster all nodes must see it."""
+    """Yield a folder for the files that Tune writes, which are not used; on a cluster all nodes must see it."""
     folder = parent / "tune"
-    shutil.rmtree(folder, ignore_errors=True)  # of a driver that was killed
+    shutil.rmtree(folder, ignore_errors=True)  # left by a killed driver
     try:
         yield folder
     finally:
@@ -103,7 +104,7 @@ def _storage(parent: Path) -> Iterator[Path]:
 
 
 class _WithoutRay:
-    """Standard output without what Ray's own threads print about lost workers: it would tear the live display."""
+    """Standard output without messages of Ray's own threads on lost workers, which would break the live display."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -135,7 +136,7 @@ def _tuner(
 
 
 def _release(queue: JobQueue) -> "tune.Stopper":
-    """Return what ends the attempts that keep a card from being used, once there is nothing left to run."""
+    """Return the stopper that ends attempts which block a GPU, once there is nothing left to run."""
     from ray import tune
 
     class Release(tune.Stopper):  # type: ignore[misc]
@@ -146,13 +147,13 @@ def _release(queue: JobQueue) -> "tune.Stopper":
             return False
 
         def __reduce__(self) -> tuple[type, tuple[()]]:
-            return object, ()  # as the feeder
+            return object, ()  # as for the feeder
 
     return Release()
 
 
 class _Tuning(threading.Thread):
-    """Tune in a thread, so that the main one stays free for signals and can give up waiting."""
+    """A thread that runs Tune, so that the main thread can handle signals and stop waiting."""
 
     def __init__(self, tuner: "tune.Tuner") -> None:
         super().__init__(name="tune", daemon=True)
@@ -168,21 +169,21 @@ class _Tuning(threading.Thread):
 
 
 def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewhere: bool) -> "type[tune.Trainable]":
-    """Return the class whose instances live as long as their process and run one trial after the other."""
+    """Return the Tune class whose instances live as long as their process and run one trial after the other."""
     from ray import tune
 
     class Attempts(tune.Trainable):  # type: ignore[misc]
         def setup(self, config: dict[str, Any]) -> None:
             self.resident = _new_resident() if make_resident is None else make_resident()
             self.job = Job(**config["job"])
-            self.card, self.is_parked = Guard(), False
+            self.guard, self.is_parked = Guard(), False
 
         def reset_config(self, new_config: dict[str, Any]) -> bool:
             self.job = Job(**new_config["job"])
             return True
 
         def step(self) -> dict[str, Any]:
-            if self.is_parked:  # it keeps its card from other trials until all are done
+            if self.is_parked:  # block its GPU for other trials until all are done
                 time.sleep(_PARKED_S)
                 return {"state": _PARKED, "done": False}
             try:
@@ -195,23 +196,23 @@ def _attempts(make_resident: MakeResident | None, train: Train | None, is_elsewh
         def attempt(self) -> str:
             config = self.job.parsed()
             try:
-                self.card.before(memory.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
+                self.guard.before(memory.memory_gb(config) if hardware.uses_gpu(config.runtime) else 0.0)
             except GpuBusy as busy:
                 record_failure(self.job, busy)
                 raise
             prepare = _bring_inputs if is_elsewhere and train is None else None
             state = run_attempt(self.job, self.resident, train, True, prepare)
-            self.card.after(getattr(self.resident, "weights", ""))
+            self.guard.after(getattr(self.resident, "weights", ""))
             return state
 
         def save_checkpoint(self, checkpoint_dir: str) -> None:
-            """Checkpoints are the ledger's."""
+            """Write nothing: checkpoints are in the ledger."""
 
     return Attempts
 
 
 def _bring_inputs(config: TrialConfig) -> None:
-    """Fetch and generate on another node of the cluster what the driver has on its own; the first trial there waits."""
+    """Fetch weights and make clips on another node of a cluster, as the driver did on its own; others wait for it."""
     from filelock import FileLock
 
     cache_folder().mkdir(parents=True, exist_ok=True)
@@ -228,7 +229,7 @@ def _new_resident() -> Any:
 
 
 def _feeder(queue: JobQueue, workers: Workers) -> "Searcher":
-    """Return what hands Tune the jobs of a queue: the next trial, wait, or finished."""
+    """Return the Searcher that gives Tune the jobs of a queue: the next trial, wait, or finished."""
     from ray.tune.search import Searcher
 
     class Feeder(Searcher):  # type: ignore[misc]
@@ -256,19 +257,19 @@ def _feeder(queue: JobQueue, workers: Workers) -> "Searcher":
 
         def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
             ours = self.trial_ids.pop(trial_id, None)
-            if ours is not None and error:  # its process was lost: what a trial raises is caught within
+            if ours is not None and error:  # its process died; errors of the trial itself are handled in it
                 queue.lost(ours, _what_tune_knows(workers.session, trial_id))
             elif ours is not None:
                 queue.done(ours)
 
         def __reduce__(self) -> tuple[type, tuple[()]]:
-            return object, ()  # Tune pickles a copy to restore an experiment from; we start a new one instead
+            return object, ()  # Tune pickles a copy to restore from, which is never done
 
         def save(self, checkpoint_path: str) -> None:
-            """Nothing is kept: the ledger is."""
+            """Write nothing: the state is in the ledger."""
 
         def restore(self, checkpoint_path: str) -> None:
-            """Nothing was kept."""
+            """Read nothing, as `save` writes nothing."""
 
     return Feeder()
 

@@ -1,4 +1,4 @@
-"""Run the trials that a plan misses, here or on a cluster, with an eye on all that can go wrong meanwhile."""
+"""Runs the missing trials of a plan, on this machine or a cluster, and watches for hazards meanwhile."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -28,9 +28,9 @@ class Outcome:
     """How a run ended.
 
     Args:
-        stopped: why trials were asked to stop, "" if they were not.
-        given_up: why the trials that were left were not begun, "" if they were.
-        notes: what else people should know.
+        stopped: why the trials were asked to stop, "" if they were not.
+        given_up: why the remaining trials were not started, "" if all were.
+        notes: further remarks for the user.
     """
 
     stopped: str = ""
@@ -39,41 +39,41 @@ class Outcome:
 
 
 def progress_of(plan: Plan) -> Progress:
-    """Return what shows a run of a plan; what was complete or stopped early before tells nothing of its pace."""
+    """Return the progress display for a run of a plan; trials done before do not count in its speed."""
     counts = plan.counts()
     return Progress(len(plan.trials) + len(plan.ahead), counts["complete"] + counts.get("pruned", 0))
 
 
 def execute(
     plan: Plan,
-    seat: DriverSession,
+    session: DriverSession,
     progress: Progress,
     record: Callable[[PlannedTrial, str], None],
     is_local: bool = False,
     address: str | None = None,
 ) -> Outcome:
-    """Run the trials that are missing; everything they need is ready.
+    """Run the missing trials of a plan, whose inputs must be prepared.
 
     Args:
-        plan: with at least one missing trial.
-        seat: of the one driver.
-        progress: shows how far they are.
-        record: takes each trial that runs or has just ended, with its state, for MLflow.
-        is_local: in this process, without Ray.
-        address: of a Ray cluster to join.
+        plan: a plan with at least one missing trial.
+        session: of the only driver of the ledger.
+        progress: the progress display.
+        record: called with each trial that runs or has just ended, and its state, for MLflow.
+        is_local: whether to run in this process, without Ray.
+        address: address of a Ray cluster to join, None to start Ray on this machine.
 
     Raises:
-        InputError: the nodes of a cluster do not have what a trial needs.
+        InputError: nodes of a cluster lack what a trial needs.
     """
     ledger, missing, trials = plan.ledger, plan.missing(), list(plan.trials)
     watched = trials if plan.studies else missing
-    watch = Monitor(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
+    monitor = Monitor(trials, ledger, progress.update, record, lookout(plan.studies) if plan.studies else None)
     with ExitStack() as stack:
         stop = stack.enter_context(StopRequest(ledger, is_local))
         reserve_gb = disk.reserve_gb([trial.config for trial in missing], plan.num_slots)
-        places = (ledger.root, cache_folder())
-        hazards = Hazards(watched, ledger, seat.lease, reserve_gb, places, stop.request)
-        for look in (hazards.look, watch.look, watch.follow):
+        folders = (ledger.root, cache_folder())
+        hazards = Hazards(watched, ledger, session.lease, reserve_gb, folders, stop.request)
+        for look in (hazards.look, monitor.look, monitor.follow):
             stack.enter_context(repeatedly(look))
         stack.enter_context(repeatedly(hazards.end_frozen, FROZEN_EVERY_S))
         source = _source(plan, trials) if plan.studies else None
@@ -86,9 +86,9 @@ def execute(
 
             run_local(queue, Resident())
         else:
-            stack.enter_context(reaper(seat.scratch))
-            _run_on_ray(plan, queue, seat, stop, address)
-    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_cards(plan, watched)))
+            stack.enter_context(reaper(session.scratch))
+            _run_on_ray(plan, queue, session, stop, address)
+    return Outcome(stop.reason, queue.given_up, (*plan.slots.notes, *queue.notes, *_left_on_gpus(plan, watched)))
 
 
 def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
@@ -98,7 +98,7 @@ def _source(plan: Plan, trials: list[PlannedTrial]) -> Source:
     return SearchSource(plan, optuna_sampler.suggest, trials)
 
 
-def _run_on_ray(plan: Plan, queue: JobQueue, seat: DriverSession, stop: StopRequest, address: str | None) -> None:
+def _run_on_ray(plan: Plan, queue: JobQueue, session: DriverSession, stop: StopRequest, address: str | None) -> None:
     from omni_msa.execution import ray_runner
     from omni_msa.execution.ray_cluster import Workers
 
@@ -108,17 +108,17 @@ def _run_on_ray(plan: Plan, queue: JobQueue, seat: DriverSession, stop: StopRequ
     most = bounds["trials_at_most"] if bounds else len(missing)
     num = 1 if address else slots.num if most is None else min(slots.num, most)
     workers = Workers(num, slots.num_gpus, address, wants_gpu, slots.visible_devices)
-    if ray_runner.run(queue, workers, seat.scratch, plan.ledger.root, stop.is_overdue):
+    if ray_runner.run(queue, workers, session.scratch, plan.ledger.root, stop.is_overdue):
         stop.request("Ray itself died")
 
 
-def _left_on_cards(plan: Plan, ran: Sequence[PlannedTrial]) -> list[str]:
-    """Say which cards did not become free when the trials' processes had ended."""
+def _left_on_gpus(plan: Plan, ran: Sequence[PlannedTrial]) -> list[str]:
+    """Return a note for each GPU that still holds processes of this run."""
     if not plan.slots.num_gpus:
         return []
     pids = {plan.ledger.trial(trial.trial_id).written_status().pid for trial in ran} - {os.getpid()}
     step = "end them before the next run"
     return [
-        f"{card} still holds processes of this run, {', '.join(map(str, own))}: {step}"
-        for card, own in left_behind(pids)
+        f"{card} still holds processes of this run, {', '.join(map(str, own_pids))}: {step}"
+        for card, own_pids in left_behind(pids)
     ]

@@ -1,4 +1,4 @@
-"""Everything that trials share, brought to this machine once and before any of them starts: weights, clips, inputs."""
+"""Prepares what trials share (weights, clips, inputs) on this machine, once and before any of them starts."""
 
 from collections.abc import Sequence
 
@@ -16,24 +16,24 @@ from omni_msa.planning import bad_clips
 from omni_msa.planning.plan import Plan
 from omni_msa.system.downloads import ReportProgress
 
-_MEND = "fetch or write the file again, or leave the clip out of every trial: on_bad_clip=drop"
+_REPAIR = "fetch or write the file again, or leave the clip out of every trial with on_bad_clip=drop"
 
 
 def make_ready(plan: Plan, progress: ReportProgress) -> bool:
-    """Fetch weights, fetch or generate clips, and prepare sound and picture for the trials that are to run.
+    """Fetch weights, fetch or generate clips, and prepare audio and video for the missing trials.
 
-    With `on_bad_clip: drop` the first time prepares what any cell of the sweep needs, whatever is to run: all trials
-    leave out the same clips.
+    With `on_bad_clip: drop` the first run prepares the inputs of all cells of the sweep, so that all trials leave out
+    the same clips.
 
     Args:
-        plan: its missing trials are to run.
+        plan: the plan whose missing trials will be run.
         progress: called with (what, done, total).
 
     Returns:
-        whether a list of bad clips was stored that leaves clips out: then the trials have other ids, plan again.
+        whether a list of bad clips was stored; then the trials have other ids, and the plan must be made again.
 
     Raises:
-        InputError: something cannot be had (says which file to put where), or clips cannot be used (names all).
+        InputError: a file cannot be fetched (says where to put it), or clips cannot be used (lists all).
     """
     configs = [trial.config for trial in plan.missing()]
     for backbone in dict.fromkeys(config.backbone for config in configs if uses(config, "backbone")):
@@ -42,8 +42,8 @@ def make_ready(plan: Plan, progress: ReportProgress) -> bool:
     is_changed = False
     for dataset in dict.fromkeys(config.dataset for config in configs):
         clips = plugins.load(DATASETS, dataset.name).load(root_of(dataset), dataset, progress)
-        found, is_new = _prepare(plan, dataset, clips, progress)
-        problems += found
+        dataset_problems, is_new = _prepare(plan, dataset, clips, progress)
+        problems += dataset_problems
         is_changed |= is_new
     if problems:
         raise InputError(*dict.fromkeys(problems))
@@ -53,26 +53,26 @@ def make_ready(plan: Plan, progress: ReportProgress) -> bool:
 def _prepare(
     plan: Plan, dataset: DatasetOptions, clips: Sequence[Clip], progress: ReportProgress
 ) -> tuple[list[Problem], bool]:
-    """Prepare the clips of a dataset; return what stops the run, and whether clips are left out from now on."""
+    """Prepare the clips of a dataset; return the problems, and whether clips are left out from now on."""
     store = plan.stores.get(dataset)
     if store is None or store.found is not None:
         configs = [trial.config for trial in plan.missing() if trial.config.dataset == dataset]
         dropped = store.found.clips if store and store.found else {}
         faults = _faults(configs, [clip for clip in clips if clip.id not in dropped], progress)
-        step = f"fetch or write the file again, or remove {store.path}: then all are checked again" if store else _MEND
+        step = f"fetch or write the file again, or remove {store.path} to check all clips again" if store else _REPAIR
         return [fault.problem(step) for fault in faults], False
     configs = [cell.config for cell in plan.sweep.cells if cell.config.dataset == dataset]
     faults = _faults(configs, clips, progress)
     modalities = dict.fromkeys(modality for modality, _ in bad_clips.checks(configs))
-    found = bad_clips.collect(dataset.name, list(modalities), clips, faults)
-    if problems := bad_clips.check_left(clips, found):
+    bad = bad_clips.collect(dataset.name, list(modalities), clips, faults)
+    if problems := bad_clips.check_left(clips, bad):
         return problems, False
-    bad_clips.write(store.path, found)
-    return [], bool(found.clips)
+    bad_clips.write(store.path, bad)
+    return [], bool(bad.clips)
 
 
 def _faults(configs: Sequence[TrialConfig], clips: Sequence[Clip], progress: ReportProgress) -> list[Fault]:
-    """Prepare what these trials need of a dataset; return what cannot be used."""
+    """Prepare the inputs of these trials from a dataset; return the faults of clips that cannot be used."""
     needed: dict[MediaConfig, dict[str, None]] = {}
     for config in configs:
         if uses(config, "media"):

@@ -77,17 +77,17 @@ def collect(dataset: str, modalities: Sequence[str], clips: Sequence[Clip], faul
     return BadClips(dataset, tuple(modalities), len(clips), bad)
 
 
-def check_left(clips: Sequence[Clip], found: BadClips) -> list[Problem]:
+def check_left(clips: Sequence[Clip], bad: BadClips) -> list[Problem]:
     """Return a problem for each split that has too few clips without the bad ones.
 
     Args:
         clips: of all splits.
-        found: its bad clips.
+        bad: its bad clips.
     """
     problems = []
     for split, num_least in (("train", 1), ("valid", NUM_TEST_MIN), ("test", NUM_TEST_MIN)):
         num_clips = sum(clip.split == split for clip in clips)
-        num_left = sum(clip.split == split and clip.id not in found.clips for clip in clips)
+        num_left = sum(clip.split == split and clip.id not in bad.clips for clip in clips)
         if num_left < min(num_clips, num_least):
             got, step = f"{num_left} of {num_clips}", "repair clips: on_bad_clip=fail lists the bad ones"
             problems.append(
@@ -149,30 +149,30 @@ def apply(sweep: Sweep, stores: Mapping[DatasetOptions, BadClipFile]) -> Sweep:
     return replace(sweep, cells=tuple(replace(cell, config=config(cell.config)) for cell in sweep.cells))
 
 
-def write(path: Path, found: BadClips) -> None:
+def write(path: Path, bad: BadClips) -> None:
     """Write a list of bad clips atomically."""
     clips = {
         name: {key: value for key, value in asdict(fault).items() if key != "clip_id"}
-        for name, fault in found.clips.items()
+        for name, fault in bad.clips.items()
     }
-    values = {"dataset": found.dataset, "modalities": list(found.modalities), "num_clips": found.num_clips}
+    values = {"dataset": bad.dataset, "modalities": list(bad.modalities), "num_clips": bad.num_clips}
     write_json(path, {"key": path.stem, **values, "clips": clips})
 
 
 def read(path: Path) -> BadClips | None:
-    """Return a stored list of bad clips, None if the file is missing, damaged or another one's."""
+    """Return a stored list of bad clips, None if the file is missing, damaged or has another key."""
     values = read_json(path) or {}
     try:
         clips = {name: Fault(name, **fault) for name, fault in values["clips"].items()}
-        found = BadClips(values["dataset"], tuple(values["modalities"]), values["num_clips"], clips)
+        bad = BadClips(values["dataset"], tuple(values["modalities"]), values["num_clips"], clips)
     except (KeyError, TypeError, AttributeError):
         return None
-    return found if values.get("key") == path.stem and _is_whole(found) else None
+    return bad if values.get("key") == path.stem and _is_whole(bad) else None
 
 
-def _is_whole(found: BadClips) -> bool:
-    faults = list(found.clips.values())
-    texts = [found.dataset, *found.modalities, *(text for fault in faults for text in vars(fault).values())]
-    if not all(isinstance(text, str) for text in texts) or type(found.num_clips) is not int:
+def _is_whole(bad: BadClips) -> bool:
+    faults = list(bad.clips.values())
+    texts = [bad.dataset, *bad.modalities, *(text for fault in faults for text in vars(fault).values())]
+    if not all(isinstance(text, str) for text in texts) or type(bad.num_clips) is not int:
         return False
-    return len(faults) <= found.num_clips and {fault.split for fault in faults} <= set(SPLITS)
+    return len(faults) <= bad.num_clips and {fault.split for fault in faults} <= set(SPLITS)

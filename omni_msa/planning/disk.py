@@ -76,8 +76,8 @@ def reserve_gb(configs: Sequence[TrialConfig], num_slots: int) -> float:
         configs: configurations of the trials that are to run.
         num_slots: how many trials run at once.
     """
-    asked = [config.runtime.disk_reserve_gb for config in configs if config.runtime.disk_reserve_gb is not None]
-    if asked:
-        return max(asked)
+    reserves = [config.runtime.disk_reserve_gb for config in configs if config.runtime.disk_reserve_gb is not None]
+    if reserves:
+        return max(reserves)
     largest = max((state_gb(config) + best_gb(config) for config in configs), default=0.0)
     return 2 * num_slots * largest + _SPARE_GB

@@ -93,8 +93,8 @@ def ran_on_gpu(result: Mapping[str, Any], config: Mapping[str, Any], attempt: Ma
         attempt: its `provenance.json`.
     """
     runtime, packages = config.get("runtime"), attempt.get("packages")
-    asked = runtime.get("device") if isinstance(runtime, dict) else "auto"
-    device = result.get("device", asked)
+    setting = runtime.get("device") if isinstance(runtime, dict) else "auto"
+    device = result.get("device", setting)
     if device != "auto":
         return bool(device == "cuda")
     torch = str(packages.get("torch", "")) if isinstance(packages, dict) else ""

@@ -66,7 +66,7 @@ def open_end(plan: Plan) -> dict[str, Any] | None:
         "proposing_s": max(seconds, default=None),
         "proposing_hours": max(work_s) / 3600 if work_s else None,
         "num_searches": len(open_ended),
-        "confirming_s": total([plan.costs[one.trial_id] for one in last], min(plan.num_slots, len(last) or 1)).seconds,
+        "confirming_s": total([plan.costs[it.trial_id] for it in last], min(plan.num_slots, len(last) or 1)).seconds,
     }
 
 

@@ -94,13 +94,13 @@ def _cell_rows(plan: Plan) -> list[tuple[str, ...]]:
     for trial in plan.trials:
         for cell in trial.cells:
             of_cell[cell].append(trial)
-    left, hours = {trial.trial_id for trial in plan.missing()}, plan.cell_hours()
+    to_run, hours = {trial.trial_id for trial in plan.missing()}, plan.cell_hours()
     rows = []
     for label, trials in of_cell.items():
         states = [trial.status.state for trial in trials]
         seeds = "any" if trials[0].config.seed is None else str(len(trials))
         numbers = [states.count(state) for state in ("complete", "failed", "running")]
-        num_left = sum(trial.trial_id in left for trial in trials)
+        num_left = sum(trial.trial_id in to_run for trial in trials)
         rows.append((label, seeds, *map(str, numbers), str(num_left), _hours(hours[label])))
     return rows
 

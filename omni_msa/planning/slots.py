@@ -112,31 +112,31 @@ def needed_on_card_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) ->
 
 
 def usable_cards(
-    found: Sequence[Card], needed_gb: float, ours: Collection[int] = ()
+    gpus: Sequence[Card], needed_gb: float, ours: Collection[int] = ()
 ) -> tuple[list[Card], list[str], list[Problem]]:
     """Leave out GPUs that are too small or busy; if none remains, that is a problem, else a note.
 
     Args:
-        found: the GPUs that this process may use, at least one.
+        gpus: the GPUs that this process may use, at least one.
         needed_gb: memory that the largest trial needs, in GB.
         ours: ids of processes whose memory counts as free.
 
     Returns:
         the GPUs to use, notes on those left out, and problems if none is left.
     """
-    large = [card for card in found if card.total_gb >= needed_gb]
+    large = [card for card in gpus if card.total_gb >= needed_gb]
     usable = [card for card in large if nvml.free_for(card, ours) >= needed_gb]
     if not large:
-        return [], [], [_too_small(found, needed_gb)]
+        return [], [], [_too_small(gpus, needed_gb)]
     if not usable:
         return [], [], [_busy(card, needed_gb, ours) for card in large]
-    small = [f"{card} is not used: it has {card.total_gb:.1f} GB" for card in found if card not in large]
+    small = [f"{card} is not used: it has {card.total_gb:.1f} GB" for card in gpus if card not in large]
     busy = [f"{card} is not used: in use by {nvml.holders(card, ours)}" for card in large if card not in usable]
     return usable, [f"{note}, a trial needs about {needed_gb:.1f} GB" for note in (*small, *busy)], []
 
 
-def _too_small(found: Sequence[Card], needed_gb: float) -> Problem:
-    got = ", ".join(f"{card}: {card.total_gb:.1f} GB" for card in found)
+def _too_small(gpus: Sequence[Card], needed_gb: float) -> Problem:
+    got = ", ".join(f"{card}: {card.total_gb:.1f} GB" for card in gpus)
     step = "use a larger GPU, runtime.micro_batch=1, runtime.gradient_checkpointing=true or backbone.quantization=nf4"
     return Problem("no GPU has enough memory for a trial", "GPUs", got, f"at least {needed_gb:.1f} GB", step)
 

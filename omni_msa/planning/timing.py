@@ -172,7 +172,7 @@ def measured(ledger: Ledger) -> dict[str, MeasuredCost]:
         peaks = {batches(_mapping(config.get("runtime"))): peak} if peak else {}
         own_cost = MeasuredCost(*_split(train_s, attempt), peaks)
         costs_of_kind[_key_of_values(config, hardware.ran_on_gpu(result, config, attempt))].append(own_cost)
-    return {name: _summary(alike) for name, alike in costs_of_kind.items()}
+    return {name: _summary(kind_costs) for name, kind_costs in costs_of_kind.items()}
 
 
 def _summary(costs: Sequence[MeasuredCost]) -> MeasuredCost:

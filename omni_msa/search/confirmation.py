@@ -168,12 +168,12 @@ def studies(sweep: Sweep, ledger: Ledger, prints: Mapping[DatasetOptions, str]) 
     return tuple(Study(sweep, cell, prints[cell.config.dataset], ledger) for cell in sweep.cells)
 
 
-def expand(sweep: Sweep, found: Sequence[Study]) -> Sweep:
+def expand(sweep: Sweep, searches: Sequence[Study]) -> Sweep:
     """Return the sweep with the cells that its studies have so far; unchanged without studies."""
-    if not found:
+    if not searches:
         return sweep
     file = sweep.file
     compare = file.compare or Compare(against={}, metric=file.select.metric)
     against = {**compare.against, PROPOSAL: DEFAULT, STAGE: "fresh"}
     file = file.model_copy(update={"compare": compare.model_copy(update={"against": against})})
-    return replace(sweep, file=file, cells=tuple(cell for study in found for cell in cells(study)))
+    return replace(sweep, file=file, cells=tuple(cell for study in searches for cell in cells(study)))

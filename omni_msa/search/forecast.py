@@ -78,10 +78,10 @@ def look_ahead(study: Study) -> Ahead:
         num = 1 if study.cell.deterministic else len(study.search.confirm.seeds)
         return Ahead(again=(_stopped(study, 0),) * (2 * num))
     budget, spent = study.search.budget, study.folder.spent()
-    left = study.num_proposals_left() if study.may_propose() else 0
-    most = None if left is None else _expected(study, left).num_new
-    if left == 0 or (budget.hours is None and budget.gpu_hours is None):
-        return replace(_expected(study, left or 0), most=most)
+    num_left = study.num_proposals_left() if study.may_propose() else 0
+    most = None if num_left is None else _expected(study, num_left).num_new
+    if num_left == 0 or (budget.hours is None and budget.gpu_hours is None):
+        return replace(_expected(study, num_left or 0), most=most)
     seconds = None if budget.hours is None else budget.hours * 3600 - spent["wall_s"]
     work_s = None if budget.gpu_hours is None else budget.gpu_hours * 3600 - spent["work_s"]
     return replace(_expected(study, 1), is_least=True, most=most, seconds_left=seconds, work_s_left=work_s)

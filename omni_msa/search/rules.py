@@ -139,9 +139,9 @@ def score(trials: Sequence[SeedOutcome], steps: Sequence[Rung], rung: int) -> Pr
         return ProposalValue("running", None, by_rung, by_seed)
     if rung + 1 < len(steps):
         return ProposalValue("pruned", None, by_rung, by_seed)
-    every = [trial.values for trial in trials if trial.values]
+    complete_values = [trial.values for trial in trials if trial.values]
     return ProposalValue(
-        "complete", tuple(math.fsum(each) / len(each) for each in zip(*every, strict=True)), by_rung, by_seed
+        "complete", tuple(math.fsum(each) / len(each) for each in zip(*complete_values, strict=True)), by_rung, by_seed
     )
 
 

@@ -214,9 +214,9 @@ class Study:
 
     def best_known(self) -> list[dict[str, Any]]:
         """Return the parameters of the best earlier results, the best first, at most as many as are confirmed."""
-        known = self._known()
-        scores = [ProposalValue("complete", each.values) for each in known]
-        return [known[index].parameters for index in best(scores, self.search.directions, self.search.confirm.best)]
+        prior = self._known()
+        scores = [ProposalValue("complete", each.values) for each in prior]
+        return [prior[index].parameters for index in best(scores, self.search.directions, self.search.confirm.best)]
 
     def next_to_promote(self) -> Proposal | None:
         """Return the proposal that is promoted to its next rung now, None if none is."""

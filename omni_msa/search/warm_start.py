@@ -35,15 +35,15 @@ def _means(study: Study, parameters: Mapping[str, Any]) -> tuple[float, ...] | N
         cell = proposed(study.sweep, study.cell, parameters)
     except InputError:
         return None
-    every = []
+    seed_values = []
     for seed in (None,) if cell.deterministic else study.sweep.file.seeds:
         name = trial_id(cell.config.model_copy(update={"seed": seed}), study.fingerprint)
         result = study.ledger.trial(name, opens_test=False).result()
         values = None if result is None else study.values(result)
         if values is None or not all(map(math.isfinite, values)):
             return None
-        every.append(values)
-    return tuple(math.fsum(each) / len(each) for each in zip(*every, strict=True))
+        seed_values.append(values)
+    return tuple(math.fsum(each) / len(each) for each in zip(*seed_values, strict=True))
 
 
 def _parameters(study: Study, config: Mapping[str, Any]) -> dict[str, Any] | None:

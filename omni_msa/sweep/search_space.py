@@ -242,9 +242,9 @@ def grid(space: Mapping[str, Parameter], num_max: int = GRID_MAX) -> list[dict[s
     for path in ordered(space):
         values = space[path].values() or ()
         points = [
-            {**point, **more}
+            {**point, **extension}
             for point in points
-            for more in ([{path: value} for value in values] if counts(space[path], point) else [{}])
+            for extension in ([{path: value} for value in values] if counts(space[path], point) else [{}])
         ][:num_max]
     return points
 

@@ -50,9 +50,9 @@ def test_good_clips(films, check):
     checked = check(ALL)
     assert checked.num_wrong == 0 and wrong(checked) == {}
     assert "vader_av: 16 clips (8 train, 4 valid, 4 test)" in checked.text
-    assert "wrong: nothing" in checked.text and "16 files checked in" in checked.text
+    assert "problems: none" in checked.text and "16 files checked in" in checked.text
     assert "with 1 worker processes" in checked.text and "clips a second" in checked.text
-    assert "decoding video" in checked.text and "decoding sound" in checked.text and "reading files" in checked.text
+    assert "decoding video" in checked.text and "decoding audio" in checked.text and "reading files" in checked.text
 
 
 def test_bad_clips_are_listed_with_kind_and_file(films, check):
@@ -87,10 +87,10 @@ def test_what_was_checked_is_not_decoded_again_unless_it_changes(films, check):
     first = check(ALL)
     again = check(ALL)
     assert again.rows == first.rows
-    assert "all 16 files had been checked before" in again.text
+    assert "all 16 files were checked before" in again.text
     os.utime(films / "clip_1.mp4")
     third = check(ALL)
-    assert "1 files checked in" in third.text and "15 had been before" in third.text and third.rows == first.rows
+    assert "1 files checked in" in third.text and "15 were checked before" in third.text and third.rows == first.rows
     assert "16 files checked in" in check(ALL, "media.num_frames_max=4").text
 
 

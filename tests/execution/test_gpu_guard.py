@@ -77,7 +77,7 @@ def test_after_a_trial_memory_is_back_at_the_baseline(nvml, torch):
     card.processes[ME] = 6.2  # kernels loaded since
     watched.after("backbone a")
     card.processes[ME] = 6.3
-    with pytest.raises(GpuBusy, match=r"did not give memory back: this process holds 6\.3 GB, after .* 6\.0 GB"):
+    with pytest.raises(GpuBusy, match=r"did not release its memory: this process holds 6\.3 GB, after .* 6\.0 GB"):
         watched.after("backbone a")
     assert torch.num_emptied == 3  # what torch only keeps for later is no fault of the trial
 

@@ -131,7 +131,7 @@ def test_the_last_card_out_of_service_stops_the_sweep(tmp_path):
     queue.out_of_service("card 0 is busy", False)
     assert asked == [] and not queue.is_over()
     queue.out_of_service("card 1 is busy", True)
-    assert asked == ["no card is left to run on"] and queue.is_over()
+    assert asked == ["no GPU is left to run on"] and queue.is_over()
     assert queue.notes == ["out of service: card 0 is busy", "out of service: card 1 is busy"]
 
 

@@ -144,7 +144,7 @@ def test_too_few_clips_left_is_refused_and_not_stored(bad_clips, plan_of, tmp_pa
     for number in (12, 14, 15):
         (film,) = bad_clips.rglob(f"clip_{number}.mp4")
         film.write_bytes(b"")
-    with pytest.raises(InputError, match="too few clips are left") as caught:
+    with pytest.raises(InputError, match="too few clips remain") as caught:
         make_ready(plan_of(), Watcher())
     assert [(problem.where, problem.got) for problem in caught.value.problems] == [("split test", "0 of 4")]
     assert not (tmp_path / "mlruns").exists()
