@@ -157,7 +157,7 @@ def _parse_overrides(overrides: Iterable[str], problems: list[Problem]) -> dict[
             problems.append(Problem("not a setting", COMMAND_LINE, shorten(text), "key=value, as in training.epochs=2"))
             continue
         try:
-            parsed = yaml_file.parse(value, f"{COMMAND_LINE} {path}")
+            parsed = yaml_file.parse_value(value, f"{COMMAND_LINE} {path}")
         except InputError as error:
             problems += error.problems
             continue

@@ -1,5 +1,6 @@
 """Reading YAML as people write it, and refusing what would be read otherwise than meant."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,23 @@ def parse(text: str, where: str) -> Any:
         got = " ".join(str(error).replace('in "<unicode string>", ', "at ").split()) or type(error).__name__
         raise InputError(Problem("not valid YAML", where, got, next_step="mend the file")) from error
     return value
+
+
+def parse_value(text: str, where: str) -> Any:
+    """Return the value of a setting on the command line: what is typed is what is meant.
+
+    Only what begins with a bracket, a brace or a quote is read as YAML. All else is a number, true, false, null or
+    nothing if it reads as one, and otherwise the text itself, whatever characters it has (`#`, `: `, `~`, `*`).
+
+    Raises:
+        InputError: as `parse`.
+    """
+    plain = text.strip()
+    if plain[:1] in ("[", "{", '"', "'"):
+        return parse(text, where)
+    tag = _Loader("").resolve(yaml.ScalarNode, plain, (True, False))  # type: ignore[no-untyped-call]
+    is_text = plain == "~" or tag.rpartition(":")[2] not in ("int", "float", "bool", "null")
+    return parse(json.dumps(plain, ensure_ascii=False) if is_text else text, where)
 
 
 def _check_tokens(text: str) -> None:

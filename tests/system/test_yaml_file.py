@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omni_msa.errors import InputError, Problem
-from omni_msa.system.yaml_file import parse, read
+from omni_msa.system.yaml_file import parse, parse_value, read
 
 BOMB = "a: &a [x, x]\nb: &b [*a, *a, *a, *a]\nc: [*b, *b, *b, *b]\n"
 
@@ -137,3 +137,45 @@ def test_missing_file_folder_and_a_file_without_an_end(tmp_path: Path) -> None:
     assert problem_of(read, tmp_path / "no.yaml").got == "No such file or directory"
     assert problem_of(read, tmp_path).got == "Is a directory"
     assert "too large" in problem_of(read, Path(os.devnull).with_name("zero")).what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "DATA/a: b",
+            "DATA/#1",
+            "~",
+            "~/MOSI",
+            "*all",
+            "!tag",
+            "a # b",
+            "2026-11-28",
+            "- 1",
+            "it's",
+            'a"b',
+            "&x",
+            "%41",
+            "@a",
+        ),
+        *("C:\\data", "a, b", "key: [1]", "? x", "| y", "café 数"),
+    ],
+)
+def test_a_value_of_the_command_line_is_the_text_that_was_typed(text: str) -> None:
+    assert parse_value(text, "command line x") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        *(("2", 2), ("2e-4", 2e-4), ("true", True), ("no", False), ("null", None), ("", None), ("1.5 ", 1.5)),
+        *(("[a, 1]", ["a", 1]), ("{choice: [4, 8]}", {"choice": [4, 8]}), ('"~"', "~"), ("'a: b'", "a: b")),
+    ],
+)
+def test_a_value_of_the_command_line_that_reads_as_yaml(text: str, value: Any) -> None:
+    assert parse_value(text, "command line x") == value
+
+
+def test_a_value_of_the_command_line_that_cannot_be_read() -> None:
+    for text in ("[1, 2", "{a", "\ud800", "9" * 30):
+        assert problem_of(parse_value, text, "command line x").where == "command line x"
