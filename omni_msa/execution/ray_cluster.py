@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "RAY_raylet_start_wait_time_s": "120",  # a loaded machine needs more than the default
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # or it ends trials when any other program fills the memory
     "RAY_worker_niceness": "0",  # the default of 15 would starve trials beside other programs
     "RAY_DEDUP_LOGS": "0",
     "RAY_ENABLE_AUTO_CONNECT": "0",  # or Tune starts another Ray when this one is shut down

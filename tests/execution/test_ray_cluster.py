@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.paths import ROOT
+from helpers.place import Place
 from omni_msa.execution.ray_cluster import Workers, judge, look
 
 
@@ -54,6 +55,15 @@ def test_a_cluster_that_is_not_there_is_bad_input(text_clips, tmp_path, write_sw
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 2, ran.stderr
     assert "the Ray cluster cannot be joined" in ran.stderr and "Traceback" not in ran.stderr
+
+
+@pytest.mark.slow
+def test_ray_ends_no_trial_because_other_programs_fill_the_memory(tmp_path):
+    place = Place(tmp_path)
+    place.environment["RAY_memory_usage_threshold"] = "0.01"  # as if all but a hundredth was taken
+    ran = place.run("axes.readout=[discriminative,constant]", "seeds=[1]")
+    assert ran.returncode == 0, ran.stderr
+    assert "2 of 2 trials complete, 0 failed" in ran.stdout
 
 
 @pytest.mark.parametrize(
