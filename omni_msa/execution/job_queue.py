@@ -76,9 +76,9 @@ class JobQueue:
                 self._waiting.clear()
                 self._is_dry = True
             while (job := self._runnable()) is None and self._source is not None and not self._is_dry:
-                more = list(self._source.more())
-                self._waiting += more
-                self._is_dry = not more
+                new_jobs = list(self._source.more())
+                self._waiting += new_jobs
+                self._is_dry = not new_jobs
             if job is None:
                 return Wait.LATER if self._running or self._waiting else Wait.FINISHED
             self._waiting.remove(job)

@@ -75,8 +75,8 @@ def _trial_json(trial: PlannedTrial, plan: Plan) -> dict[str, Any]:
     folder = str(plan.ledger.trial(trial.trial_id).path) if plan.is_readable else None
     values = {"trial_id": ids[0], "fit_id": ids[1], "cells": list(trial.cells), "seed": trial.config.seed}
     cost = plan.costs.get(trial.trial_id)
-    more = {"expected_s": cost.seconds if cost else 0.0, "last_line": last_line(trial, plan.ledger)}
-    return {**values, "folder": folder, "status": vars(trial.status), **more}
+    details = {"expected_s": cost.seconds if cost else 0.0, "last_line": last_line(trial, plan.ledger)}
+    return {**values, "folder": folder, "status": vars(trial.status), **details}
 
 
 def last_line(trial: PlannedTrial, ledger: Ledger) -> str:

@@ -78,9 +78,9 @@ def _open_text(plan: Plan, bounds: Mapping[str, Any]) -> str:
     ends += [] if bounds["proposing_hours"] is None else [f"{_hours(bounds['proposing_hours'])} {plan.hours_of}"]
     until = " or ".join(ends) + (f" in each of {num} searches" if (num := bounds["num_searches"]) > 1 else "")
     latest = "" if most is None else " at the latest"
-    more = "an unknown time" if confirming_s is None else f"about {duration(confirming_s)}"
+    confirming_time = "an unknown time" if confirming_s is None else f"about {duration(confirming_s)}"
     first = f"to run: {number}, {plan.num_slots} at once; proposing ends after {until}{latest}"
-    return f"{first}, confirming takes {more} more ({plan.expected.basis})"
+    return f"{first}, confirming takes {confirming_time} more ({plan.expected.basis})"
 
 
 def _hours(hours: float | None) -> str:

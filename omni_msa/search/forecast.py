@@ -116,10 +116,10 @@ def _done(study: Study) -> set[str]:
 
 def _expected(study: Study, num_more: int) -> Ahead:
     """Return the expected trials if `num_more` proposals are still to come."""
-    more, num_whole = _num_by_rung(study, num_more)
+    num_reaching, num_whole = _num_by_rung(study, num_more)
     steps = [(_num_seeds(study, index), _num_epochs(study, index)) for index in range(len(study.steps))]
     num_new = [num_more]
-    for number in more[1:]:
+    for number in num_reaching[1:]:
         num_new.append(min(_share(study, num_new[-1]), number))
     proposed: list[TrialConfig] = []
     for index in range(num_more):
@@ -127,7 +127,7 @@ def _expected(study: Study, num_more: int) -> Ahead:
         proposed += [_stopped(study, num_epochs), *[study.cell.config] * (num_seeds - 1)]
     again: list[TrialConfig] = []
     for rung, (before, now) in enumerate(pairwise(steps), 1):
-        promoted = more[rung] - num_new[rung]
+        promoted = num_reaching[rung] - num_new[rung]
         proposed += [study.cell.config] * (promoted * (now[0] - before[0]))
         again += [_stopped(study, now[1] - before[1])] * (promoted if now[1] > before[1] else 0)
     if not (proposed or again) and study.next_to_promote() is not None:
@@ -141,12 +141,12 @@ def _expected(study: Study, num_more: int) -> Ahead:
 def _num_by_rung(study: Study, num_more: int) -> tuple[list[int], int]:
     """Return how many proposals are still to reach each rung, and how many reach the last one in total."""
     rungs = [made.rung for made, value in zip(study.proposals, study.scores(), strict=True) if value.state != "failed"]
-    total, more = len(rungs) + num_more, [num_more]
+    total, num_reaching = len(rungs) + num_more, [num_more]
     for step in range(1, len(study.steps)):
         reached = sum(rung >= step for rung in rungs)
         total = max(reached, _share(study, total))
-        more.append(total - reached)
-    return more, total
+        num_reaching.append(total - reached)
+    return num_reaching, total
 
 
 def _num_confirmed(study: Study) -> int:

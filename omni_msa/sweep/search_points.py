@@ -154,9 +154,9 @@ def _check_pair(space: Space, path: str, other: str, configure: Configure, findi
     """Try all pairs of values of two parameters that can be active together and are accepted one by one."""
     refusals: list[tuple[dict[str, Any], Problem]] = []
     accepted: list[dict[str, Any]] = []
-    refused_alone = set(findings.bad)  # these are reported already
+    refused_before = set(findings.bad)  # these are reported already
     for point in _pair_points(space, path, other):
-        if not any(bad <= _values(point) for bad in refused_alone):
+        if not any(bad <= _values(point) for bad in refused_before):
             problems = refused(configure, point)
             refusals += [(point, problem) for problem in problems[:1]]
             accepted += [] if problems else [point]
@@ -204,7 +204,7 @@ def _parents(space: Space, path: str) -> set[str]:
 
 
 def _check_point(space: Space, point: dict[str, Any], configure: Configure, findings: _Findings) -> None:
-    """Try a whole point; if it is refused, find the smallest set of parameters that causes it."""
+    """Try a whole point; if it is refused, find a minimal set of parameters that causes it."""
     for problem in refused(configure, point)[:1]:
         least = _least(space, point, configure)
         if any(cause <= set(least) for cause in findings.causes):
