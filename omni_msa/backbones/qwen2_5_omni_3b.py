@@ -1,4 +1,4 @@
-"""The Thinker of Qwen2.5-Omni-3B, the smaller sister of the paper's backbone."""
+"""The Thinker of Qwen2.5-Omni-3B, a smaller version of the paper's backbone (arXiv 2606.05713)."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ licence = "Qwen Research License: not for commercial use"
 
 
 class Options(QwenOmniOptions):
-    """Four-bit weights and bfloat16 products, unless said otherwise."""
+    """By default four-bit weights, computing in bfloat16."""
 
     name: Literal["qwen2_5_omni_3b"] = "qwen2_5_omni_3b"
 

@@ -1,4 +1,4 @@
-"""The Thinker of Qwen2.5-Omni-7B, the paper's backbone."""
+"""The Thinker of Qwen2.5-Omni-7B, the backbone of arXiv 2606.05713."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ licence = "Apache-2.0"
 
 
 class Options(QwenOmniOptions):
-    """Four-bit weights and bfloat16 products, unless said otherwise."""
+    """By default four-bit weights, computing in bfloat16."""
 
     name: Literal["qwen2_5_omni_7b"] = "qwen2_5_omni_7b"
 

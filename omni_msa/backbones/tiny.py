@@ -18,18 +18,18 @@ licence = "none: they are random"
 
 
 class Options(BackboneOptions):
-    """The tiny backbone has no pretrained weights; `weights_seed` draws them."""
+    """The tiny backbone has random weights, drawn from `weights_seed`."""
 
     name: Literal["tiny"] = "tiny"
     quantization: Literal["none", "nf4"] = "none"
     dtype: Literal["float32", "bfloat16"] = "float32"
     attention: Literal["sdpa", "eager"] = "sdpa"
     num_mel_bins: Literal[80, 128] = 128
-    weights_seed: int = Field(0, ge=0, description="draws the random weights; part of a trial's identity")
+    weights_seed: int = Field(0, ge=0, description="seed of the random weights; enters trial ids")
 
 
 def dimensions(options: Options) -> Dimensions:
-    """Return the backbone's shape."""
+    """Return the shape of the backbone."""
     return Dimensions(
         TextDimensions(
             hidden_size=32,
@@ -46,17 +46,17 @@ def dimensions(options: Options) -> Dimensions:
 
 
 def build(options: Options, device: str, progress: ReportProgress | None = None) -> "Backbone":
-    """Build the backbone; the process's random state is left as it was.
+    """Build the backbone without changing the global random state.
 
     Args:
         options: this plug-in's options.
         device: "cpu" or "cuda".
-        progress: not called, there is nothing to wait for.
+        progress: not called.
     """
     from omni_msa.model.thinker import Backbone, load_thinker, random_thinker, special_ids, thinker_config
 
     tokenizer = _byte_tokenizer()
-    # Wide enough an initialisation that every input, however far away, moves the last state.
+    # The initialisation is wide enough for every input, however distant, to change the last hidden state.
     config = thinker_config(
         dimensions(options), special_ids(tokenizer), mrope_section=(2, 1, 1), initializer_range=0.15
     )
@@ -66,7 +66,7 @@ def build(options: Options, device: str, progress: ReportProgress | None = None)
 
 
 def _byte_tokenizer() -> "PreTrainedTokenizerFast":
-    """Return a tokenizer with one symbol a byte and the special tokens, so that any text round-trips."""
+    """Return a tokenizer with one symbol per byte and the special tokens, so that any text round-trips."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     from omni_msa.model.thinker import wrap_tokenizer

@@ -1,4 +1,4 @@
-"""The files of a fit, and what can be known of them without torch."""
+"""The files of a fit: their paths and whether it is finished, without torch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ from omni_msa.ledger import names
 
 
 class FitFiles:
-    """Where a fit keeps what.
+    """Paths of the files of one fit.
 
     Args:
         path: `mlruns/fits/<fit_id>`.
@@ -16,7 +16,7 @@ class FitFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.record = path / names.FIT_RECORD
-        """The record of a finished training; while it is missing there is more to train."""
+        """The record of a finished training; missing until the training has ended."""
         self.checkpoint = path / names.CHECKPOINT
         self.state = self.checkpoint / names.FIT_STATE
         """The training state to resume from."""
@@ -27,9 +27,9 @@ class FitFiles:
         return self.record.exists()
 
     def weights(self, epoch: int) -> Path:
-        """Return where the weights of an epoch are kept."""
+        """Return the file of the weights of an epoch."""
         return self.checkpoint / names.WEIGHTS.format(epoch=epoch)
 
     def all_weights(self) -> Iterator[Path]:
-        """Yield the weights that are there, of any epoch."""
+        """Yield the existing files of weights, of any epoch."""
         yield from self.checkpoint.glob(names.WEIGHTS.format(epoch="*"))

@@ -1,4 +1,4 @@
-"""Hidden states of test clips on disk: what pictures of the learned space are made of."""
+"""Hidden states of test clips on disk, for figures of the learned space."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class States:
-    """States of clips: of each its prompt's last token, after the final norm.
+    """Hidden states of clips: those of the last token of each prompt, after the final norm.
 
     Args:
-        clip_ids: str (N,), each once.
+        clip_ids: str (N,), unique.
         labels: float32 (N,).
         states: float16 (N, D), finite.
     """
@@ -23,25 +23,25 @@ class States:
     states: NDArray[np.float16]
 
     def write(self, path: Path) -> None:
-        """Write an `.npz` file; the same states give the same bytes."""
+        """Write an `.npz` file; equal hidden states give equal bytes."""
         np.savez(path, clip_ids=self.clip_ids, labels=self.labels, states=self.states)
 
 
 def read_states(path: Path) -> States | None:
-    """Return what a file holds, or None if it is missing, torn or foreign."""
+    """Return the hidden states in a file, or None if it is missing, damaged or of another kind."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = States(*(arrays[name] for name in ("clip_ids", "labels", "states")))
+            states = States(*(arrays[name] for name in ("clip_ids", "labels", "states")))
     except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
         return None
-    return found if _is_whole(found) else None
+    return states if _is_whole(states) else None
 
 
-def _is_whole(found: States) -> bool:
-    ids, labels, states = found.clip_ids, found.labels, found.states
+def _is_whole(stored: States) -> bool:
+    ids, labels, states = stored.clip_ids, stored.labels, stored.states
     if (ids.dtype.kind, labels.dtype.str, states.dtype.str) != ("U", "<f4", "<f2"):
         return False
     if (ids.ndim, labels.ndim, states.ndim) != (1, 1, 2):
         return False
-    is_even = len(ids) == len(labels) == len(states) == len(set(ids.tolist())) > 0
-    return is_even and bool(np.isfinite(labels).all() and np.isfinite(states).all())
+    is_consistent = len(ids) == len(labels) == len(states) == len(set(ids.tolist())) > 0
+    return is_consistent and bool(np.isfinite(labels).all() and np.isfinite(states).all())

@@ -1,4 +1,4 @@
-"""What the ledger's files and folders are called: nothing else knows these names."""
+"""Names of the files and folders of the ledger; no other module has them."""
 
 TRIALS, FITS, REPORTS, SEARCHES = "trials", "fits", "reports", "searches"
 BAD_CLIPS, WARM_UPS, ARTIFACTS = "quarantine", "measured", "artifacts"
@@ -16,5 +16,5 @@ FIT_RECORD, CHECKPOINT, FIT_STATE, WEIGHTS = "fit.json", "checkpoint", "state.sa
 
 
 def folder_name(sweep: str) -> str:
-    """Return a sweep's name as one file or folder can have it: `paper/lora_rank` is `paper__lora_rank`."""
+    """Return a sweep's name as the name of a file or folder: `paper__lora_rank` for `paper/lora_rank`."""
     return sweep.replace("/", "__")

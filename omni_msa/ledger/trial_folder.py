@@ -1,4 +1,4 @@
-"""The folder of a trial: its files, and where it stands by them."""
+"""The folder of a trial: its files, and the status that follows from them."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 STATES = ("pending", "running", "complete", "failed", "pruned")
 
 
-_STEPS_MAX = 2**63  # of a column in a database
+_STEPS_MAX = 2**63  # the largest value of a database column
 
 
 _TRACES_LENGTH_MAX = 200_000
@@ -28,16 +28,16 @@ _TRACES_LENGTH_MAX = 200_000
 
 @dataclass(frozen=True)
 class Status:
-    """Where a trial stands. `state` is one of `STATES`; a trial whose process is gone counts as pending.
+    """The status of a trial. `state` is one of `STATES`; a running trial whose process has died counts as pending.
 
     Args:
-        attempt: the number of the latest one, from 1; 0 if there was none.
+        attempt: number of the latest attempt, from 1; 0 if there was none.
         host, pid, pid_started, place: the process of the latest attempt, as in `omni_msa.system.process.Process`.
         since: start of this state, ISO time.
-        heartbeat: last sign of life, ISO time.
-        epoch, step: how far the latest attempt was, counted from 1.
-        failure: of a failed trial: `kind`, `message`, and what else is known.
-        history: every failed attempt so far: as `failure`, with `attempt`, `time`, `reaction`, and `retried`.
+        heartbeat: time of the last progress report, ISO time.
+        epoch, step: progress of the latest attempt, counted from 1.
+        failure: of a failed trial: `kind`, `message` and further facts.
+        history: every failed attempt so far: the items of `failure`, and `attempt`, `time`, `reaction`, `retried`.
     """
 
     state: str = "pending"
@@ -55,9 +55,9 @@ class Status:
 
 
 class TrialFolder:
-    """One trial's files. Every write is atomic; `result.json` is written last and is the one sign of completion.
+    """The files of one trial. Every write is atomic; `result.json` is written last and alone marks completion.
 
-    For a search `opens_test` is False: a trial is complete without `test.json`, and what tells of test is locked.
+    In a search `opens_test` is False: a trial is complete without `test.json`, and files about test are locked.
     """
 
     def __init__(self, path: Path, opens_test: bool = True) -> None:
@@ -65,64 +65,64 @@ class TrialFolder:
 
     @property
     def trial_id(self) -> str:
-        """The trial this folder belongs to: its name."""
+        """The id of the trial, which is the name of the folder."""
         return self.path.name
 
     @property
     def stacks(self) -> Path:
-        """Where the stacks of an attempt that hangs are written."""
+        """File for the stacks of an attempt that hangs."""
         return self.path / names.STACKS
 
     @property
     def pulse(self) -> Path:
-        """The file whose time is the last sign of life of an attempt."""
+        """The file whose modification time is the time of the last progress report."""
         return self.path / names.STATUS
 
     @property
     def config_file(self) -> Path:
-        """Where the configuration of the last attempt is."""
+        """File of the configuration of the last attempt."""
         return self.path / names.CONFIG
 
     def config(self) -> dict[str, Any] | None:
-        """Return the configuration of the last attempt as plain values, or None (missing, torn or foreign file)."""
+        """Return the configuration of the last attempt as plain values, or None if the file is missing or damaged."""
         return read_json(self.config_file)
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the last attempt recorded of commit, versions, machine and times, empty if there is nothing."""
+        """Return the provenance of the last attempt (commit, versions, machine, times), or {}."""
         return read_json(self.path / names.PROVENANCE) or {}
 
     def add_provenance(self, **values: Any) -> None:
-        """Add to what the running attempt has recorded; nothing where it has recorded nothing."""
+        """Add values to the provenance of the running attempt, if it has recorded any."""
         if known := self.provenance():
             write_json(self.path / names.PROVENANCE, {**known, **values})
 
     @property
     def error_file(self) -> Path:
-        """Where the traces of all failed attempts are."""
+        """File with the tracebacks of all failed attempts."""
         return self.path / names.ERROR
 
     def error_text(self) -> str:
-        """Return the traces of all failed attempts, the latest last, empty if there are none."""
+        """Return the tracebacks of all failed attempts, the latest last, or ""."""
         try:
             return self.error_file.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return ""
 
     def recorded_result(self) -> dict[str, Any] | None:
-        """Return what `result.json` holds, whether the trial stands as complete or not."""
+        """Return the content of `result.json`, whether or not the trial counts as complete."""
         return read_json(self.path / names.RESULT)
 
     def predictions_file(self, split: str) -> Path:
-        """Return where the predictions of a split are.
+        """Return the file of the predictions of a split.
 
         Raises:
-            PermissionError: of the test split, while a search chooses.
+            PermissionError: the split is test, and it is locked.
         """
         self.check_open(split)
         return self.path / names.PREDICTIONS.format(split=split)
 
     def result(self) -> dict[str, Any] | None:
-        """Return `result.json`, or None if the trial is not complete (missing, torn or foreign file)."""
+        """Return the content of `result.json`, or None if the trial is not complete or the file is damaged."""
         result = read_json(self.path / names.RESULT)
         if result is None or result.get("trial_id") != self.trial_id:
             return None
@@ -132,37 +132,37 @@ class TrialFolder:
         return result if is_whole else None
 
     def _locked(self) -> dict[str, Any] | None:
-        """Return the result of an attempt that left test locked, None if there is none."""
+        """Return the result of an attempt made while test was locked, or None."""
         result = TrialFolder(self.path, opens_test=False).result()
         return result if result is not None and result.get("test_is_locked") is True else None
 
     def check_open(self, split: str) -> None:
-        """Raise PermissionError for what tells of the test split while a search chooses."""
+        """Raise PermissionError if the split is test and it is locked."""
         if split == "test" and not self.opens_test:
             raise PermissionError("the test split is locked for a search until its winner has been named")
 
     def shows(self, name: str) -> bool:
-        """Return whether a file of the folder may be shown: while test is locked none that tells of test."""
+        """Return whether a file of the folder may be shown: files about test only if test is not locked."""
         return self.opens_test or ".test." not in f".{name}"
 
     def test_metrics(self) -> dict[str, float | None] | None:
-        """Return `test.json`: the metrics on the test split, or None if it is missing, torn or foreign."""
+        """Return the metrics on the test split from `test.json`, or None if it is missing or damaged."""
         self.check_open("test")
         metrics = read_json(self.path / names.TEST)
         return metrics if _are_metrics(metrics) else None
 
     def status(self) -> Status:
-        """Return where the trial stands, judged by its files and by whether its process lives."""
+        """Return the status of the trial, from its files and from whether its process is alive."""
         if self.result() is not None:
-            return Status("complete", **self._kept("attempt", "since", "epoch", "step", "history"))
+            return Status("complete", **self._valid_fields("attempt", "since", "epoch", "step", "history"))
         status = self.written_status()
         if status.state == "running" and not self._is_running(status):
             return replace(status, state="pending")
         return status
 
     def written_status(self) -> Status:
-        """Return what `status.json` says, whether its process lives or not."""
-        values = self._kept(*Status.__dataclass_fields__)
+        """Return the status in `status.json`, without checking its process."""
+        values = self._valid_fields(*Status.__dataclass_fields__)
         if values.get("state") not in ("running", "failed", "pruned"):
             values["state"] = "pending"
         return Status(**values)
@@ -171,25 +171,25 @@ class TrialFolder:
         process = read_process(vars(status))
         if process.is_here:
             return not process.is_gone
-        return is_held(self.path.parents[1] / names.DRIVER)  # a process elsewhere lives as long as its driver
+        return is_held(self.path.parents[1] / names.DRIVER)  # a process on another machine is alive while its driver is
 
-    def _kept(self, *fields: str) -> dict[str, Any]:
+    def _valid_fields(self, *fields: str) -> dict[str, Any]:
         path = self.path / names.STATUS
         raw = read_json(path) or {}
         default = Status()
-        same = {name: raw[name] for name in fields if name in raw and type(raw[name]) is type(getattr(default, name))}
+        values = {name: raw[name] for name in fields if name in raw and type(raw[name]) is type(getattr(default, name))}
         if "failure" in fields and isinstance(raw.get("failure"), dict):
-            same["failure"] = {str(key): str(value) for key, value in raw["failure"].items()}
+            values["failure"] = {str(key): str(value) for key, value in raw["failure"].items()}
         if "history" in fields and isinstance(raw.get("history"), list):
-            same["history"] = tuple(_flat(entry) for entry in raw["history"] if isinstance(entry, dict))
+            values["history"] = tuple(_flat(entry) for entry in raw["history"] if isinstance(entry, dict))
         if "heartbeat" in fields:
-            same["heartbeat"] = changed(path)
-        return same
+            values["heartbeat"] = changed(path)
+        return values
 
     def begin(self, config: TrialConfig, provenance: dict[str, Any]) -> None:
-        """Open a new attempt: writes configuration, provenance and a running status; an older outcome is removed.
+        """Open a new attempt: write configuration, provenance and a running status, and remove an older outcome.
 
-        What a search chose by stays: the result that was made while test was locked.
+        A result made while test was locked is kept, because a search has chosen by it.
         """
         status = self.written_status()
         (self.path / names.TEST).unlink(missing_ok=True)
@@ -201,21 +201,21 @@ class TrialFolder:
         self._write(replace(status, state="running", attempt=attempt, since=now(), epoch=0, step=0, failure=None))
 
     def heartbeat(self, epoch: int, step: int) -> None:
-        """Say how far the running attempt is."""
+        """Record the progress of the running attempt."""
         status = self.written_status()
         self._write(replace(status, state="running", since=status.since or now(), epoch=epoch, step=step))
 
     def fail(
         self, kind: str, message: str, trace: str, facts: dict[str, str] | None = None, reaction: str = ""
     ) -> None:
-        """Close the attempt as failed or, with a reaction, as one to be made again.
+        """Close the attempt as failed or, with a reaction, as to be repeated.
 
         Args:
-            kind: what sort of failure, a short word such as `bug` or `not finite`.
+            kind: kind of failure, such as `bug` or `not finite`.
             message: one line.
-            trace: everything known, for `error.txt`, which keeps those of all attempts, the latest last.
-            facts: more about it.
-            reaction: what is done about it; the trial is then pending again. Empty: it has failed.
+            trace: traceback, appended to those of earlier attempts in `error.txt`.
+            facts: further facts about the failure.
+            reaction: what the next attempt does differently; the trial is then pending. "": the trial has failed.
         """
         status = self.written_status()
         failure = {"kind": kind, "message": message, **(facts or {})}
@@ -230,27 +230,27 @@ class TrialFolder:
         write_text(self.error_file, text)
 
     def interrupt(self, state: str = "pending") -> None:
-        """Close the attempt as interrupted, or as "pruned": the next one goes on from its checkpoint."""
+        """Close the attempt as interrupted, or as "pruned": the next one resumes from its checkpoint."""
         self._write(replace(self.written_status(), state=state, since=now()))
 
     def complete(self, result: dict[str, Any]) -> None:
-        """Close the attempt as complete; the result says which attempts failed before, and what was done about it.
+        """Close the attempt as complete; the result lists earlier failed attempts and the reactions to them.
 
-        Opening the test split adds to what a search chose by and changes none of it: valid and cost are the first ones.
+        If test was locked before, `valid` and `cost` stay as they were when the search chose by them.
         """
         status, locked = self.written_status(), self._locked() or {}
-        kept = {name: locked[name] for name in ("valid", "cost") if name in locked}
+        unchanged = {name: locked[name] for name in ("valid", "cost") if name in locked}
         more = {"attempts": status.attempt, "history": list(status.history), "test_is_locked": not self.opens_test}
-        write_json(self.path / names.RESULT, {"trial_id": self.trial_id, **finite(result), **kept, **more})
+        write_json(self.path / names.RESULT, {"trial_id": self.trial_id, **finite(result), **unchanged, **more})
         self._write(replace(status, state="complete", since=now()))
 
     def _write(self, status: Status) -> None:
         values = {**vars(status), **asdict(this_process()), "history": list(status.history)}
-        del values["heartbeat"]  # the file's own time
+        del values["heartbeat"]  # the modification time of the file
         write_json(self.path / names.STATUS, values)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`; a torn last line is left out, and what is no number."""
+        """Return the lines of `metrics.jsonl`, without damaged lines and values that are not numbers."""
         rows = []
         try:
             lines = (self.path / names.METRICS).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -266,7 +266,7 @@ class TrialFolder:
         return rows
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """Replace `metrics.jsonl` (at most some hundred lines, so it is rewritten whole and never torn)."""
+        """Replace `metrics.jsonl`; with at most some hundred lines it is rewritten as a whole, atomically."""
         write_text(self.path / names.METRICS, "".join(json.dumps(finite(row)) + "\n" for row in rows))
 
     def write_predictions(self, split: str, predictions: "pandas.DataFrame") -> None:
@@ -274,14 +274,14 @@ class TrialFolder:
         path = self.predictions_file(split)
         write_atomic(path, lambda temporary: predictions.to_parquet(temporary, index=False))
 
-    def write_states(self, found: States | None) -> None:
-        """Write `states.test.npz`: hidden states of test clips; nothing where the readout reads none."""
+    def write_states(self, states: States | None) -> None:
+        """Write `states.test.npz`, the hidden states of test clips, unless the readout uses none."""
         self.check_open("test")
-        if found is not None:
-            write_atomic(self.path / names.HIDDEN_STATES, found.write)
+        if states is not None:
+            write_atomic(self.path / names.HIDDEN_STATES, states.write)
 
     def states(self) -> States | None:
-        """Return what `states.test.npz` holds, or None: no backbone, an older version, or a damaged file."""
+        """Return the hidden states in `states.test.npz`; None without a backbone or an intact file."""
         self.check_open("test")
         return read_states(self.path / names.HIDDEN_STATES)
 
@@ -291,7 +291,7 @@ class TrialFolder:
         return self.shows(names.HIDDEN_STATES) and (self.path / names.HIDDEN_STATES).is_file()
 
     def write_table(self, name: str, rows: list[dict[str, Any]]) -> None:
-        """Write `<name>.csv`, such as `probe.csv`: what a readout found while it was fitted."""
+        """Write `<name>.csv`, such as `probe.csv`: further results of fitting a readout."""
         write_text(self.path / f"{name}.csv", csv_text(rows))
 
     def table(self, name: str) -> list[dict[str, str]]:

@@ -1,4 +1,4 @@
-"""The trials of a plan: identity, configuration, and where each stands in the ledger."""
+"""The trials of a plan: id, configuration, and status in the ledger."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,11 +14,11 @@ class PlannedTrial:
     """One trial of a plan.
 
     Args:
-        trial_id, fit_id: its identity and that of its training; not to be used where the plan's data is unreadable.
+        trial_id, fit_id: ids of the trial and of its training; not valid if the data of the plan cannot be read.
         cells: labels of the cells it belongs to, at least one.
         config: its configuration.
-        status: where it stands.
-        detail: more about its cell, for people: of a proposal what it sets; of a stand-in what it is for.
+        status: its status in the ledger.
+        detail: more about its cell, for display: the values of a proposal; the purpose of a stand-in.
     """
 
     trial_id: str
@@ -30,18 +30,18 @@ class PlannedTrial:
 
     @property
     def label(self) -> str:
-        """The trial's name for people: cell and seed."""
+        """Name of the trial for display: cell and seed."""
         seed = "" if self.config.seed is None else f", seed {self.config.seed}"
         return (self.cells or ("to be proposed",))[0] + seed
 
     @property
     def run_key(self) -> tuple[str, bool, int | None]:
-        """The trial's id and how far it is run: promoted or opened for test, it is run again."""
+        """Identifies one run of the trial: its id and how far it goes. A promoted or unlocked trial runs again."""
         return self.trial_id, self.config.opens_test, self.config.stops_after_epoch
 
 
 def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:
-    """Return the trials that a run would start; one marked as running was left by a driver that is gone."""
+    """Return the trials that a run would start; one marked as running was left by a driver that has died."""
     ends = ("complete", "pruned") if retry else ("complete", "pruned", "failed")
     return [trial for trial in trials if trial.status.state not in ends]
 
@@ -49,21 +49,21 @@ def missing(trials: Iterable[PlannedTrial], retry: bool) -> list[PlannedTrial]:
 def planned(
     config: TrialConfig, fingerprint: str, ledger: Ledger, cells: tuple[str, ...], detail: str = ""
 ) -> PlannedTrial:
-    """Identify a trial and look it up in the ledger.
+    """Compute the ids of a trial and look up its status in the ledger.
 
     Args:
         config: of the trial.
         fingerprint: of its dataset.
         ledger: the trials on disk.
         cells: labels of the cells it belongs to.
-        detail: more about its cell.
+        detail: more about its cell, for display.
     """
     name = trial_id(config, fingerprint)
     return PlannedTrial(name, fit_id(config, fingerprint), cells, config, stands(config, name, ledger), detail)
 
 
 def stands(config: TrialConfig, trial_id: str, ledger: Ledger) -> Status:
-    """Return where a trial stands: stopped early or not is a matter of how far its configuration goes."""
+    """Return the status of a trial; whether it counts as pruned depends on how far its configuration goes."""
     folder, valid = ledger.trial(trial_id, config.opens_test), f"valid_{config.training.select_metric}"
     status, last = folder.status(), config.stops_after_epoch
     if status.state in ("complete", "running"):

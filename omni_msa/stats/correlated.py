@@ -7,13 +7,13 @@ from numpy.typing import ArrayLike
 
 
 def mcnemar_p(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
-    """Return the exact two-sided p-value that two models are equally often right (McNemar 1947, Psychometrika 12).
+    """Return the exact two-sided p-value of equal accuracy of two models (McNemar 1947, Psychometrika 12).
 
     Args:
         correct_a, correct_b: bool (N,), whether each model is right on each clip.
 
     Returns:
-        By the binomial distribution of the clips on which one alone is right; 1.0 without such clips.
+        the p-value from the binomial distribution of clips on which only one model is right; 1.0 without such clips.
     """
     from scipy.special import bdtr
 
@@ -23,18 +23,18 @@ def mcnemar_p(correct_a: ArrayLike, correct_b: ArrayLike) -> float:
 
 
 def williams_p(r_xy: float, r_xz: float, r_yz: float, n: int) -> float | None:
-    """Return the two-sided p-value that two correlations with the same labels are equal, by Williams' T2.
+    """Return the two-sided p-value of two equal correlations with the same labels, by Williams' T2.
 
     Williams 1959 (Journal of the Royal Statistical Society B 21, 396-399) as recommended by Steiger 1980
-    (Psychological Bulletin 87, 245-251), equation 7: t with n - 3 degrees of freedom. For normal data.
+    (Psychological Bulletin 87, 245-251), equation 7: t with n - 3 degrees of freedom. It assumes normal data.
 
     Args:
-        r_xy, r_xz: of the labels with the scores of one model and of the other.
-        r_yz: of the scores of the two models.
+        r_xy, r_xz: correlation of the labels with the scores of either model.
+        r_yz: correlation of the scores of both models.
         n: number of clips, > 3.
 
     Returns:
-        None where it is not defined (a correlation is NaN, or the models' scores agree but for a scale).
+        None if it is undefined (a correlation is NaN, or the scores of one model are a linear function of the other's).
     """
     from scipy.special import stdtr
 

@@ -11,23 +11,23 @@ from omni_msa.stats.paired import all_equal
 Interval = tuple[float, float]
 CONFIDENCE = 0.95
 MIN_SEEDS = {"t": 2, "bca": 20, "two_level": 3}
-"""The fewest seeds at which each interval covers 93 to 97 %; below, its function returns None.
+"""The smallest number of seeds with which each interval covers 93 to 97 %; with fewer, its function returns None.
 
 Source: `python benchmarks/interval_coverage.py`. The two-level interval covers up to 99 % with three seeds; with two it
-is too wide to be of use.
+is too wide to be useful.
 """
 MIN_CLIPS = 60
-"""The fewest clips at which the intervals over clips, and over both, cover so."""
+"""The smallest number of clips with which the intervals over clips, and over both, have that coverage."""
 MIN_TELLING = 5
-"""The fewest clips that must tell something (`num_telling`): wrong ones, or right ones, or those two cells differ on.
+"""The smallest number of informative clips (`num_telling`), such as wrong ones, or those on which two cells differ.
 
-With fewer of them a share near 0 or 1 has its interval missed too often; same source.
+With fewer of them, the interval of a share near 0 or 1 misses the true value too often; same source.
 """
-_ROUNDING = 1e-9  # influences of clips that all count alike are 0 but for rounding
+_ROUNDING = 1e-9  # below this, all influences are 0 up to rounding
 
 
 def moments(values: Sequence[float]) -> tuple[float | None, float | None, Interval | None]:
-    """Return mean, standard deviation (ddof 1) and Student-t interval; None what so few values do not allow.
+    """Return mean, standard deviation (ddof 1) and Student-t interval; None for those that need more values.
 
     Args:
         values: float (n,), finite.
@@ -41,14 +41,13 @@ def moments(values: Sequence[float]) -> tuple[float | None, float | None, Interv
 
 
 def t_interval(values: Sequence[float], num_compared: int = 1) -> Interval | None:
-    """Return the 95 % Student-t interval of a mean over seeds, None with fewer than two or where all are equal.
+    """Return the 95 % Student-t interval of a mean over seeds, None with fewer than two or if all are equal.
 
-    It is about new seeds on the same clips. Equal values say nothing about how far others would lie from them.
+    It is valid for new seeds on the same clips. Equal values carry no information about the spread of others.
 
     Args:
-        values: float (n,), finite, one a seed.
-        num_compared: intervals that are looked at together, of which the best is told: all of them hold at 95 %
-            (Bonferroni; Dunn, JASA 1961).
+        values: float (n,), finite, one per seed.
+        num_compared: number of intervals examined together; they hold jointly at 95 % (Bonferroni; Dunn, JASA 1961).
     """
     if len(values) < MIN_SEEDS["t"] or all_equal(values):
         return None
@@ -58,13 +57,13 @@ def t_interval(values: Sequence[float], num_compared: int = 1) -> Interval | Non
 
 
 def num_telling(influences: ArrayLike) -> int:
-    """Return how many clips carry a metric's variance: their influence is at least half of the root mean square.
+    """Return the number of clips whose influence on a metric is at least half of the root mean square of all.
 
-    Of a share near 1 these are the wrong clips, of a difference of shares those on which only one cell is right; of
-    MAE and Corr they are a good part of all clips.
+    These clips carry the variance of the metric: for a share near 1 the wrong clips, for a difference of shares those
+    on which only one cell is right, for MAE and Corr a large part of all clips.
 
     Args:
-        influences: float (N,), of every clip, with sum 0.
+        influences: float (N,), influence of each clip, with sum 0.
     """
     sizes = np.abs(np.asarray(influences, float))
     scale = math.sqrt(float(np.mean(sizes**2)))
@@ -74,52 +73,53 @@ def num_telling(influences: ArrayLike) -> int:
 def bca_interval(replicates: ArrayLike, estimate: float, jackknife: ArrayLike) -> Interval | None:
     """Return the 95 % bias-corrected and accelerated bootstrap interval of an estimate over clips (or seeds).
 
-    Efron 1987 (Journal of the American Statistical Association 82, 171-185). The normal quantile in it is widened
-    to that of Student's t times sqrt(n / (n - 1)), as Hesterberg 2015 (The American Statistician 69, 371-386)
-    does with the percentile interval, or it would be too short at 20 seeds; it changes little at 100 clips.
+    Efron 1987 (Journal of the American Statistical Association 82, 171-185). Its normal quantile is
+    replaced by that of Student's t times sqrt(n / (n - 1)), as Hesterberg 2015 (The American Statistician 69, 371-386)
+    does for the percentile interval. Without it the interval is too short with 20 seeds; with 100 clips the effect is
+    small.
 
     Args:
-        replicates: float (B,), the estimate on B resamples; undefined ones (NaN) are left out if at most 1 %.
+        replicates: float (B,), estimates on B resamples; undefined ones (NaN) are left out if they are at most 1 %.
         estimate: on all clips.
-        jackknife: float (n,), the estimate without each clip in turn; n says what so few units allow.
+        jackknife: float (n,), estimates without each unit (clip or seed) in turn.
 
     Returns:
-        None with fewer than 20 units, fewer than 5 that tell something (`num_telling`), an undefined estimate, or
-        too many undefined replicates. Over clips it covers from 60 of them on (`MIN_CLIPS`), but not for differences
-        of correlations: see `clip_interval`.
+        None with fewer than 20 units, fewer than 5 informative ones (`num_telling`), an undefined estimate, or too many
+        undefined replicates. Over clips it has its coverage from 60 on (`MIN_CLIPS`), but not for differences of
+        correlations: see `clip_interval`.
     """
     from scipy.special import ndtr, ndtri
 
     drawn, without = np.asarray(replicates, float), np.asarray(jackknife, float)
-    kept = drawn[np.isfinite(drawn)]
-    whole = math.isfinite(estimate) and bool(np.isfinite(without).all())
-    if len(without) < MIN_SEEDS["bca"] or not whole or len(kept) < max(0.99 * len(drawn), 2):
+    valid = drawn[np.isfinite(drawn)]
+    is_defined = math.isfinite(estimate) and bool(np.isfinite(without).all())
+    if len(without) < MIN_SEEDS["bca"] or not is_defined or len(valid) < max(0.99 * len(drawn), 2):
         return None
-    below = (np.mean(kept < estimate) + np.mean(kept <= estimate)) / 2  # a tie counts half
+    below = (np.mean(valid < estimate) + np.mean(valid <= estimate)) / 2  # a tie counts half
     deviations = without.mean() - without
-    if not 0 < below < 1 or kept.min() == kept.max() or num_telling((len(without) - 1) * deviations) < MIN_TELLING:
+    if not 0 < below < 1 or valid.min() == valid.max() or num_telling((len(without) - 1) * deviations) < MIN_TELLING:
         return None
     bias = ndtri(below)
     scale = float(np.sum(deviations**2)) ** 1.5
     acceleration = float(np.sum(deviations**3)) / (6 * scale)
-    run_key = bias + np.array([-1, 1]) * _t(len(without) - 1) * math.sqrt(len(without) / (len(without) - 1))
-    low, high = np.quantile(kept, ndtr(bias + run_key / (1 - acceleration * run_key)))
+    quantiles = bias + np.array([-1, 1]) * _t(len(without) - 1) * math.sqrt(len(without) / (len(without) - 1))
+    low, high = np.quantile(valid, ndtr(bias + quantiles / (1 - acceleration * quantiles)))
     return float(low), float(high)
 
 
 def clip_interval(estimate: float, influences: ArrayLike, correlation: bool = False) -> Interval | None:
-    """Return a 95 % interval of a metric, or of a difference, that is about new clips and the trials as they are.
+    """Return a 95 % interval of a metric, or of a difference, for new clips and the given trials.
 
-    Student's t with the jackknife's variance (Efron and Stein 1981, Annals of Statistics 9, 586-596). It covers where
-    the BCa bootstrap does not: differences of correlations on a few hundred clips.
+    Student's t with the variance of the jackknife (Efron and Stein 1981, Annals of Statistics 9, 586-596). Unlike the
+    BCa bootstrap it has its coverage for differences of correlations on a few hundred clips.
 
     Args:
         estimate: on all clips.
-        influences: float (N,), of every clip on it, with sum 0: `resampling.influences`.
-        correlation: it is a correlation: the interval is made on Fisher's z scale. Not for differences.
+        influences: float (N,), influence of each clip, with sum 0: `resampling.influences`.
+        correlation: the metric is a correlation, so the interval is computed on Fisher's z scale; not for differences.
 
     Returns:
-        None with fewer than 60 clips, fewer than 5 that tell something, or where anything is undefined.
+        None with fewer than 60 clips, fewer than 5 informative ones, or if a value is undefined.
     """
     effects = np.asarray(influences, float)
     if len(effects) < MIN_CLIPS or not (math.isfinite(estimate) and np.isfinite(effects).all()):
@@ -131,22 +131,21 @@ def clip_interval(estimate: float, influences: ArrayLike, correlation: bool = Fa
 
 
 def two_level_interval(values: ArrayLike, influences: ArrayLike, correlation: bool = False) -> Interval | None:
-    """Return a 95 % interval of a metric's mean over seeds that is about new seeds *and* new clips.
+    """Return a 95 % interval of the mean of a metric over seeds, for new seeds *and* new clips.
 
-    Every seed scores the same clips, so the two are crossed: the variance of the mean is that of the seeds' values,
-    plus that of the clips' mean influences, minus what both contain (Owen 2007, Annals of Applied Statistics 1,
+    Every seed scores the same clips, so seeds and clips are crossed: the variance of the mean is that over seeds, plus
+    that of the mean influences over clips, minus the part contained in both (Owen 2007, Annals of Applied Statistics 1,
     386-411), with the degrees of freedom of Satterthwaite 1946 (Biometrics Bulletin 2, 110-114). It is never narrower
-    than Student's interval over the seeds alone (of a correlation, on Fisher's scale), which makes it cover too much
-    with three seeds rather than too little.
+    than Student's interval over the seeds alone (for a correlation, on Fisher's scale), so with three seeds its
+    coverage is too high rather than too low.
 
     Args:
-        values: float (S,), the metric of each seed, or of each pair of two cells its difference.
-        influences: float (N, S), of every clip on it, columns that sum to 0: `resampling.influences`.
-        correlation: values are correlations: the interval is made on Fisher's z scale. Not for differences.
+        values: float (S,), metric of each seed, or difference of each pair.
+        influences: float (N, S), influence of each clip, columns with sum 0: `resampling.influences`.
+        correlation: values are correlations, so the interval is computed on Fisher's z scale; not for differences.
 
     Returns:
-        None with fewer than 3 seeds or 60 clips, fewer than 5 clips that tell something about the mean, or where
-        anything is undefined.
+        None with fewer than 3 seeds or 60 clips, fewer than 5 informative clips, or if a value is undefined.
     """
     metric, effects = np.asarray(values, float), np.asarray(influences, float)
     num_clips, num_seeds = effects.shape
@@ -161,8 +160,8 @@ def two_level_interval(values: ArrayLike, influences: ArrayLike, correlation: bo
 def _around(mean: float, half: float, correlation: bool) -> Interval:
     if not correlation or abs(mean) >= 1:
         return mean - half, mean + half
-    run_key = half / (1 - mean**2)
-    return math.tanh(math.atanh(mean) - run_key), math.tanh(math.atanh(mean) + run_key)
+    half_z = half / (1 - mean**2)
+    return math.tanh(math.atanh(mean) - half_z), math.tanh(math.atanh(mean) + half_z)
 
 
 def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> float:
@@ -181,10 +180,10 @@ def _half_width(metric: NDArray[np.float64], effects: NDArray[np.float64]) -> fl
 
 
 def _std(values: Sequence[float]) -> float:
-    return 0.0 if all_equal(values) else float(np.std(values, ddof=1))  # of equal values not their rounding
+    return 0.0 if all_equal(values) else float(np.std(values, ddof=1))  # not the rounding error of equal values
 
 
 def _t(freedom: float, num_compared: int = 1) -> float:
-    from scipy.special import stdtrit  # quantile of Student's t; far lighter to import than scipy.stats
+    from scipy.special import stdtrit  # quantile of Student's t; imports much faster than scipy.stats
 
     return float(stdtrit(freedom, 1 - (1 - CONFIDENCE) / 2 / num_compared))

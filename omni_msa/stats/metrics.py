@@ -1,4 +1,4 @@
-"""Numbers of one trial, by the field's conventions, and what a reader must know about each of them."""
+"""Metrics of one trial, by the conventions of the field, and how each of them is displayed."""
 
 import math
 from collections.abc import Collection
@@ -12,17 +12,17 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class Metric:
-    """How one metric is read.
+    """Meaning and display of one metric.
 
     Args:
-        name: as in files and configurations.
-        better: which direction is an improvement; "none" cannot choose between trials.
+        name: in files and configurations.
+        better: direction of improvement; a metric with "none" cannot choose between trials.
         title: column heading.
-        kind: "quality" is computed on any split and may choose epochs and trials; "rate" only where answers are
-            decoded; "cost" is measured beside.
-        decimals: digits shown after the point (of the percentage, where `percent`).
+        kind: "quality" is computed on any split and can choose epochs and trials; "rate" only for decoded answers;
+            "cost" is measured separately.
+        decimals: displayed digits after the point (of the percentage if `percent`).
         percent: stored as a share in [0, 1], shown times 100.
-        unit: shown in the column heading; "" for numbers without one.
+        unit: shown in the column heading; "" for numbers without unit.
         count: a whole number, shown as 3.1 M.
     """
 
@@ -46,7 +46,7 @@ class Metric:
 
         Args:
             value: in the stored unit (shares in [0, 1]).
-            signed: write the sign of positive values too (for differences); what is rounded to zero counts as one.
+            signed: also write the sign of positive values and of zero (for differences).
         """
         if value is None:
             return "–"  # noqa: RUF001
@@ -104,7 +104,7 @@ HEADLINES: dict[str, tuple[str, ...]] = {
     "plain": ("mae", "corr"),
     "classes": ("accuracy", "f1_weighted"),
 }
-"""The conventions by which a dataset's scores can be judged, and the metrics of each that tables show."""
+"""The conventions by which metrics of a dataset can be computed, with the metrics of each that tables show."""
 _SIMS_EDGES = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
 
 
@@ -118,20 +118,20 @@ def compute(
     """Compute all metrics of one split's predictions.
 
     Args:
-        labels: true sentiment, float (N,), N >= 1, finite; of "classes" their numbers from 0.
-        scores: predicted sentiment, float (N,), finite; an unparsable answer is scored 0.0 by its readout. Of "classes"
-            their numbers, and -1 for an unparsable answer, which is wrong whatever the label.
+        labels: true sentiment, float (N,), N >= 1, finite; for "classes" class numbers from 0.
+        scores: predicted sentiment, float (N,), finite; readouts score an unparsable answer as 0.0. For "classes" class
+            numbers, and -1 for an unparsable answer, which is always wrong.
         parsed: bool (N,), whether a number was found in the answer; None for readouts that do not decode.
         in_range: bool (N,), whether the number lay in the label range; None for readouts that do not decode.
         conventions: one of `HEADLINES`: "mosi" has accuracies over classes from -3 to 3, "sims" over classes from -1
-            to 1 after clipping to them, "plain" has none; in "classes" labels are classes themselves.
+            to 1 after clipping, "plain" has none; in "classes" labels are classes themselves.
 
     Returns:
-        Metric name to value; shares in [0, 1]. Undefined is NaN: the correlation with a constant, `non0` metrics when
-        all labels are 0, `mae_parsable` when nothing parsed. The rates are there only where their flags are given.
+        metrics by name; shares in [0, 1]. Undefined metrics are NaN: the correlation with a constant, `non0` metrics if
+        all labels are 0, `mae_parsable` if no answer was parsed. Rates are included only if their flags are given.
 
     Raises:
-        ValueError: no items, different lengths, or a label or score that is not finite.
+        ValueError: no items, different lengths, or a label or score is not finite.
     """
     true, score = _checked(labels, scores)
     if conventions == "classes":  # numbers of classes have neither distances nor a range
@@ -155,7 +155,7 @@ def _mosi_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict
 
 
 def _sims_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict[str, float]:
-    """As github.com/thuiar/MMSA for CH-SIMS: a class ends at its upper edge, so 0 is negative of two classes."""
+    """Compute as github.com/thuiar/MMSA for CH-SIMS: a class includes its upper edge, so 0 is negative."""
     classes = {
         name: [np.digitize(array, edges, right=True) for array in (true, score)] for name, edges in _SIMS_EDGES.items()
     }
@@ -172,18 +172,18 @@ _CLASSES = {"mosi": _mosi_classes, "sims": _sims_classes, "plain": _plain_classe
 
 @cache
 def metrics_of(conventions: str) -> tuple[str, ...]:
-    """Return the names of the metrics of quality by some conventions (one of `HEADLINES`)."""
+    """Return the names of the quality metrics of some conventions (a key of `HEADLINES`)."""
     return tuple(compute([0.0], [0.0], conventions=conventions))
 
 
 @cache
 def rates_of(conventions: str) -> tuple[str, ...]:
-    """Return the names of the rates of decoded answers by some conventions (one of `HEADLINES`)."""
+    """Return the names of the rates of decoded answers of some conventions (a key of `HEADLINES`)."""
     return tuple(name for name in compute([0], [0], [True], [True], conventions) if METRICS[name].kind == "rate")
 
 
 def headline(computed: Collection[str]) -> list[str]:
-    """Return the metrics of quality that a table shows, given which are there: those of every complete convention."""
+    """Return the quality metrics that a table shows: those of every convention whose metrics were all computed."""
     shown = [names for names in HEADLINES.values() if set(names) <= set(computed)] or [HEADLINES["mosi"]]
     return list(dict.fromkeys(name for names in shown for name in names))
 
@@ -199,7 +199,7 @@ def _checked(labels: ArrayLike, scores: ArrayLike) -> tuple[NDArray[np.float64],
 
 
 def _correlation(true: NDArray[np.float64], score: NDArray[np.float64]) -> float:
-    """Pearson's r. A constant is tested as such: its computed deviations are rounding, not zero."""
+    """Return Pearson's r. Constants are checked first, because rounding makes their deviations nonzero."""
     if np.ptp(true) == 0 or np.ptp(score) == 0:
         return math.nan
     a, b = true - true.mean(), score - score.mean()
@@ -207,13 +207,13 @@ def _correlation(true: NDArray[np.float64], score: NDArray[np.float64]) -> float
 
 
 def _class_accuracy(true: NDArray[np.float64], score: NDArray[np.float64], bound: int) -> float:
-    """Clip to +-bound, round half to even, compare (MulT, arXiv 1906.00295, and the field since)."""
+    """Return the accuracy after clipping to +-bound and rounding half to even, as MulT (arXiv 1906.00295) does."""
     classes = [np.round(np.clip(array, -bound, bound)) for array in (true, score)]
     return float(np.mean(classes[0] == classes[1]))
 
 
 def _binary(true: NDArray[np.bool_], score: NDArray[np.bool_], suffix: str) -> dict[str, float]:
-    """Accuracy, and F1 of both classes weighted by the number of *true* items (F1 is not symmetric)."""
+    """Return accuracy, and F1 of both classes weighted by the number of *true* items (so it is not symmetric)."""
     if not len(true):
         return {f"acc2{suffix}": math.nan, f"f1{suffix}": math.nan}
     f1 = 0.0
@@ -225,10 +225,10 @@ def _binary(true: NDArray[np.bool_], score: NDArray[np.bool_], suffix: str) -> d
 
 
 def _weighted_f1(true: NDArray[np.float64], score: NDArray[np.float64]) -> float:
-    """F1 of each class that labels have, weighted by its number of *true* items: the metric of MELD (1810.02508)."""
+    """Return F1 of the classes in the labels, weighted by their number of *true* items, as for MELD (1810.02508)."""
     f1 = 0.0
-    for each in np.unique(true):
-        is_true, is_named = true == each, score == each
+    for number in np.unique(true):
+        is_true, is_named = true == number, score == number
         f1 += float(np.mean(is_true)) * 2 * int(np.sum(is_true & is_named)) / int(np.sum(is_true) + np.sum(is_named))
     return f1
 
@@ -237,12 +237,12 @@ def _rates(
     true: NDArray[np.float64], score: NDArray[np.float64], parsed: ArrayLike | None, in_range: ArrayLike | None
 ) -> dict[str, float]:
     values = {}
-    found = np.ones(len(true), dtype=bool) if parsed is None else np.asarray(parsed, dtype=bool)
+    is_parsed = np.ones(len(true), dtype=bool) if parsed is None else np.asarray(parsed, dtype=bool)
     if parsed is not None:
-        values["unparsable_rate"] = float(np.mean(~found))
-        values["mae_parsable"] = float(np.mean(np.abs(score - true)[found])) if found.any() else math.nan
+        values["unparsable_rate"] = float(np.mean(~is_parsed))
+        values["mae_parsable"] = float(np.mean(np.abs(score - true)[is_parsed])) if is_parsed.any() else math.nan
     if in_range is not None:  # an answer without a number is unparsable, not out of range
-        values["out_of_range_rate"] = float(np.mean(found & ~np.asarray(in_range, dtype=bool)))
+        values["out_of_range_rate"] = float(np.mean(is_parsed & ~np.asarray(in_range, dtype=bool)))
     if parsed is not None or in_range is not None:
         values["zero_rate"] = float(np.mean(score == 0))
     return values

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NUM_EXACT_MAX = 16  # 2 ** 16 sign patterns are enumerated in milliseconds
-NUM_DRAWS = 99_999  # sign patterns drawn where there are more
+NUM_DRAWS = 99_999  # sign patterns drawn if there are too many to enumerate
 _NUM_ROWS = 512  # sign patterns drawn at a time: 512 x 5,000 clips are 20 MB
-_ROUNDING = 1e-12  # metrics are at most about 1: differences of equal differences are smaller than this
-_SAME = 1e-9  # sums of the same numbers in another order are equal but for rounding
+_ROUNDING = 1e-12  # relative; larger than the rounding error of a subtraction
+_SAME = 1e-9  # relative tolerance for sums of equal numbers in another order
 
 
 def sign_flip_p(
@@ -19,35 +19,35 @@ def sign_flip_p(
     """Return the two-sided sign-flip p-value of a mean difference (Fisher's randomisation test).
 
     Args:
-        differences: float (n,), n >= 1, finite, one a pair.
-        generator: draws sign patterns where there are too many to enumerate; by default one of seed 0.
-        num_draws: their number.
+        differences: float (n,), n >= 1, finite, one per pair.
+        generator: draws sign patterns if there are too many to enumerate; by default with seed 0.
+        num_draws: number of drawn patterns.
 
     Returns:
-        Up to 16 pairs the share of all 2^n sign patterns whose absolute sum is at least the one observed; at least
-        `p_floor(n)`. Above, (k + 1) / (num_draws + 1) with k the patterns drawn of which that is so
+        up to 16 pairs the share of all 2^n sign patterns whose absolute sum is at least the observed one; at least
+        `p_floor(n)`. Beyond, (k + 1) / (num_draws + 1) with k the number of drawn patterns for which that holds
         (Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9:39).
     """
     values = np.asarray(differences, float)
     if len(values) > NUM_EXACT_MAX:
         return float(paired_clip_p(values[:, None], generator or np.random.default_rng(0), num_draws)[0])
-    sums = values[:1]  # the first sign stays: turning all of them changes no absolute sum
+    sums = values[:1]  # the first sign is fixed: flipping all signs changes no absolute sum
     for value in values[1:]:
         sums = np.concatenate([sums + value, sums - value])  # (2^(n - 1),) in the end
     return float(np.mean(np.abs(sums) >= abs(math.fsum(values)) - _SAME * np.abs(values).sum()))
 
 
 def sign_flip_floor(num_pairs: int) -> float:
-    """Return the smallest p-value that the exact sign-flip test can give with so many pairs (>= 1): 2 / 2^n."""
+    """Return the smallest possible p-value of the exact sign-flip test with n pairs (>= 1): 2 / 2^n."""
     return 2 / 2**num_pairs
 
 
 def p_floor(num_pairs: int, num_draws: int = NUM_DRAWS) -> float:
-    """Return the smallest p-value that `sign_flip_p` can give with so many pairs (>= 1).
+    """Return the smallest possible p-value of `sign_flip_p`.
 
     Args:
-        num_pairs: up to 16 the test is exact.
-        num_draws: sign patterns drawn above: no p-value is below 1 / (num_draws + 1).
+        num_pairs: number of pairs, at least 1; up to 16 the test is exact.
+        num_draws: sign patterns drawn for more pairs: no p-value is below 1 / (num_draws + 1).
     """
     return sign_flip_floor(num_pairs) if num_pairs <= NUM_EXACT_MAX else 1 / (num_draws + 1)
 
@@ -55,16 +55,16 @@ def p_floor(num_pairs: int, num_draws: int = NUM_DRAWS) -> float:
 def paired_clip_p(
     differences: ArrayLike, generator: np.random.Generator, num_draws: int = 9_999
 ) -> NDArray[np.float64]:
-    """Test over clips, the seeds as they are: two-sided sign-flip p-values of mean differences.
+    """Test over clips for the given seeds: two-sided sign-flip p-values of mean differences.
 
     Args:
-        differences: float (N, K), of each clip in each of K comparisons, finite: `clip_differences`.
-        generator: draws the sign patterns, the same ones for all comparisons.
-        num_draws: their number.
+        differences: float (N, K), finite, of each clip in each of K comparisons: `clip_differences`.
+        generator: draws the sign patterns, the same for all comparisons.
+        num_draws: number of drawn patterns.
 
     Returns:
-        Float (K,): (k + 1) / (num_draws + 1), with k the patterns drawn whose absolute sum is at least the one
-        observed.
+        float (K,): (k + 1) / (num_draws + 1), with k the number of drawn patterns whose absolute sum is at least the
+        observed one.
     """
     values = np.asarray(differences, float)
     least = np.abs(values.sum(0)) - _SAME * np.abs(values).sum(0)
@@ -78,29 +78,29 @@ def paired_clip_p(
 
 
 def clip_differences(differences: ArrayLike, influences: ArrayLike) -> NDArray[np.float64]:
-    """Return what each clip says about the mean difference of a metric: float (N,), with that mean.
+    """Return the contribution of each clip to the mean difference of a metric: float (N,), with that mean.
 
-    For MAE and accuracies these are the differences of the clips' losses or hits averaged over seeds; for other
-    metrics the jackknife's pseudo-values (Tukey 1958), which stand for them.
+    For MAE and accuracies these are the differences of the losses or hits of each clip, averaged over seeds; for other
+    metrics they are the pseudo-values of the jackknife (Tukey 1958).
 
     Args:
-        differences: float (S,), of the metric for each pair of seeds.
-        influences: float (N, S), of every clip on them: the first cell's minus the second's.
+        differences: float (S,), difference of the metric for each pair of seeds.
+        influences: float (N, S), influence of each clip on them: that in the first cell minus that in the second.
     """
     return float(np.mean(np.asarray(differences, float))) + np.asarray(influences, float).mean(1)
 
 
 def improvement(differences: ArrayLike, better: Literal["lower", "higher"] = "lower") -> float | None:
-    """Return the share of pairs in which the first of the two is better; a tie counts half.
+    """Return the share of pairs in which the first cell is better; a tie counts half.
 
     After Agarwal et al. 2021 (NeurIPS, arXiv 2108.13264), with pairs in place of all combinations.
 
     Args:
-        differences: float, any shape, the first minus the second; NaN are left out.
-        better: which direction of the metric is an improvement.
+        differences: float, any shape, first minus second; NaN are left out.
+        better: direction of improvement of the metric.
 
     Returns:
-        None without a pair.
+        the share, None without pairs.
     """
     values = np.asarray(differences, float)
     values = values[~np.isnan(values)] * (-1 if better == "lower" else 1)
@@ -108,7 +108,7 @@ def improvement(differences: ArrayLike, better: Literal["lower", "higher"] = "lo
 
 
 def all_equal(values: ArrayLike) -> bool:
-    """Return whether values, float (n,), n >= 1, are equal but for the rounding of a subtraction."""
+    """Return whether values, float (n,), n >= 1, are equal up to the rounding error of a subtraction."""
     array = np.asarray(values, float)
     return bool(np.ptp(array) <= _ROUNDING * max(1.0, float(np.abs(array).max())))
 
@@ -116,13 +116,13 @@ def all_equal(values: ArrayLike) -> bool:
 def effect_size(differences: ArrayLike) -> float | None:
     """Return Cohen's d of paired differences (mean over standard deviation) with Hedges' correction.
 
-    Hedges 1981 (Journal of Educational Statistics 6, 107-128): d is too large on average with few pairs.
+    Hedges 1981 (Journal of Educational Statistics 6, 107-128): with few pairs d is too large on average.
 
     Args:
-        differences: float (n,), finite, one a pair.
+        differences: float (n,), finite, one per pair.
 
     Returns:
-        None with fewer than three pairs or without spread.
+        d, None with fewer than three pairs or if all are equal.
     """
     from scipy.special import gammaln
 

@@ -1,4 +1,4 @@
-"""How many seeds it takes to tell two cells apart."""
+"""Power of the tests between two cells, and the number of seeds they need."""
 
 import math
 from functools import cache
@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 from omni_msa.stats.paired import NUM_EXACT_MAX, sign_flip_floor
 
 NUM_SEEDS_MAX = 10_000
-_NUM_STEPS_MAX = 64  # so many p-values below the level: beyond, the t test's power is within a point
-_NUM_SAMPLES = 6000  # simulated: the standard error of a power of 80 % is about 0.3 points
+_NUM_STEPS_MAX = 64  # with more p-values below the level, the power of the t test is within a percentage point
+_NUM_SAMPLES = 6000  # simulated samples: the standard error of a power of 80 % is about 0.3 points
 
 
 def num_seeds_least(level: float = 0.05, num_comparisons: int = 1) -> int:
-    """Return the fewest seeds with which the exact sign-flip test can reject at all: 2 / 2^n <= level / comparisons.
+    """Return the fewest seeds with which the exact sign-flip test can reject: 2 / 2^n <= level / num_comparisons.
 
     Args:
         level: of the test.
-        num_comparisons: over which Holm's correction is made (the smallest p-value is multiplied by it).
+        num_comparisons: number of comparisons in Holm's correction, which multiplies the smallest p-value by it.
     """
     num = 1
     while sign_flip_floor(num) > level / num_comparisons:
@@ -30,14 +30,14 @@ def num_seeds_least(level: float = 0.05, num_comparisons: int = 1) -> int:
 def num_seeds_needed(
     difference: float | None, std: float | None, power: float = 0.8, level: float = 0.05, num_comparisons: int = 1
 ) -> int | None:
-    """Return how many seeds, in pairs, the sign-flip test needs to find a difference with some power.
+    """Return the number of paired seeds that the sign-flip test needs to find a difference with a given power.
 
     Args:
-        difference: mean of the paired differences to be found; std: their standard deviation, in the same unit.
-        power: the chance to find it; level: of the two-sided test, divided by num_comparisons.
+        difference: mean of the paired differences; std: their standard deviation, in the same unit.
+        power: probability of finding it; level: of the two-sided test, divided by num_comparisons.
 
     Returns:
-        At least `num_seeds_least`; None without a difference or a spread, or if it takes more than 10,000.
+        at least `num_seeds_least`; None without a difference or standard deviation, or if over 10,000 are needed.
     """
     if not difference or std is None or not math.isfinite(difference) or not math.isfinite(std):
         return None
@@ -45,10 +45,10 @@ def num_seeds_needed(
     effect = abs(difference) / std if std else math.inf
     if effect == math.inf:
         return least
-    for num in range(least, NUM_EXACT_MAX + 1):  # one by one: with few p-values below the level power may fall
+    for num in range(least, NUM_EXACT_MAX + 1):  # one by one: with few p-values below the level, power may fall
         if sign_flip_power(effect, num, level) >= power:
             return num
-    low, high = max(least, NUM_EXACT_MAX), NUM_SEEDS_MAX  # from here on it grows: bisect
+    low, high = max(least, NUM_EXACT_MAX), NUM_SEEDS_MAX  # from here on power increases
     if sign_flip_power(effect, high, level) < power:
         return None
     while high - low > 1:
@@ -58,12 +58,12 @@ def num_seeds_needed(
 
 
 def sign_flip_power(effect: float, num_pairs: int, level: float = 0.05) -> float:
-    """Return the power of the exact sign-flip test for normal differences, nearly.
+    """Return the approximate power of the exact sign-flip test for normal differences.
 
-    Its p-values are multiples of 2 / 2^n, so it rejects at the largest multiple up to the level. Where that is the
-    first one it rejects when all differences have one sign; up to the 64th, with at most 16 pairs, its power is
-    simulated, always with the same draws; elsewhere it is taken as the t test's at the level that it attains
-    (`benchmarks/interval_coverage.py` compares).
+    Its p-values are multiples of 2 / 2^n, so it rejects up to the largest multiple below the level. If that is the
+    first multiple, it rejects if all differences have one sign. Up to the 64th, with at most 16 pairs, the power is
+    simulated with fixed draws. Otherwise it is the power of the t test at the attained level
+    (`benchmarks/interval_coverage.py` compares them).
 
     Args:
         effect: mean over standard deviation of the differences, >= 0.
@@ -86,25 +86,25 @@ def sign_flip_power(effect: float, num_pairs: int, level: float = 0.05) -> float
 
 @cache
 def _least_means(num_pairs: int, num_steps: int) -> NDArray[np.float64]:
-    """Return for simulated samples the least sample mean at which the test rejects upwards, float (6000,).
+    """Return, for simulated samples, the smallest sample mean at which the test rejects upwards, float (6000,).
 
-    With d the mean of a sample and z its deviations from it, turning the signs of a set of pairs gives no smaller sum
-    if the mean of z over the set is at most -d. The test rejects if fewer than num_steps sets do so, thus from minus
-    the num_steps-th smallest of these means on. Of every split of a set in two one part has no larger mean than the
-    set: sets of s pairs are at best the 2^(s - 1)-th smallest, and large ones need no look. The sample means need no
-    simulation: they are normal, and independent of the deviations.
+    Let d be the mean of a sample and z its deviations from d. Flipping the signs of a set of pairs gives a sum at least
+    as large if the mean of z over the set is at most -d. The test rejects if this holds for fewer than num_steps sets,
+    that is, if d is above minus the num_steps-th smallest of these means. If a set is split in two, one part has a mean
+    at most that of the set; so a set of s pairs is at best the 2^(s - 1)-th smallest, and large sets can be skipped.
+    The sample means need no simulation: they are normal and independent of the deviations.
 
     Args:
-        num_pairs: of each sample; num_steps: p-values up to the level.
+        num_pairs: pairs per sample; num_steps: number of p-values up to the level.
     """
     sizes = range(1, min(num_pairs, int(math.log2(num_steps)) + 1) + 1)
-    sets = [each for size in sizes for each in combinations(range(num_pairs), size)]
+    sets = [pairs for size in sizes for pairs in combinations(range(num_pairs), size)]
     shares = np.zeros((len(sets), num_pairs))
-    for row, each in zip(shares, sets, strict=True):
-        row[list(each)] = 1 / len(each)
+    for row, pairs in zip(shares, sets, strict=True):
+        row[list(pairs)] = 1 / len(pairs)
     draws = np.random.default_rng(0).normal(size=(_NUM_SAMPLES, num_pairs))
     draws -= draws.mean(1, keepdims=True)
-    blocks = np.array_split(draws, 24)  # of 26,000 sets of 16 pairs 50 MB at a time
+    blocks = np.array_split(draws, 24)  # 50 MB at a time with 26,000 sets of 16 pairs
     means = [np.partition(block @ shares.T, num_steps - 1, axis=1)[:, num_steps - 1] for block in blocks]
     return np.negative(np.concatenate(means))
 
@@ -130,11 +130,11 @@ def t_power(effect: float, num_pairs: int, level: float = 0.05) -> float:
 
 
 def std_upper_limit(std: float, n: int, level: float = 0.8) -> float | None:
-    """Return the one-sided upper confidence limit of a standard deviation, by chi squared (normal data).
+    """Return the one-sided upper confidence limit of a standard deviation, from chi squared (normal data).
 
     Args:
         std: sample standard deviation (ddof 1) of n values.
-        n: their number; None is returned below 2.
+        n: number of values; with fewer than 2 the result is None.
         level: confidence of the limit.
     """
     from scipy.special import chdtri

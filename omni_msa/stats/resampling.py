@@ -7,11 +7,11 @@ from omni_msa.stats.metrics import metrics_of
 from omni_msa.stats.sums import features, finish
 
 Array = NDArray[np.float64]
-_NUM_TRIALS = 32  # trials at a time: 32 x 5,000 clips are 1.3 MB for each of about 20 sums
+_NUM_TRIALS = 32  # trials processed at a time: 32 x 5,000 clips are 1.3 MB for each of about 20 sums
 
 
 def clip_weights(num_clips: int, num_resamples: int, generator: np.random.Generator) -> Array:
-    """Return how often each clip is drawn when as many as there are are drawn with replacement: float (B, N)."""
+    """Return bootstrap weights: how often each of N clips occurs in N draws with replacement, float (B, N)."""
     drawn = generator.integers(0, num_clips, (num_resamples, num_clips))
     drawn += np.arange(num_resamples)[:, None] * num_clips
     counts = np.bincount(drawn.ravel(), minlength=num_resamples * num_clips)
@@ -21,19 +21,19 @@ def clip_weights(num_clips: int, num_resamples: int, generator: np.random.Genera
 def weighted_metrics(
     labels: ArrayLike, scores: ArrayLike, weights: ArrayLike, conventions: str = "mosi"
 ) -> dict[str, Array]:
-    """Compute all metrics of quality with every clip counted as often as its weight says.
+    """Compute all quality metrics with each clip counted according to its weight.
 
     Args:
         labels: float (N,), finite, as for `metrics.compute`.
-        scores: float (S, N), finite, one row a trial.
-        weights: float (B, N), not negative, e.g. `clip_weights`.
+        scores: float (S, N), finite, one row per trial.
+        weights: float (B, N), not negative, such as `clip_weights`.
         conventions: one of `metrics.HEADLINES`.
 
     Returns:
-        Metric name to float (B, S); undefined is NaN, as in `metrics.compute`.
+        float (B, S) by metric name; undefined is NaN, as in `metrics.compute`.
 
     Raises:
-        ValueError: the arrays do not fit together.
+        ValueError: the shapes do not match.
     """
     true, score = _checked(labels, scores)
     counts = np.asarray(weights, float)
@@ -49,36 +49,36 @@ def weighted_metrics(
 
 
 def jackknife_metrics(labels: ArrayLike, scores: ArrayLike, conventions: str = "mosi") -> dict[str, Array]:
-    """Compute all metrics of quality without each clip in turn.
+    """Compute all quality metrics without each clip in turn.
 
     Args:
         labels, scores, conventions: as for `weighted_metrics`; N >= 2.
 
     Returns:
-        Metric name to float (N, S).
+        float (N, S) by metric name.
 
     Raises:
-        ValueError: the arrays do not fit together.
+        ValueError: the shapes do not match.
     """
     true, score = _checked(labels, scores)
     values = {name: np.empty((len(true), len(score))) for name in metrics_of(conventions)}
     for first in range(0, len(score), _NUM_TRIALS):
         block = slice(first, first + _NUM_TRIALS)
-        found = features(true, score[block], conventions)
-        sums = {name: (array.sum(1, keepdims=True) - array).T for name, array in found.items()}  # (N, S)
+        terms = features(true, score[block], conventions)
+        sums = {name: (array.sum(1, keepdims=True) - array).T for name, array in terms.items()}  # (N, S)
         for name, array in finish(sums, conventions).items():
             values[name][:, block] = array
     return values
 
 
 def influences(jackknife: ArrayLike) -> Array:
-    """Return what each clip adds to a metric, by the jackknife; of a mean it is its value minus the mean.
+    """Return the influence of each clip on a metric, by the jackknife; for a mean it is the value minus the mean.
 
     Args:
         jackknife: float (N, S), the metric without each clip in turn.
 
     Returns:
-        Float (N, S), columns that sum to 0; their mean square divided by N - 1 is the variance over clips
+        float (N, S), columns with sum 0; their mean square divided by N - 1 is the variance over clips
         (Efron and Stein 1981, Annals of Statistics 9, 586-596).
     """
     without = np.asarray(jackknife, float)

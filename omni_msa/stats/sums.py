@@ -1,7 +1,7 @@
-"""Every quality metric as a function of sums over clips, so that resampling clips is a product of matrices.
+"""Quality metrics as functions of sums over clips, so that resampling clips is a matrix product.
 
-`features` gives what is summed, `finish` makes metrics of the sums. With every clip counted once the result is that of
-`omni_msa.stats.metrics.compute`, which the tests hold.
+`features` returns the summands, `finish` computes metrics from the sums. If every clip counts once, the result equals
+that of `omni_msa.stats.metrics.compute`, which tests verify.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 _SIMS_EDGES = {"acc5": (-0.7, -0.1, 0.1, 0.7), "acc3": (-0.1, 0.1), "acc2": (0.0,)}
-_CONSTANT = 1e-10  # a variance this small beside the mean square is rounding
+_CONSTANT = 1e-10  # a variance this small relative to the mean square is rounding error
 
 
 def features(labels: ArrayLike, scores: ArrayLike, conventions: str) -> dict[str, Array]:
-    """Return what has to be summed over clips for all metrics of quality.
+    """Return the summands over clips for all quality metrics.
 
     Args:
         labels: float (N,), finite.
@@ -24,35 +24,35 @@ def features(labels: ArrayLike, scores: ArrayLike, conventions: str) -> dict[str
         conventions: one of `metrics.HEADLINES`.
 
     Returns:
-        Name of the sum to float (S, N), or (1, N) where it is the same for all trials.
+        float (S, N) by the name of the sum, or (1, N) if it is the same for all trials.
     """
     true, score = np.asarray(labels, float)[None, :], np.asarray(scores, float)
     if conventions == "classes":
         return {"clips": np.ones_like(true), **_class_features(true, score)}
     if conventions == "sims":
         true, score = np.clip(true, -1, 1), np.clip(score, -1, 1)
-    x, y = score - score.mean(1, keepdims=True), true - true.mean()  # moments of what is centred lose no digits
-    found = {"clips": np.ones_like(true), "error": np.abs(score - true)}
-    found |= {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
-    return found | _CLASSES[conventions](true, score)
+    x, y = score - score.mean(1, keepdims=True), true - true.mean()  # centred, so that moments lose no digits
+    terms = {"clips": np.ones_like(true), "error": np.abs(score - true)}
+    terms |= {"x": x, "y": y, "xx": x * x, "yy": y * y, "xy": x * y}
+    return terms | _CLASSES[conventions](true, score)
 
 
 def _mosi(true: Array, score: Array) -> dict[str, Array]:
-    found = {
+    terms = {
         f"acc{2 * bound + 1}": _same(*(np.round(np.clip(array, -bound, bound)) for array in (true, score)))
         for bound in (3, 2)
     }
-    found |= _binary_features(true >= 0, score >= 0, np.ones_like(true), "_has0")
-    return found | _binary_features(true > 0, score > 0, (true != 0).astype(float), "_non0")
+    terms |= _binary_features(true >= 0, score >= 0, np.ones_like(true), "_has0")
+    return terms | _binary_features(true > 0, score > 0, (true != 0).astype(float), "_non0")
 
 
 def _sims(true: Array, score: Array) -> dict[str, Array]:
-    found = {
+    terms = {
         name: _same(*(np.digitize(array, edges, right=True) for array in (true, score)))
         for name, edges in _SIMS_EDGES.items()
         if name != "acc2"
     }
-    return found | _binary_features(true > 0, score > 0, np.ones_like(true), "")
+    return terms | _binary_features(true > 0, score > 0, np.ones_like(true), "")
 
 
 def _plain(true: Array, score: Array) -> dict[str, Array]:
@@ -78,23 +78,23 @@ def _binary_features(
 
 
 def _class_features(true: Array, score: Array) -> dict[str, Array]:
-    found = {"accuracy": _same(true, score)}
-    for each in np.unique(true):
-        is_true, is_named = true == each, score == each
-        found |= {f"true {each}": is_true.astype(float), f"named {each}": is_named.astype(float)}
-        found[f"hits {each}"] = (is_true & is_named).astype(float)
-    return found
+    terms = {"accuracy": _same(true, score)}
+    for number in np.unique(true):
+        is_true, is_named = true == number, score == number
+        terms |= {f"true {number}": is_true.astype(float), f"named {number}": is_named.astype(float)}
+        terms[f"hits {number}"] = (is_true & is_named).astype(float)
+    return terms
 
 
 def finish(sums: dict[str, Array], conventions: str) -> dict[str, Array]:
-    """Return the metrics that follow from sums of `features`; undefined ones are NaN.
+    """Return the metrics computed from sums of `features`; undefined ones are NaN.
 
     Args:
-        sums: name to float (R, S) or (R, 1), over each of R weightings of the clips.
+        sums: float (R, S) or (R, 1) by name, for R weightings of the clips.
         conventions: those of the features.
 
     Returns:
-        Metric name to float (R, S), in the order of `metrics.compute`.
+        float (R, S) by metric name, in the order of `metrics.compute`.
     """
     clips = sums["clips"]
     if conventions == "classes":
@@ -126,7 +126,7 @@ def _binary(sums: dict[str, Array], suffix: str) -> dict[str, Array]:
 def _weighted_f1(sums: dict[str, Array]) -> Array:
     names = [name.removeprefix("true ") for name in sums if name.startswith("true ")]
     parts = (
-        sums[f"true {each}"] * _f1(sums[f"hits {each}"], sums[f"true {each}"] + sums[f"named {each}"]) for each in names
+        sums[f"true {name}"] * _f1(sums[f"hits {name}"], sums[f"true {name}"] + sums[f"named {name}"]) for name in names
     )
     return np.asarray(sum(parts) / sums["clips"])
 

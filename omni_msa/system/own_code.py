@@ -1,4 +1,4 @@
-"""This package's own files: which lines of a traceback are ours, and whether two machines run the same code."""
+"""The files of this package: to recognise its lines in tracebacks, and to check that machines run the same code."""
 
 import hashlib
 import os
@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def is_own(file: str) -> bool:
-    """Return whether a file, as a traceback names it, belongs to this package."""
+    """Return whether a file named in a traceback belongs to this package."""
     return file.startswith(f"{PACKAGE}{os.sep}")
 
 

@@ -1,4 +1,4 @@
-"""Which process on which machine did something, when, and whether it still runs."""
+"""Identifying a process across machines, and checking whether it still runs."""
 
 import os
 import socket
@@ -14,13 +14,13 @@ _PIDS = Path("/proc/self/ns/pid")
 
 @dataclass(frozen=True)
 class Process:
-    """A process, named so that no other one on any machine has the same name.
+    """A process, identified uniquely across machines and time.
 
     Args:
-        host: name of the machine, for people.
-        pid: on that machine.
-        pid_started: clock ticks from the machine's start to the process's, for a pid can be given again; 0 if unknown.
-        place: start of the machine and space of process ids; processes of one place can see each other.
+        host: name of the machine, for display.
+        pid: process id on that machine.
+        pid_started: clock ticks from boot to the start of the process, because pids are reused; 0 if unknown.
+        place: boot id and pid namespace; processes with the same place can check each other.
     """
 
     host: str = ""
@@ -30,12 +30,12 @@ class Process:
 
     @property
     def is_here(self) -> bool:
-        """Whether the process could be seen from this one."""
+        """Whether the process is in the same place as this one, so that it can be checked."""
         return self.place == _place()
 
     @property
     def is_gone(self) -> bool:
-        """Whether it is known that the process does not run any more; never known of another place."""
+        """Whether the process is known to have ended; in another place this is never known."""
         if not self.is_here:
             return False
         if self.pid <= 0:
@@ -45,7 +45,7 @@ class Process:
         except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
-            pass  # it exists and is another user's
+            pass  # it exists but belongs to another user
         return not _is_same(_stat(self.pid), self.pid_started)
 
 
@@ -55,21 +55,21 @@ def now() -> str:
 
 
 def this_process() -> Process:
-    """Return the process that asks."""
+    """Return the calling process."""
     pid = os.getpid()
     stat = _stat(pid)
     return Process(socket.gethostname(), pid, int(stat[19]) if stat else 0, _place())
 
 
 def read_process(values: dict[str, Any]) -> Process:
-    """Return the process that a JSON object names; what is missing or of a wrong type is left empty."""
+    """Return the process described by a JSON object; values that are missing or of a wrong type are left empty."""
     known: dict[str, Any] = {name: values.get(name) for name in Process.__dataclass_fields__}
     default = vars(Process())
     return Process(**{name: value for name, value in known.items() if type(value) is type(default[name])})
 
 
 def _is_same(stat: list[str], pid_started: int) -> bool:
-    """Return whether the fields of proc(5) stat are of the process that started then, and it is more than a zombie."""
+    """Return whether proc(5) stat fields belong to the process that started then, and it is not a zombie."""
     return not stat or (stat[0] != "Z" and pid_started in (0, int(stat[19])))
 
 

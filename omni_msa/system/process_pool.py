@@ -1,4 +1,4 @@
-"""Jobs in processes of their own, one thread each: a crash, a hang or a memory blow-up costs one job, not all."""
+"""Jobs in separate processes with one thread each: a crash, a hang or excessive memory use costs only that job."""
 
 import ctypes
 import math
@@ -25,9 +25,9 @@ Function = Callable[..., Any]
 Job = tuple[Any, ...]
 OnResult = Callable[[int, Any], None]
 Outcome = tuple[int, BaseException | None]
-_START_S = 120.0  # within this time the first process must answer
+_START_S = 120.0  # time limit for the start of the first process
 _LOOK_EVERY_S = 0.5
-_NUM_TRIES = 3  # others may have taken the memory or the time, or an idle process died and took the pool with it
+_NUM_TRIES = 3  # other jobs may have used the memory or time, or an idle process died and broke the pool
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -35,18 +35,18 @@ class ProcessDied(Exception):
     """A job ended its process.
 
     Args:
-        how: the signal or the exit code, in words.
+        how: name of the signal, or the exit code.
     """
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one job may take.
+    """Limits of one job.
 
     Args:
-        seconds: of wall time, from when a process takes it up.
-        memory_gb: beyond what its process has before (where the system can say so: Linux).
-        jobs_per_process: so often processes are renewed, because libraries leak (decord keeps all sound it decoded).
+        seconds: wall time from the start of the job.
+        memory_gb: memory in addition to what its process has before (Linux only).
+        jobs_per_process: number of jobs after which a process is replaced, because libraries leak memory (decord).
     """
 
     seconds: float = 600.0
@@ -55,7 +55,7 @@ class Limits:
 
 
 def num_cores() -> int:
-    """Return how many processor cores this process may use."""
+    """Return the number of CPU cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -69,19 +69,19 @@ def run_jobs(
 ) -> list[BaseException | None]:
     """Call a function once for each job, in other processes.
 
-    A job that dies or goes beyond a limit is tried once more, alone: others may have taken the memory or the time.
+    A job that crashes or exceeds a limit is tried once more, alone, because others may have used the memory or time.
 
     Args:
-        function: importable by name; what it takes and returns can be pickled.
-        jobs: the arguments of each call.
-        num_workers: processes, at least 1.
+        function: importable by name; its arguments and results can be pickled.
+        jobs: arguments of each call.
+        num_workers: number of processes, at least 1.
         on_done: called after each job.
         limits: of each job.
-        on_result: called with the number and the returned value of each job that ended well, before `on_done`.
+        on_result: called with the index and the result of each successful job, before `on_done`.
 
     Returns:
-        for each job the exception it ended with, or None. `TimeoutError`, `MemoryError`: it went beyond a limit;
-        `ProcessDied`: it killed its process.
+        for each job its exception, or None. `TimeoutError`, `MemoryError`: it exceeded a limit; `ProcessDied`: its
+        process crashed.
 
     Raises:
         RuntimeError: no process can be started.
@@ -95,22 +95,22 @@ def run_jobs(
         for number, error in _run(function, jobs, left, num_workers, limits, on_result):
             errors[number] = error
             on_done()
-        # The pool breaks if an idle process dies: what was under way is not to blame.
+        # If an idle process dies, the pool breaks although no running job is at fault.
         left = [number for number in left if number not in errors] if len(errors) > before else []
     for number in range(len(jobs)):
         if number not in errors:
             on_done()
         if isinstance(errors.get(number, ProcessDied()), ProcessDied | TimeoutError | MemoryError):
-            found = dict(_run(function, jobs, [number], 1, limits, on_result))
-            errors[number] = found.get(number, ProcessDied("killed"))
+            second = dict(_run(function, jobs, [number], 1, limits, on_result))
+            errors[number] = second.get(number, ProcessDied("killed"))
     return [errors[number] for number in range(len(jobs))]
 
 
 class JobPool:
-    """Processes that stay until they are closed and take jobs from any thread; the first job starts them.
+    """Processes that take jobs from any thread until they are closed; the first job starts them.
 
     Args:
-        num_workers: processes, at least 1.
+        num_workers: number of processes, at least 1.
         limits: of each job.
     """
 
@@ -121,14 +121,14 @@ class JobPool:
         self._is_closed = False
 
     def call(self, function: Function, job: Job) -> Any:
-        """Run a job, wait for its end and return what it returns; one that dies or goes beyond a limit is tried again.
+        """Run a job and return its result; a job that crashes or exceeds a limit is tried again.
 
         Args:
             function, job: as for `run_jobs`.
 
         Raises:
-            Exception: what the job raised; TimeoutError, MemoryError, ProcessDied: as `run_jobs` tells them.
-            CancelledError: the workers were closed.
+            Exception: raised by the job; TimeoutError, MemoryError, ProcessDied: as in `run_jobs`.
+            CancelledError: the pool was closed.
         """
         error: BaseException = ProcessDied("killed")
         for _ in range(_NUM_TRIES):
@@ -143,7 +143,7 @@ class JobPool:
         raise error
 
     def close(self) -> None:
-        """End the processes at once; jobs under way are given up."""
+        """End the processes at once and abandon running jobs."""
         with self._lock:
             self._is_closed = True
             self._stop()
@@ -161,7 +161,7 @@ class JobPool:
             return self._pool, self._pool.schedule(_call, arguments, timeout=self._limits.seconds)
 
     def _wait(self, pool: ProcessPool, future: "Future[Any]") -> Any:
-        # Whoever kills a process that waits for a job may leave the others waiting for ever: then no job starts.
+        # If an idle process is killed, the others may wait forever and no job starts: hence the time limit.
         until = time.monotonic() + self._limits.seconds + _START_S
         while not wait([future], _LOOK_EVERY_S).done:
             if self._is_closed:
@@ -197,14 +197,14 @@ def _run(
     limits: Limits,
     on_result: OnResult,
 ) -> Iterator[Outcome]:
-    """Yield the outcome of each job as it ends; those that a breaking pool lost are left out."""
+    """Yield the outcome of each job as it ends; jobs lost when a pool breaks are left out."""
     pool = _new_pool(num_workers, limits)
     try:
         _check_start(pool)
         waiting, running = deque(numbers), dict[Future[Any], int]()
         until = math.inf
         while waiting or running:
-            # Few at a time: a pool that breaks, or is left after an interrupt, has little to take back.
+            # Schedule few at a time, so that little is lost if the pool breaks or is interrupted.
             while waiting and len(running) < 2 * num_workers and pool.active:
                 arguments = (function, jobs[waiting[0]], limits.memory_gb)
                 running[pool.schedule(_call, arguments, timeout=limits.seconds)] = waiting.popleft()
@@ -245,7 +245,7 @@ def _call(function: Function, job: Job, memory_gb: float) -> Any:
 
 
 def _portable(error: Exception) -> Exception:
-    """An exception that cannot travel between processes would break the pool."""
+    """Return an exception that can be pickled; any other would break the pool."""
     if isinstance(error, MemoryError):
         return MemoryError(str(error))
     try:
@@ -257,7 +257,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextmanager
 def _memory_limit(memory_gb: float) -> Iterator[None]:
-    """Limit what may be allocated: an allocation beyond it fails instead of bringing the machine down."""
+    """Limit the memory of this process: an allocation beyond it fails instead of exhausting the machine."""
     pages = Path("/proc/self/statm")
     if not pages.exists():
         yield
@@ -277,14 +277,14 @@ def _memory_limit(memory_gb: float) -> Iterator[None]:
 
 def _start_worker() -> None:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # numpy is not imported yet
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent alone answers an interrupt
-    if sys.platform == "linux":  # also when a decoder hangs without letting go of the interpreter
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent handles interrupts
+    if sys.platform == "linux":  # works even if a decoder hangs while it holds the GIL
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:
-    # A killed parent leaves its workers waiting for a job for ever.
+    # Without this, the workers of a killed parent would wait for jobs forever.
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

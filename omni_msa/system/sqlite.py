@@ -1,4 +1,4 @@
-"""Whether a database file of SQLite is whole; one that is not is put aside, so that a new one can be made."""
+"""Checking SQLite database files; a damaged one is renamed, so that a new one can be created."""
 
 import os
 import sqlite3
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def put_damaged_aside(path: Path) -> Path | None:
-    """Rename what is no whole database, with whatever it is: nothing is deleted.
+    """Rename whatever is at a path if it is not an intact database; nothing is deleted.
 
     Args:
-        path: where a database should be; it need not exist.
+        path: of the database; it need not exist.
 
     Returns:
-        The new name, None if there is a whole database or nothing.
+        the new name, None if the database is intact or missing.
     """
     if not os.path.lexists(path) or _is_whole(path):
         return None
@@ -29,7 +29,7 @@ def _is_whole(path: Path) -> bool:
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)) as base:
             return base.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
-    except sqlite3.OperationalError as error:  # locked, or not ours to read: that is not damage
+    except sqlite3.OperationalError as error:  # locked or not readable is not damaged
         return "malformed" not in str(error)
     except sqlite3.DatabaseError:
         return False

@@ -1,7 +1,7 @@
-"""The watch over a process that runs a trial: if it shows no life for too long, it writes its stacks and ends itself.
+"""Watchdog of a process that runs a trial: without progress for too long, the process writes its stacks and exits.
 
-The interpreter's own watchdog does it, a thread that needs neither the interpreter's lock nor a living Python; there is
-one a process, so its state is the module's.
+It uses the watchdog of `faulthandler`, a thread that needs neither the GIL nor a responsive interpreter. There is one
+per process, so its state is kept in this module.
 """
 
 import faulthandler
@@ -32,12 +32,12 @@ class _Guard:
 
 @contextmanager
 def watched(stacks: Path, limit_s: float, pulse: Path) -> Iterator[None]:
-    """End this process if `alive` is not called for a while within the block.
+    """Exit this process if `alive` is not called for `limit_s` seconds within the block.
 
     Args:
-        stacks: file for the stacks of all threads; empty or gone if all went well.
-        limit_s: the while, in seconds.
-        pulse: a file whose time of change shows others each sign of life.
+        stacks: file for the stacks of all threads; removed if the block ends.
+        limit_s: longest time between two calls of `alive`, in seconds.
+        pulse: file whose modification time is updated with each call, for other processes.
     """
     stacks.parent.mkdir(parents=True, exist_ok=True)
     with stacks.open("w") as file:
@@ -53,6 +53,6 @@ def watched(stacks: Path, limit_s: float, pulse: Path) -> Iterator[None]:
 
 
 def alive() -> None:
-    """Show a sign of life: called with each step, each batch, and whatever else may take long."""
+    """Report progress to the watchdog: called after each step, each batch, and in everything that may take long."""
     for guard in _guards:
         guard.alive()

@@ -1,4 +1,4 @@
-"""Reading YAML as people write it, and refusing what would be read otherwise than meant."""
+"""Reading YAML strictly: text that YAML 1.1 would read in a surprising way is refused."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import yaml
 
 from omni_msa.errors import InputError, Problem
 
-_BYTES_MAX = 200_000  # reading takes a second for each 100,000
+_BYTES_MAX = 200_000  # parsing takes about a second per 100,000 bytes
 _DEPTH_MAX = 50
 _INTEGER_MAX = 2**63
 _REFUSED = {
@@ -26,7 +26,7 @@ _CLOSING = (yaml.BlockEndToken, yaml.FlowMappingEndToken, yaml.FlowSequenceEndTo
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `2e-4` is a number and a key written twice is an error."""
+    """Safe YAML in which `2e-4` is a number and a repeated key is an error."""
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -34,13 +34,13 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key, _ in node.value:
         name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
         if name in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is written twice", key.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is used twice", key.start_mark)
         seen.add(name)
     return loader.construct_mapping(node, deep=True)
 
 
 def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
-    """Build a number, but not 010 (YAML 1.1 reads 8) nor 1:30 (YAML 1.1 reads 90)."""
+    """Build a number, but refuse 010 (8 in YAML 1.1) and 1:30 (90 in YAML 1.1)."""
     text = str(node.value)
     if ":" in text or re.fullmatch(r"[-+]?0[0-9_]+", text):
         message = f"{text} is not written as a plain decimal number; put text in quotes"
@@ -50,7 +50,7 @@ def _number(loader: _Loader, node: yaml.ScalarNode) -> int | float:
     return value
 
 
-_Loader.add_implicit_resolver(  # YAML 1.1 wants a dot in 2e-4 and reads a string without one
+_Loader.add_implicit_resolver(  # YAML 1.1 reads 2e-4 as a string because it has no dot
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+0123456789.")
 )
 _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
@@ -62,7 +62,7 @@ def parse(text: str, where: str) -> Any:
     """Return the plain value of a YAML text: None, bool, int, float, str, lists and mappings with text keys.
 
     Raises:
-        InputError: not YAML, too long or too deep, a key written twice, aliases (which can blow up in memory), tags,
+        InputError: not YAML, too long or nested too deeply, a repeated key, aliases (which can exhaust memory), tags,
             dates, keys that are not text, or whole numbers beyond 64 bits.
     """
     if len(text) > _BYTES_MAX:
@@ -73,7 +73,7 @@ def parse(text: str, where: str) -> Any:
         _check_plain(value)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         got = " ".join(str(error).replace('in "<unicode string>", ', "at ").split()) or type(error).__name__
-        raise InputError(Problem("not valid YAML", where, got, next_step="mend the file")) from error
+        raise InputError(Problem("not valid YAML", where, got, next_step="correct the text there")) from error
     return value
 
 
@@ -95,7 +95,7 @@ def parse_value(text: str, where: str) -> Any:
 
 
 def _check_tokens(text: str) -> None:
-    """Refuse before anything is built of it what could blow up in memory or time, and what has no use here."""
+    """Refuse text that could exhaust memory or time, before any value is built, and unsupported syntax."""
     depth = 0
     for token in yaml.scan(text, _Loader):
         if type(token) in _REFUSED:
@@ -116,7 +116,7 @@ def _check_plain(value: Any) -> None:
         for item in value:
             _check_plain(item)
     elif isinstance(value, str):
-        value.encode()  # raises for half of a surrogate pair, which no file or terminal takes
+        value.encode()  # raises for a lone surrogate, which cannot be written to files or terminals
     elif isinstance(value, int) and abs(value) >= _INTEGER_MAX:
         raise ValueError("a whole number needs more than 64 bits")
     elif not isinstance(value, int | float | None):
@@ -124,12 +124,12 @@ def _check_plain(value: Any) -> None:
 
 
 def dump(value: Any) -> str:
-    """Return plain values as YAML that `parse` reads again as the same."""
+    """Return plain values as YAML text from which `parse` returns equal values."""
     return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=120)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the mapping a YAML file holds.
+    """Return the mapping in a YAML file.
 
     Raises:
         InputError: the file is missing, too large, not text, not YAML or not a mapping.

@@ -1,4 +1,4 @@
-"""Files attached to MLflow's runs where these lie in a folder of this machine: linked, not copied, and tidied up."""
+"""Files attached to MLflow runs in a local folder: linked instead of copied, and removed when outdated."""
 
 import os
 from contextlib import suppress
@@ -6,16 +6,16 @@ from pathlib import Path
 
 
 def link(source: Path, target: Path) -> bool:
-    """Make a file appear at another place without a copy: a hard link, or on another disk a symbolic one.
+    """Link a file to another path without copying it: a hard link, or on another disk a symbolic link.
 
-    MLflow lists a symbolic link, but does not let its page follow one out of its folder.
+    MLflow lists a symbolic link, but its page does not follow one out of its folder.
 
     Args:
-        source: an existing file; what is there may be replaced later, the link then shows what was linked.
-        target: another file there is replaced; its folder is made if missing.
+        source: an existing file; if it is replaced later, a hard link keeps the old content.
+        target: path of the link; an existing file is replaced, a missing folder is created.
 
     Returns:
-        whether it is there: some file systems know no links at all.
+        whether the link exists: some file systems support no links.
     """
     with suppress(OSError):
         if target.samefile(source):
@@ -30,15 +30,15 @@ def link(source: Path, target: Path) -> bool:
 
 
 def prune(folder: Path, like: Path) -> None:
-    """Remove the files of a folder that another one does not have, and folders that are empty then.
+    """Remove files that a second folder does not have, and folders that are empty then.
 
     Args:
-        folder: may be missing.
-        like: what was copied into it.
+        folder: to remove files from; may be missing.
+        like: the second folder, which was copied into the first.
     """
-    for path in sorted(folder.rglob("*"), reverse=True):  # what lies deeper comes first
+    for path in sorted(folder.rglob("*"), reverse=True):  # deeper paths first
         if path.is_dir() and not path.is_symlink():
-            with suppress(OSError):  # it is not empty
+            with suppress(OSError):  # not empty
                 path.rmdir()
         elif not (like / path.relative_to(folder)).is_file():
             path.unlink()

@@ -1,4 +1,4 @@
-"""What every tracker is: a view of one sweep for people who compare runs, kept up to date from the ledger."""
+"""The contract of an experiment tracker, which shows a sweep from the ledger for comparing runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from omni_msa.ledger.ledger import Ledger
 
 @dataclass(frozen=True)
 class SweepView:
-    """What a tracker needs to know of a sweep.
+    """What a tracker needs to know about a sweep.
 
     Args:
-        name: of the sweep; no other sweep of this ledger has it.
-        question: what the sweep asks.
-        ledger: what is viewed; a tracker keeps its own files in its folder.
+        name: of the sweep, unique in the ledger.
+        question: of the sweep.
+        ledger: the data to show; a tracker may keep its own files in the folder of the ledger.
     """
 
     name: str
@@ -27,10 +27,10 @@ class SweepView:
 
 @dataclass(frozen=True)
 class TrialView:
-    """What a tracker needs to know of a trial.
+    """What a tracker needs to know about a trial.
 
     Args:
-        trial_id, seed: its identity and its seed (None where the cell is deterministic).
+        trial_id, seed: id and seed (None if the cell is deterministic).
         cell: name of its cell.
         folder: its ledger folder.
         state, config: one of the ledger's states; nested plain values.
@@ -45,16 +45,16 @@ class TrialView:
 
 
 class Tracker(Protocol):
-    """Writes one sweep. All of it comes from the ledger: every call may be repeated, and changes nothing then.
+    """Writes one sweep to a tracker. All data come from the ledger; repeating a call changes nothing.
 
-    What a method raises ends the tracking of this sweep, not its trials; `--report` writes it anew.
+    An exception ends the tracking of this sweep but not its trials; `--report` writes it again.
     """
 
     def start(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        """Make the sweep and its cells where they are missing; called again when a search has proposed further ones.
+        """Create the sweep and its cells if missing; called again when a search has proposed further cells.
 
         Args:
-            cells: name of each cell to its values on the axes, in the order of the plan.
+            cells: values on the axes by the name of the cell, in the order of the plan.
         """
         ...
 
@@ -80,23 +80,23 @@ class Tracker(Protocol):
         ...
 
     def close(self) -> None:
-        """Leave no run shown as running."""
+        """Close the sweep: no run is shown as running any more."""
         ...
 
 
 class TrackerPlugin(Protocol):
-    """A service or a format that sweeps are tracked in; `trackers: [name]` in a sweep file asks for it."""
+    """A service or format for tracking sweeps; `trackers: [name]` in a sweep file selects it."""
 
     name: str
     title: str
-    """What people call it, as "MLflow"."""
+    """Name for display, such as "MLflow"."""
 
     def open(self, sweep: SweepView) -> Tracker:
-        """Return what writes a sweep. It is called in the driver, once something is to be written."""
+        """Return the tracker of a sweep; called in the driver before the first write."""
         ...
 
     def how_to_look(self, ledger: Ledger) -> str:
-        """Return the command, address or file by which a person sees what was tracked; nothing is opened."""
+        """Return the command, address or file for viewing the tracked data; nothing is opened."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Sends what the ledger holds to every tracker of a sweep, while trials run and when they have ended."""
+"""Sends the content of the ledger to every tracker of a sweep, while trials run and after they have ended."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ class LedgerMirror:
         plan: of the sweep.
 
     Raises:
-        InputError: a tracker that the sweep names is not there or cannot be used.
+        InputError: a tracker of the sweep does not exist or cannot be used.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -29,20 +29,20 @@ class LedgerMirror:
         self._mirrors = [_Mirror(plugins.load(TRACKERS, name), plan) for name in plan.sweep.file.trackers]
 
     def trial(self, trial: PlannedTrial, state: str) -> None:
-        """Send what is new of one trial.
+        """Send the new data of one trial.
 
         Args:
             trial: of the plan.
-            state: "running", or how it ended.
+            state: "running", or its final state.
         """
         for mirror in self._mirrors:
             mirror.send(lambda tracker: _send(tracker, trial, state, self._ledger))
 
     def close(self, plan: Plan, summary: SweepSummary) -> None:
-        """Send all that has ended, the statistics of the cells and the reports, and leave no run open.
+        """Send all finished trials, the statistics of cells and the reports, and close all runs.
 
         Args:
-            plan: with the states as they are now.
+            plan: with current states.
             summary: of the sweep.
         """
         for trial in plan.trials:
@@ -52,19 +52,19 @@ class LedgerMirror:
             mirror.send(lambda tracker: _summarise(tracker, plan, summary))
 
     def how_to_look(self) -> list[str]:
-        """Return a line for each tracker that holds the sweep."""
-        good = (mirror.plugin for mirror in self._mirrors if mirror.error is None)
-        return [f"{plugin.title}: {plugin.how_to_look(self._ledger)}" for plugin in good]
+        """Return a line for each tracker without an error: how to view the sweep."""
+        working = (mirror.plugin for mirror in self._mirrors if mirror.error is None)
+        return [f"{plugin.title}: {plugin.how_to_look(self._ledger)}" for plugin in working]
 
     def errors(self) -> dict[str, Exception]:
-        """Return what went wrong, by the title of the tracker."""
+        """Return the first error of each tracker that failed, by its title."""
         return {mirror.plugin.title: mirror.error for mirror in self._mirrors if mirror.error is not None}
 
 
 class _Mirror:
-    """One tracker, opened on first use: that can take seconds, and Ray can start meanwhile.
+    """One tracker, opened on first use, because opening can take seconds in which Ray can start.
 
-    An error of it must not end the trials: after the first one nothing more is sent.
+    Its errors must not end the trials: after the first error nothing more is sent.
     """
 
     def __init__(self, plugin: TrackerPlugin, plan: Plan) -> None:

@@ -1,4 +1,4 @@
-"""The model card of a finished trial: what was trained on what, how good it is, and how its weights are used."""
+"""The model card of a finished trial: training data, model, metrics, and how to load the weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from omni_msa.ledger.trial_folder import TrialFolder
 from omni_msa.text import flatten
 
 ADAPTER = "adapter.safetensors"
-"""What the weights are called beside the card."""
+"""File name of the weights next to the card."""
 _BLOCK = 1 << 20
 _LOAD = f'''```python
 import json
@@ -38,7 +38,7 @@ _OPENED = {True: "test was opened once, after that", False: "test is locked: the
 
 
 def weights_of(folder: TrialFolder) -> Path | None:
-    """Return where the weights of a trial's chosen epoch should be, or None if it trained none; the file may be gone.
+    """Return the file of the weights of a trial's chosen epoch, which may be missing; None if it trained none.
 
     Args:
         folder: of a complete trial.
@@ -57,7 +57,7 @@ def model_card(folder: TrialFolder, cell: str, config: Mapping[str, Any], is_att
         folder: of a complete trial.
         cell: label of its cell.
         config: its configuration, nested plain values.
-        is_attached: whether the weights are beside the card.
+        is_attached: whether the weights are next to the card.
     """
     result, provenance = folder.result() or {}, folder.provenance()
     seed = config.get("seed")
@@ -115,7 +115,7 @@ def _name(config: Mapping[str, Any], part: str) -> str:
 
 
 def _licence(backbone: str) -> str:
-    """Return what the plug-in says, if it still exists and says anything."""
+    """Return the licence stated by the plug-in, if the plug-in still exists."""
     try:
         return str(plugins.load(BACKBONES, backbone).licence)
     except (InputError, AttributeError):

@@ -1,4 +1,4 @@
-"""What MLflow holds of a run, as far as it is known: enough to send nothing twice. Nothing here knows MLflow itself."""
+"""The known content of an MLflow run, so that nothing is sent twice. Independent of mlflow itself."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ Point = tuple[str, float, int, int]  # metric, value, time in ms, step
 
 @dataclass
 class Run:
-    """One run, kept up to date as we write; of a trial that has ended only ids, status and tags.
+    """One run, updated as we write; for a finished trial only ids, status and tags are kept.
 
     Args:
-        run_id, status: as MLflow has them.
-        tags: all of them.
-        artifact_uri: where its attached files are.
-        params, metrics: all of them; of a metric the last value.
-        last_steps: by metric, the last step that has been sent.
-        is_whole: False once `params` and `metrics` have been forgotten.
+        run_id, status: as in MLflow.
+        tags: all tags.
+        artifact_uri: location of its attached files.
+        params, metrics: all parameters, and the last value of each metric.
+        last_steps: last step sent, by metric.
+        is_whole: False after `params` and `metrics` have been discarded.
     """
 
     run_id: str
@@ -31,22 +31,22 @@ class Run:
     is_whole: bool = True
 
     def forget(self) -> None:
-        """Give back the memory of what is not needed again unless the trial changes."""
+        """Discard parameters and metrics, which are needed again only if the trial changes."""
         self.params, self.metrics, self.last_steps, self.is_whole = {}, {}, {}, False
 
     def news(self, values: Mapping[str, float], time_ms: int) -> list[Point]:
-        """Return the values that the run does not hold already, as points of step 0; two NaN are the same."""
+        """Return the values that the run does not have yet, as points of step 0; NaN equals NaN."""
         held = self.metrics
         return [(name, value, time_ms, 0) for name, value in values.items() if repr(held.get(name)) != repr(value)]
 
     def folder(self, tracking_uri: str) -> Path | None:
-        """Return the folder of its attached files, None where a server keeps them: only it knows the way there.
+        """Return the local folder of its attached files, None if a server stores them.
 
         Args:
-            tracking_uri: where MLflow's data is.
+            tracking_uri: location of MLflow's data.
         """
         is_served = urlsplit(tracking_uri).scheme in ("http", "https", "databricks")
-        place = urlsplit(self.artifact_uri or "")
-        if is_served or not place.path or place.scheme not in ("", "file"):
+        location = urlsplit(self.artifact_uri or "")
+        if is_served or not location.path or location.scheme not in ("", "file"):
             return None
-        return Path(unquote(place.path) if place.scheme else str(self.artifact_uri))
+        return Path(unquote(location.path) if location.scheme else str(self.artifact_uri))

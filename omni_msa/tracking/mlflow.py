@@ -1,8 +1,8 @@
-"""The MLflow view of the ledger: one experiment a sweep, a parent run, a run per cell, a run per trial below its cell.
+"""The MLflow view of the ledger: one experiment per sweep, with a parent run, a run per cell and a run per trial.
 
-The only file that imports mlflow. One writer: the driver. All of it comes from the ledger, so the database can be
-deleted and rebuilt; every call may be repeated, and the second time finds nothing to do. Runs are known by tags and
-written through `MlflowClient` with explicit run ids, never through the fluent global state.
+The only file that imports mlflow. The only writer is the driver. All data come from the ledger, so the database can be
+deleted and rebuilt, and repeating a call changes nothing. Runs are identified by tags and written through
+`MlflowClient` with explicit run ids, never through the fluent global state.
 """
 
 import logging
@@ -31,10 +31,10 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true", "MLFLOW_SU
 _STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 _DIGESTED = (names.CONFIG, names.METRICS, names.RESULT, names.TEST, names.ERROR)
 _ATTACHED = (names.ALL_PREDICTIONS, names.CONFIG, names.ERROR)
-_VERSION = 2  # of what is recorded of a trial: a higher one has it recorded anew
-_PAGE = 200  # runs asked for at once: each comes with all it holds
-_NOTE = "mlflow.note.content"  # what the browser shows as description
-_PARENT = "mlflow.parentRunId"  # what the browser nests by
+_VERSION = 2  # version of the recorded content; raise it to record trials again
+_PAGE = 200  # runs per request; each comes with all its data
+_NOTE = "mlflow.note.content"  # shown as description in the browser
+_PARENT = "mlflow.parentRunId"  # determines the nesting in the browser
 Texts = Mapping[str, str] | None
 
 
@@ -42,7 +42,7 @@ title = "MLflow"
 
 
 def open(sweep: SweepView) -> "MlflowTracker":
-    """Return what writes a sweep into MLflow."""
+    """Return the tracker that writes a sweep into MLflow."""
     return MlflowTracker(_uri(sweep.ledger), sweep.ledger.artifacts, sweep.name, sweep.question)
 
 
@@ -61,10 +61,10 @@ class MlflowTracker:
     """Writes one sweep into MLflow.
 
     Args:
-        tracking_uri: where, such as `sqlite:////path/mlruns/mlflow.db`; the variable `MLFLOW_TRACKING_URI` wins.
-        artifact_root: folder for artifacts; a server named by the variable keeps them where it wants.
-        sweep_name: names the experiment.
-        question: what the sweep asks, shown with the experiment and its parent run.
+        tracking_uri: such as `sqlite:////path/mlruns/mlflow.db`; the variable `MLFLOW_TRACKING_URI` takes precedence.
+        artifact_root: folder for artifacts; not used if the variable names a server.
+        sweep_name: name of the experiment.
+        question: of the sweep, shown with the experiment and its parent run.
     """
 
     def __init__(self, tracking_uri: str, artifact_root: Path, sweep_name: str, question: str) -> None:
@@ -78,33 +78,33 @@ class MlflowTracker:
         self._cell_of: dict[str, str] = {}  # a trial that two cells share belongs to the first
 
     def _experiment(self, location: str | None) -> str:
-        found = self._client.get_experiment_by_name(self.sweep)
-        if found is None:
+        experiment = self._client.get_experiment_by_name(self.sweep)
+        if experiment is None:
             return self._client.create_experiment(self.sweep, location, {_NOTE: self.question})
-        if found.lifecycle_stage == "deleted":
-            self._client.restore_experiment(found.experiment_id)
-        if found.tags.get(_NOTE) != self.question:
-            self._client.set_experiment_tag(found.experiment_id, _NOTE, self.question)
-        return found.experiment_id
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        if experiment.tags.get(_NOTE) != self.question:
+            self._client.set_experiment_tag(experiment.experiment_id, _NOTE, self.question)
+        return experiment.experiment_id
 
     def _find_runs(self) -> dict[tuple[str, str], Run]:
-        """Know all runs of the sweep by kind and key; of two alike the later is deleted."""
+        """Return all runs of the sweep by kind and key; of two with the same key the later is deleted."""
         runs: dict[tuple[str, str], Run] = {}
-        twice = []
+        duplicates = []
         for run in self._all_runs():
             key = (run.tags.get("kind", ""), run.tags.get("trial_id") or run.tags.get("cell", ""))
             if run.tags.get("sweep") != self.sweep:
-                continue  # somebody else's run in our experiment
+                continue  # not written by us
             if runs.setdefault(key, run) is not run:
-                twice.append(run.run_id)
+                duplicates.append(run.run_id)
             if key[0] == "trial":
                 run.forget()
-        for run_id in twice:
+        for run_id in duplicates:
             self._client.delete_run(run_id)
         return runs
 
     def _all_runs(self) -> Iterator[Run]:
-        """Yield the runs of the experiment, the earliest first, page by page: memory is bounded by one page."""
+        """Yield the runs of the experiment, the earliest first, with one page in memory at a time."""
         token: str | None = ""
         while token is not None:
             order = ["attributes.start_time ASC"]
@@ -116,16 +116,16 @@ class MlflowTracker:
             token = page.token or None
 
     def _load(self, run: Run) -> None:
-        """Ask again for what was forgotten."""
+        """Load parameters and metrics again if they were discarded."""
         if not run.is_whole:
             data = self._client.get_run(run.run_id).data
             run.params, run.metrics, run.is_whole = dict(data.params), dict(data.metrics), True
 
     def start(self, cells: Mapping[str, Mapping[str, Any]]) -> None:
-        """Make the parent run and a run per cell where MLflow lacks them.
+        """Create the parent run and a run per cell if they are missing.
 
         Args:
-            cells: cell label to its axes, in the order of the plan.
+            cells: axes by the label of the cell, in the order of the plan.
         """
         self._parent()
         for label, axes in cells.items():
@@ -145,7 +145,7 @@ class MlflowTracker:
         return self._run("trial", trial.trial_id, name, tags, trial.folder)
 
     def _run(self, kind: str, key: str, name: str, tags: dict[str, str], folder: Path | None = None) -> Run:
-        """Return the one run with this key, made if missing; its tags may have changed with the sweep file."""
+        """Return the run with this key, created if missing; tags are updated, as the sweep file may have changed."""
         if (kind, key) not in self._runs:
             tags = {"kind": kind, "sweep": self.sweep, **tags}
             rows = TrialFolder(folder).metrics() if folder else []
@@ -176,7 +176,7 @@ class MlflowTracker:
         return points
 
     def _last_step(self, run: Run, name: str) -> int:
-        """Ask MLflow once a run and metric: from then on we are the only writer."""
+        """Return the last step sent; MLflow is asked once per run and metric, because there is no other writer."""
         if name not in run.last_steps:
             history = self._client.get_metric_history(run.run_id, name) if name in run.metrics else ()
             run.last_steps[name] = max((point.step for point in history), default=-1)
@@ -185,12 +185,11 @@ class MlflowTracker:
     def finish(self, trial: TrialView) -> None:
         """Record a trial that is complete, pruned or failed: parameters, curves, final metrics, artifacts, status.
 
-        Parameters are the settings by dotted path and, under their own names, the axes of its cell, so that charts of
-        trials have them as axes. Final metrics are `test_*`, the costs, and `best_valid_*` (of the epoch kept;
-        `valid_*` is the curve).
+        Parameters are the settings by dotted path and the axes of its cell under their own names, for use in charts.
+        Final metrics are `test_*`, the costs, and `best_valid_*` (of the chosen epoch; `valid_*` is the curve).
         """
         run, folder = self._trial(trial), TrialFolder(trial.folder, trial.config.get("opens_test", True))
-        locked = "" if folder.opens_test else " locked"  # seen so, its test metrics are still to come
+        locked = "" if folder.opens_test else " locked"  # it will be recorded again when test is unlocked
         content = digest(f"{trial.state} {_VERSION}{locked}", [trial.folder / name for name in _DIGESTED])
         if run.tags.get("ledger") == content and run.status == _STATUS[trial.state]:
             return
@@ -211,9 +210,9 @@ class MlflowTracker:
             for path in (path for path in sorted(trial.folder.glob(name)) if folder.shows(path.name)):
                 self._client.log_artifact(run.run_id, str(path))
         if trial.state == "complete":
-            weights, place, is_linked = weights_of(folder), run.folder(self._client.tracking_uri), False
-            if weights is not None and weights.is_file() and place is not None:
-                is_linked = link(weights, place / ADAPTER)
+            weights, artifacts, is_linked = weights_of(folder), run.folder(self._client.tracking_uri), False
+            if weights is not None and weights.is_file() and artifacts is not None:
+                is_linked = link(weights, artifacts / ADAPTER)
             card = model_card(folder, run.tags["cell"], trial.config, is_linked)
             self._client.log_text(run.run_id, card, "model_card.md")
 
@@ -230,18 +229,18 @@ class MlflowTracker:
         self._log(run, points=run.news(cell_numbers(cell, is_valid), milliseconds(None)), tags=tags)
 
     def reports(self, folder: Path) -> None:
-        """Attach the files of a report folder to the parent run; of former ones only a server of MLflow keeps any."""
+        """Attach the files of a report folder to the parent run; outdated ones are removed, except on a server."""
         run, files = self._parent(), sorted(path for path in folder.rglob("*") if path.is_file())
         content = digest("\n".join(str(path.relative_to(folder)) for path in files), files)
         if run.tags.get("reports") == content:
             return
         self._client.log_artifacts(run.run_id, str(folder), "reports")
-        if (place := run.folder(self._client.tracking_uri)) is not None:
-            prune(place / "reports", folder)
+        if (artifacts := run.folder(self._client.tracking_uri)) is not None:
+            prune(artifacts / "reports", folder)
         self._log(run, tags={"reports": content})
 
     def close(self) -> None:
-        """Leave no run running: an unfinished trial is KILLED, a cell and the sweep get the worst status below them."""
+        """Close all runs: an unfinished trial becomes KILLED; cells and sweep get the worst status of their trials."""
         for (kind, _), run in self._runs.items():
             if kind == "trial" and run.status == "RUNNING":
                 self._set_status(run, "KILLED")
@@ -265,7 +264,7 @@ class MlflowTracker:
         run.status = status
 
     def _log(self, run: Run, params: Texts = None, points: Sequence[Point] = (), tags: Texts = None) -> None:
-        """Send what the run lacks. Parameters cannot change in MLflow: the first value of one stays."""
+        """Send what the run lacks. Parameters cannot be changed in MLflow: the first value remains."""
         from mlflow.entities import Metric, Param, RunTag
 
         new_params = {name: value for name, value in (params or {}).items() if name not in run.params}
@@ -279,7 +278,7 @@ class MlflowTracker:
 
 
 def _make_database(path: Path) -> None:
-    """Have MLflow make its tables aside: that takes seconds, and a kill would leave a half that it never opens."""
+    """Create the database under a temporary name: it takes seconds, and MLflow cannot open a half-made one."""
     from mlflow.tracking.client import MlflowClient
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -291,13 +290,13 @@ def _make_database(path: Path) -> None:
 
 
 def _connect(uri: str) -> "MlflowClient":
-    """Open MLflow quietly; nothing of it calls out."""
+    """Connect to MLflow without telemetry and messages."""
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     from mlflow.tracking.client import MlflowClient  # half the import time of `mlflow`
 
     for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is raised, too
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are also raised
     if uri.startswith("sqlite:///"):
         _make_database(Path(uri.removeprefix("sqlite:///")))
     return MlflowClient(uri)

@@ -52,7 +52,7 @@ def test_a_trial_starts_where_its_memory_is_free(nvml):
     with pytest.raises(GpuBusy) as caught:
         guard().before(16.1)
     message = str(caught.value)
-    assert "card 0 (Card of a test) is busy: 16.0 of 24.0 GB free, 16.1 GB needed" in message
+    assert "GPU 0 (Card of a test) is busy: 16.0 of 24.0 GB free, 16.1 GB needed" in message
     assert "pid 7 (8.0 GB)" in message and str(ME) not in message and "CUDA_VISIBLE_DEVICES" in message
     assert caught.value.uuid == "GPU-0a"
 

@@ -54,7 +54,7 @@ def test_a_report_that_replaces_another_says_so(ledger: Ledger) -> None:
     assert "made without settings on the command line" in replaced(ledger, changed)
     hold(ledger, changed)
     assert "made with training.epochs=2" in replaced(ledger, FIRST)
-    assert "asked: How much?" in replaced(ledger, replace(FIRST, question="Why?"))
+    assert "for the question: How much?" in replaced(ledger, replace(FIRST, question="Why?"))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"name": 1}', "\x00"])

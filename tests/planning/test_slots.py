@@ -114,8 +114,8 @@ def test_busy_and_small_cards_are_left_out_with_a_note():
     usable, notes, problems = usable_cards(found, 12.0)
     assert usable == [found[1]] and problems == []
     assert notes == [
-        "card 2 (RTX) is not used: it has 8.0 GB, a trial needs about 12.0 GB",
-        "card 0 (RTX) is not used: in use by pid 77 (2.0 GB), a trial needs about 12.0 GB",
+        "GPU 2 (RTX) is not used: it has 8.0 GB, a trial needs about 12.0 GB",
+        "GPU 0 (RTX) is not used: in use by pid 77 (2.0 GB), a trial needs about 12.0 GB",
     ]
 
 
@@ -129,7 +129,7 @@ def test_the_cards_that_are_left_are_shown_to_trials(machine):
 def test_all_cards_busy_is_a_problem_naming_each(machine):
     machine(FakeCard(24.0, 3.0, {77: 2.0}), FakeCard(24.0, 2.0, {78: 2.0}))
     first, second = slots(config(), known=known(12.0)).problems
-    assert "busy" in first.what and first.where == "card 0 (Card of a test)" and "pid 77" in first.got
+    assert "busy" in first.what and first.where == "GPU 0 (Card of a test)" and "pid 77" in first.got
     assert "pid 78" in second.got and "CUDA_VISIBLE_DEVICES" in second.next_step
 
 
@@ -142,7 +142,7 @@ def test_no_card_is_large_enough(machine):
     machine(FakeCard(8.0), FakeCard(10.0))
     (problem,) = slots(config(), known=known(12.0)).problems
     assert "no GPU has enough memory" in problem.what and problem.allowed == "at least 12.0 GB"
-    assert "card 1 (Card of a test): 10.0 GB" in problem.got
+    assert "GPU 1 (Card of a test): 10.0 GB" in problem.got
 
 
 def test_cards_that_cannot_be_asked_get_one_trial_each(machine):

@@ -67,7 +67,7 @@ def test_a_wheel_is_downloaded_once(index: Path, tmp_path: Path) -> None:
         "tiny-data==1.0", digest, binary=True, num_bytes=3_000_001, progress=lambda *report: reports.append(report)
     )
     assert file == tmp_path / "cache/downloads/tiny_data-1.0-py3-none-any.whl"
-    assert reports[-1] == ("fetching tiny-data==1.0 (MB)", 4, 4)
+    assert reports[-1] == ("downloading tiny-data==1.0 (MB)", 4, 4)
     (index / file.name).unlink()  # pip would fail now
     assert fetch("tiny-data==1.0", digest, binary=True) == find_fetched("tiny-data==1.0", digest, binary=True) == file
     assert {path.name for path in file.parent.iterdir()} <= {file.name, f"{file.name}.lock"}
@@ -99,7 +99,7 @@ def test_without_a_network_the_message_says_which_file_to_put_where(index: Path,
     with pytest.raises(InputError) as error:
         fetch("tiny-data==1.0", "ab" * 32, binary=True)
     message = str(error.value)
-    assert f"put tiny_data-1.0-py3-none-any.whl into {downloads}" in message
+    assert f"copy tiny_data-1.0-py3-none-any.whl to {downloads}" in message
     assert "SHA-256 " + "ab" * 32 in message
     assert "has another digest" in message
     assert "No matching distribution found" in message

@@ -24,7 +24,7 @@ def test_a_card_tells_memory_and_processes(nvml):
     library = nvml(FakeCard(24.0, processes={7: 8.0, 9: None}))
     (card,) = cards()
     assert card == Card(0, "GPU-0a", "Card of a test", 24.0, 16.0, (Process(7, 8.0), Process(9, None)))
-    assert card.pids == (7, 9) and str(card) == "card 0 (Card of a test)"
+    assert card.pids == (7, 9) and str(card) == "GPU 0 (Card of a test)"
     assert library.num_open == 0
 
 
@@ -93,4 +93,4 @@ def test_what_is_ours_counts_as_free():
 def test_others_are_named():
     assert holders(CARD, {ME}) == "pid 7 (8.0 GB)"
     assert holders(Card(0, "", "", 24.0, 1.0, (Process(7),))) == "pid 7"
-    assert holders(Card(0, "", "", 24.0, 1.0)) == "processes that cannot be seen from here"
+    assert holders(Card(0, "", "", 24.0, 1.0)) == "processes that are not visible from here"

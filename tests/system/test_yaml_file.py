@@ -52,8 +52,8 @@ def test_values(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("a: 1\nb: 2\na: 3", "'a' is written twice at line 3"),
-        ("x:\n  a: 1\n  'a': 2", "'a' is written twice at line 3"),
+        ("a: 1\nb: 2\na: 3", "'a' is used twice at line 3"),
+        ("x:\n  a: 1\n  'a': 2", "'a' is used twice at line 3"),
         (BOMB, "aliases (*name) are not supported at line 2"),
         ("a: !!python/object:os.system x", "tags (!name) are not supported"),
         ("a: !!int abc", "tags"),

@@ -1,4 +1,4 @@
-"""Generated clips that the two small towers are trained on: from reserved sentences, which are in no split."""
+"""Generated clips for training the two small towers, from reserved sentences, which are in no split."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from omni_msa.data.synthetic.ratings import Sentence
 from omni_msa.data.synthetic.sampling import drive, eligible, generator, reserved
 from omni_msa.system.process_pool import num_cores, run_jobs
 
-# The pocket profile: four frames of 56x56 make 8 tokens, a hop of 40 ms makes 6 tokens a second.
+# As in the pocket profile: four frames of 56x56 give 8 tokens, a hop of 40 ms gives 6 tokens per second.
 MEDIA = MediaConfig(num_frames_max=4, frame_pixels_max=56 * 56, mel_hop_ms=40)
 
 
@@ -27,8 +27,8 @@ class Job:
     Args:
         name: of its files, unique.
         text: the sentence.
-        audio_drive: what the voice carries, in [-1, 1].
-        video_drive: what the face carries, in [-1, 1].
+        audio_drive: cue that the voice carries, in [-1, 1].
+        video_drive: cue that the face carries, in [-1, 1].
     """
 
     name: str
@@ -39,7 +39,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Example:
-    """One rendered clip as the towers read it.
+    """One rendered clip as inputs of the towers.
 
     Args:
         job: what was rendered.
@@ -55,19 +55,19 @@ class Example:
 
 
 def plan(sentences: Sequence[Sentence], num_train: int, num_held_out: int, seed: int) -> tuple[list[Job], list[Job]]:
-    """Return the clips to train on and those to test with; no source of sentences is on both sides.
+    """Return the clips for training and for testing; no source of sentences is in both.
 
-    Drives to train on are uniform on [-1, 1]; those to test with are distributed as in the demo dataset.
+    Drives for training are uniform on [-1, 1]; those for testing are distributed as in the demonstration dataset.
 
     Args:
         sentences: of all domains; only reserved ones are used.
-        num_train: clips; sentences come again, with other drives and looks, if there are fewer of them.
-        num_held_out: clips.
+        num_train: number of clips; if there are fewer sentences, they are repeated with other drives and faces.
+        num_held_out: number of clips.
         seed: any integer.
     """
     usable = eligible(reserved(sentences), ("movies",), 4, 16)
     order = generator(f"towers/{seed}").permutation(len(usable))
-    shuffled = [usable[place] for place in order]
+    shuffled = [usable[index] for index in order]
     held_out = shuffled[:num_held_out]
     sources = {sentence.source for sentence in held_out}
     training = [sentence for sentence in shuffled if sentence.source not in sources]
@@ -84,7 +84,7 @@ def plan(sentences: Sequence[Sentence], num_train: int, num_held_out: int, seed:
 
 
 def render(jobs: Sequence[Job], folder: Path, on_done: Callable[[], None]) -> list[Example]:
-    """Render clips as mp4 files and read them back through the path that real clips take.
+    """Render clips as mp4 files, and read them in the same way as real clips.
 
     Args:
         jobs: what to render.
@@ -92,7 +92,7 @@ def render(jobs: Sequence[Job], folder: Path, on_done: Callable[[], None]) -> li
         on_done: called after each clip.
 
     Raises:
-        Exception: whatever stopped a clip.
+        Exception: the first error of any clip.
     """
     errors = run_jobs(_render, [(job, folder) for job in jobs], num_cores(), on_done)
     for error in errors:

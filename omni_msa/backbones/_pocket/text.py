@@ -1,4 +1,4 @@
-"""A Llama language model as the text tower of a Thinker: the same arithmetic under other names."""
+"""A Llama language model as the text tower of a Thinker: the same computation with other parameter names."""
 
 import json
 from pathlib import Path
@@ -17,15 +17,15 @@ EMBEDDINGS = "model.embed_tokens.weight"
 def text_tower(folder: Path, text: TextDimensions) -> tuple[dict[str, "torch.Tensor"], "PreTrainedTokenizerFast"]:
     """Return the weights of the text tower, named as in the Thinker, and the tokenizer with the special tokens.
 
-    A Llama layer is a Thinker layer whose query, key and value biases are zero: rotary positions agree as long as
-    text tokens have the same time, height and width. New tokens start at the mean of all embeddings.
+    A Llama layer is a Thinker layer whose query, key and value biases are zero: rotary positions agree if text
+    tokens have equal time, height and width. New tokens start at the mean of all embeddings.
 
     Args:
         folder: `config.json`, `model.safetensors` and `tokenizer.json` of a Llama with tied embeddings.
-        text: the expected shape; its vocabulary counts the new tokens.
+        text: the expected shape; its vocabulary includes the new tokens.
 
     Raises:
-        InputError: the folder holds a model of another shape.
+        InputError: the folder has a model of another shape.
     """
     import torch
     from safetensors.torch import load_file
@@ -52,7 +52,7 @@ def word_embeddings(folder: Path, words: list[str]) -> "torch.Tensor":
 
     Args:
         folder: as for `text_tower`.
-        words: with the space in front that the tokenizer makes part of a word.
+        words: each with a leading space, which the tokenizer treats as part of the word.
 
     Raises:
         ValueError: a word is not one token.
@@ -83,6 +83,6 @@ def _check_shape(folder: Path, text: TextDimensions) -> None:
         "intermediate_size": text.intermediate_size,
         "tie_word_embeddings": True,
     }
-    found = {name: config.get(name) for name in wanted}
-    if found != wanted:
-        raise InputError(Problem("a language model of another shape", str(folder), str(found), str(wanted)))
+    actual = {name: config.get(name) for name in wanted}
+    if actual != wanted:
+        raise InputError(Problem("the language model has another shape", str(folder), str(actual), str(wanted)))

@@ -1,4 +1,4 @@
-"""The two small towers of the pocket backbone: their shape and their weights, which are part of this package."""
+"""Shape and weights of the two small towers of the pocket backbone; the weights are part of this package."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -32,7 +32,7 @@ def pocket_config(ids: Mapping[str, int] | None = None) -> "Qwen2_5OmniThinkerCo
     """Return the configuration of the pocket Thinker.
 
     Args:
-        ids: number of each special token; not needed for the towers alone.
+        ids: id of each special token; not needed for the towers alone.
     """
     from omni_msa.model.thinker import thinker_config
 

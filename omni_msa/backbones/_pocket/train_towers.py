@@ -1,7 +1,7 @@
-"""Train the two small towers: `python -m omni_msa.backbones._pocket.train_towers` writes `towers.safetensors` anew.
+"""Train the two small towers: `python -m omni_msa.backbones._pocket.train_towers` writes `towers.safetensors`.
 
-Every media token is taught to be the point between the embeddings of " terrible" and " wonderful" at the place that
-voice or face were rendered with, which the frozen language model understands. Labels are never seen.
+Every media token learns to be a point on the line between the embeddings of " terrible" and " wonderful", which the
+frozen language model understands; its position is the cue with which voice or face were rendered. Labels are not used.
 """
 
 import argparse
@@ -30,11 +30,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Line:
-    """The straight line in embedding space that cues are put on.
+    """The straight line in embedding space on which cues are represented.
 
     Args:
         middle: point of cue 0, (D,).
-        half: from there to the point of cue 1, (D,).
+        half: vector from there to the point of cue 1, (D,).
     """
 
     middle: torch.Tensor
@@ -45,7 +45,7 @@ class Line:
         return self.middle + cues[:, None] * self.half
 
     def place(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return the cues of the points on the line nearest to tokens (N, D), shape (N,)."""
+        """Project tokens (N, D) onto the line and return their cues, shape (N,)."""
         return (tokens - self.middle) @ self.half / self.half.square().sum()
 
 
@@ -88,7 +88,7 @@ Task = AudioTask | VideoTask
 
 
 def new_tasks(seed: int) -> list[Task]:
-    """Return both towers with random weights drawn from a seed; the process's random state is set."""
+    """Return both towers with random weights drawn from a seed; this sets the global random state."""
     from transformers.models.qwen2_5_omni import modeling_qwen2_5_omni as omni
 
     config = pocket_config()
@@ -100,16 +100,16 @@ def new_tasks(seed: int) -> list[Task]:
 def train(task: Task, examples: Sequence[Example], line: Line, num_epochs: int, seed: int, say: Say) -> None:
     """Train one tower in place.
 
-    The loss is the mean squared distance of tokens to their points, in units of the half distance between the words:
+    The loss is the mean squared distance of tokens from their points, in units of half the distance between the words;
     along the line it is the squared error of the cue.
 
     Args:
         task: a tower.
         examples: clips to train on.
-        line: where the points lie.
+        line: the line of the target points.
         num_epochs: passes over the clips.
         seed: of their order.
-        say: called with a line of text now and then.
+        say: called with progress messages.
     """
     with torch.no_grad():
         task.output.bias.copy_(line.middle)
@@ -134,18 +134,18 @@ def train(task: Task, examples: Sequence[Example], line: Line, num_epochs: int, 
 
 
 def quality(task: Task, examples: Sequence[Example], line: Line) -> dict[str, float]:
-    """Return how well a tower's mean token tells the cue of clips it has not seen.
+    """Return how well the mean token of a tower predicts the cue of held-out clips.
 
     Returns:
-        `corr` and `mae` of the place on the line against the cue, and `norm`, the mean length of a token.
+        `corr` and `mae` of the position on the line against the cue, and `norm`, the mean norm of a token.
     """
     with torch.no_grad():
         tokens, counts, cues = task.tokens(examples)
-    places = [part.mean() for part in torch.split(line.place(tokens), counts.tolist())]
-    found, wanted = torch.stack(places).numpy(), cues.numpy()
+    means = [part.mean() for part in torch.split(line.place(tokens), counts.tolist())]
+    predicted, wanted = torch.stack(means).numpy(), cues.numpy()
     return {
-        "corr": float(np.corrcoef(found, wanted)[0, 1]),
-        "mae": float(np.abs(found - wanted).mean()),
+        "corr": float(np.corrcoef(predicted, wanted)[0, 1]),
+        "mae": float(np.abs(predicted - wanted).mean()),
         "norm": float(tokens.norm(dim=1).mean()),
     }
 
@@ -167,13 +167,13 @@ def _loss(task: Task, examples: Sequence[Example], line: Line) -> torch.Tensor:
 
 
 def _round_to_half(tower: nn.Module) -> None:
-    """Round the weights; the tables of positions are computed, not stored, and stay as they are."""
+    """Round the weights to float16 precision; position tables are not stored and keep theirs."""
     for parameter in tower.parameters():
         parameter.data = parameter.data.half().float()
 
 
 def main() -> None:
-    """Render the clips, train, test on held-out clips, write the file."""
+    """Render the clips, train the towers, test on held-out clips, write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=1600, help="clips to train on")
     parser.add_argument("--held-out", type=int, default=200, help="clips to test with")
@@ -197,7 +197,7 @@ def main() -> None:
     metadata = {"seed": str(arguments.seed), "clips": str(len(training)), "held_out": str(len(tests))}
     for task in tasks:
         train(task, examples[: len(training)], line, arguments.epochs, arguments.seed, say)
-        _round_to_half(task.tower)  # what is stored is what is tested
+        _round_to_half(task.tower)  # test the weights as they are stored
         for name, value in quality(task, examples[len(training) :], line).items():
             metadata[f"{task.name}_{name}"] = f"{value:.4f}"
     say(", ".join(f"{name} {value}" for name, value in metadata.items()))
