@@ -4,13 +4,11 @@ import argparse
 import json
 
 from omni_msa.cli.exit_codes import COMPLETE, SOME_FAILED
-from omni_msa.errors import InputError
 from omni_msa.execution.driver import sole_driver
 from omni_msa.execution.progress import Progress
 from omni_msa.execution.run import progress_of
 from omni_msa.ledger.ledger import Ledger
-from omni_msa.ledger.sweep_names import refusal
-from omni_msa.planning.plan import Plan, make_plan, name_holder
+from omni_msa.planning.plan import Plan, check_name, make_plan
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import plan_text, status_text
 from omni_msa.sweep.sweep import Sweep
@@ -45,8 +43,7 @@ def check_clips(sweep: Sweep, ledger: Ledger) -> int:
     """Decode every clip once and print the problems; return the exit code, 1 if there are any."""
     from omni_msa.execution.check_data import check_data
 
-    if problem := refusal(ledger, name_holder(sweep)):
-        raise InputError(problem)
+    check_name(sweep, ledger)
     with Progress(0) as progress:
         checked = check_data(sweep, ledger.report_folder(sweep.name), progress.stage)
     print(checked.text)

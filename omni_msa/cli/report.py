@@ -14,7 +14,7 @@ from omni_msa.errors import InputError
 from omni_msa.execution.driver import sole_driver
 from omni_msa.ledger.ledger import Ledger
 from omni_msa.ledger.sweep_names import hold, replaced
-from omni_msa.planning.plan import Plan, make_plan, name_holder
+from omni_msa.planning.plan import Plan, check_name, make_plan, name_holder
 from omni_msa.planning.plan_json import as_json
 from omni_msa.planning.plan_text import closing_text, failures_text
 from omni_msa.sweep.shipped import find
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     """Rebuild tables, figures and the MLflow view from the ledger; return the exit code."""
+    check_name(sweep, ledger)
     plan = make_plan(sweep, ledger)
     if not plan.is_readable:
         raise InputError(*plan.refusals)
@@ -44,6 +45,7 @@ def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 
 def diff_sweeps(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     """Compare two sweeps by their results in the ledger, running nothing; return the exit code."""
+    check_name(sweep, ledger)
     plans = [make_plan(each, ledger) for each in (sweep, load_sweep(find(options.diff)[0], options.settings))]
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:

@@ -27,6 +27,7 @@ from omni_msa.search.confirmation import expand, studies
 from omni_msa.search.forecast import look_ahead
 from omni_msa.search.study import Study
 from omni_msa.sweep.search_space import label
+from omni_msa.sweep.shipped import place_of
 from omni_msa.sweep.sweep import Cell, Sweep
 
 
@@ -150,9 +151,8 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     if open_cells := [study.cell for study in searches if study.may_propose()]:
         obstacles += preflight.check_space(asked, open_cells)
     obstacles += denoise.check((cell, trial.config) for trial in to_run for cell in trial.cells)
-    if name_problem := refusal(ledger, name_holder(sweep)):
-        problems.append(name_problem)
-    refusals = tuple(dict.fromkeys([*problems, *obstacles, *slots.problems]))
+    held = refusal(ledger, name_holder(sweep))
+    refusals = tuple(dict.fromkeys([*([held] if held else []), *problems, *obstacles, *slots.problems]))
     expected = timing.total(costs := timing.costs(to_run, ledger, known), min(slots.num, max(1, len(to_run))))
     by_id = {trial.trial_id: cost for trial, cost in zip(to_run, costs, strict=True)}
     return Plan(
@@ -175,9 +175,19 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     )
 
 
+def check_name(sweep: Sweep, ledger: Ledger) -> None:
+    """Make sure that the sweep may write under its name.
+
+    Raises:
+        InputError: another sweep of this ledger has the name.
+    """
+    if held := refusal(ledger, name_holder(sweep)):
+        raise InputError(held)
+
+
 def name_holder(sweep: Sweep) -> NameHolder:
     """Return the record that a ledger keeps of the sweep that uses a name."""
-    return NameHolder(sweep.name, sweep.file.question, str(sweep.path.absolute()), sweep.overrides)
+    return NameHolder(sweep.name, sweep.file.question, place_of(sweep.path), sweep.overrides)
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:

@@ -54,6 +54,13 @@ def find(text: str) -> tuple[Path, str]:
     raise InputError(Problem("there is no such sweep", "", shorten(text), allowed, did_you_mean(name, names())))
 
 
+def place_of(path: Path) -> str:
+    """Return the absolute path of a sweep file; of a shipped one `sweeps/NAME.yaml`, wherever the package is."""
+    return (
+        f"{_FOLDER}/{name_of(path)}.yaml" if path.resolve().is_relative_to(folder().resolve()) else str(path.absolute())
+    )
+
+
 def name_of(path: Path) -> str:
     """Return the name that a sweep has by its file: for a shipped one its path below `sweeps/`, else the stem."""
     inside, full = folder().resolve(), path.resolve()

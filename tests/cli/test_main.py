@@ -258,7 +258,7 @@ def test_a_name_that_another_question_holds_is_refused_with_the_line_to_add(done
     for option in ([], ["--report"], ["--check-data"]):
         refused = place.run(*option, sweep=other)
         assert refused.returncode == 2
-        assert 'add a line to the file, as "name: small_2"' in refused.stderr and "Does it run?" in refused.stderr
+        assert '"name: small_2"' in refused.stderr and "Does it run?" in refused.stderr
     assert "would be refused" in place.run("--plan", sweep=other).stdout
     other.write_text("name: small_2\n" + other.read_text())
     assert place.run("--report", sweep=other).returncode == 0
