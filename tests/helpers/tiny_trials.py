@@ -229,4 +229,4 @@ def model_inputs(prompts, answers=None):
 
 def decode(forward, prompts, num_tokens_max: int, stop: int):
     """Return greedily decoded token ids after each prompt."""
-    return greedy(forward, forward.open(prompts), num_tokens_max, stop)
+    return greedy(forward, forward.prefill(prompts), num_tokens_max, stop)
