@@ -1,8 +1,8 @@
-"""What no CPU test can show: CUDA paths against the same on the CPU. One line a check; a failure ends none.
+"""Checks that need a GPU: CUDA code paths compared with the CPU. One line per check; a failure ends none.
 
-    python benchmarks/card_checks.py [--device cpu]        (cpu: the script itself, without a card)
+    python benchmarks/card_checks.py [--device cpu]        (cpu: the script itself, without a GPU)
 
-It takes about a minute on a card, and needs neither Ray nor MLflow nor media files. Exit code 1 if a check failed.
+It takes about a minute on a GPU, and needs neither Ray nor MLflow nor media files. Exit code 1 if a check failed.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def build(device: str, **options):
 
 
 def states_and_gradients(device: str, checkpointing: bool = False, dropout: float = 0.0, **options):
-    """Return the states, and the adapter's gradients, of three prompts of different lengths in one batch.
+    """Return hidden states and adapter gradients of three prompts of different lengths in one batch.
 
     The loss is a fixed projection of the states: the sum of their squares is what the final norm makes it, whatever
     the weights, so that its gradient would be nothing but rounding.
@@ -65,7 +65,7 @@ def states_and_gradients(device: str, checkpointing: bool = False, dropout: floa
 
 
 def distance(found: torch.Tensor, wanted: torch.Tensor, limit: float) -> str:
-    """Say how far apart two tensors are, relative to the second; raise beyond a limit."""
+    """Return the relative distance of two tensors as text; raise if it exceeds a limit."""
     far = ((found - wanted).norm() / wanted.norm()).item()
     if not far <= limit:  # a NaN is no number
         raise AssertionError(f"relative distance {far:.1e}, allowed {limit:.0e}")
@@ -73,7 +73,7 @@ def distance(found: torch.Tensor, wanted: torch.Tensor, limit: float) -> str:
 
 
 def see_the_card(device: str) -> str:
-    """NVML and torch speak of the same card, and this process is found among those that hold its memory."""
+    """NVML and torch report the same GPU, and this process is among those that hold its memory."""
     import bitsandbytes
     from bitsandbytes.cextension import lib
 
@@ -90,20 +90,20 @@ def see_the_card(device: str) -> str:
 
 
 def compare_format(device: str, name: str) -> str:
-    """States and gradients in a number format are those of the CPU."""
+    """Hidden states and gradients in a number format equal those on the CPU."""
     options, limits = FORMATS[name]
     here, there = states_and_gradients(device, **options), states_and_gradients("cpu", **options)
     return " and ".join(distance(a, b, limit) for a, b, limit in zip(here, there, limits, strict=True))
 
 
 def compare_checkpointing(device: str) -> str:
-    """Activation checkpointing changes neither states nor gradients, with dropout on."""
+    """Activation checkpointing changes neither hidden states nor gradients, with dropout on."""
     with_it, without = (states_and_gradients(device, on, dropout=0.1, **NF4) for on in (True, False))
     return " and ".join(distance(a, b, 2e-2) for a, b in zip(with_it, without, strict=True))
 
 
 def compare_decoding(device: str) -> str:
-    """Decoded tokens are those of the CPU, and so are the states of trees and answers."""
+    """Decoded tokens and hidden states of trees and answers equal those on the CPU."""
     found = []
     for place in (device, "cpu"):
         backbone = build(place)
@@ -119,7 +119,7 @@ def compare_decoding(device: str) -> str:
 
 
 def run_twice(device: str, readout: str) -> str:
-    """A whole trial ends, twice; on a card the bits may differ."""
+    """Run a whole trial twice; on a GPU the bits may differ."""
     scores = []
     with tempfile.TemporaryDirectory() as folder:
         os.environ["OMNI_MSA_CACHE"] = f"{folder}/cache"
@@ -127,19 +127,19 @@ def run_twice(device: str, readout: str) -> str:
         for number in range(2):
             trial = tiny_trials.config(readout={"name": readout}, runtime={"device": device})
             scores.append(tiny_trials.scores(tiny_trials.run(Path(folder, f"ledger{number}"), trial)))
-    return "same bits" if scores[0] == scores[1] else "NOT the same bits (allowed on a card)"
+    return "same bits" if scores[0] == scores[1] else "NOT the same bits (allowed on a GPU)"
 
 
 def compare_digests(device: str) -> str:
-    """Say whether the digest of quantised weights is that of the CPU; both answers are fine."""
+    """Compare the digest of quantised weights with that on the CPU; both outcomes are acceptable."""
     here, there = (thinker.parameter_hash(build(place, **NF4).model) for place in (device, "cpu"))
     return "equal" if here == there else f"{here} and {there}: a trial's `weights` hash names the device too"
 
 
 def run_out_of_memory(device: str) -> str:
-    """Memory that runs out is known as such in every form in which CUDA says it, and comes back."""
+    """Every form of CUDA's out-of-memory error is recognised, and the memory is released."""
     if device != "cuda":
-        return "no card"
+        return "no GPU"
     gc.collect()
     torch.cuda.empty_cache()
     before, kinds = torch.cuda.memory_allocated(), []
@@ -156,9 +156,9 @@ def run_out_of_memory(device: str) -> str:
 
 
 def keep_output_layer(device: str) -> str:
-    """A readout that writes may follow one that does not: `lm_head` stays on the card, and is no leak."""
+    """A readout that generates text may follow one that does not: `lm_head` on the GPU is not taken for a leak."""
     if device != "cuda":
-        return "no card"
+        return "no GPU"
     head = torch.nn.Linear(3584, 152064, bias=False, dtype=torch.bfloat16)
     config = SimpleNamespace(text_config=SimpleNamespace(tie_word_embeddings=False))
     backbone = SimpleNamespace(model=SimpleNamespace(lm_head=head, config=config), device="cuda")
@@ -167,23 +167,23 @@ def keep_output_layer(device: str) -> str:
     memory_saving.output_layer(backbone)
     torch.cuda.synchronize()
     guard.after("weights")
-    return "the guard takes no offence"
+    return "not taken for a leak"
 
 
 CHECKS: dict[str, Callable[[str], str]] = {
-    "the card, by NVML and by torch": see_the_card,
+    "the GPU, by NVML and by torch": see_the_card,
     **{f"{name}: states and gradients as on the CPU": partial(compare_format, name=name) for name in FORMATS},
     "checkpointing changes nothing, dropout on": compare_checkpointing,
     "decoding and trees as on the CPU (float32)": compare_decoding,
     **{f"a whole trial, twice: {name}": partial(run_twice, readout=name) for name in READOUTS},
     "a digest of the weights is the CPU's": compare_digests,
-    "memory that runs out is known as such, and comes back": run_out_of_memory,
-    "a readout that writes may follow one that does not (lm_head stays on the card)": keep_output_layer,
+    "out of memory is recognised, and memory is released": run_out_of_memory,
+    "a readout that generates text may follow one that does not (lm_head stays on the GPU)": keep_output_layer,
 }
 
 
 def is_passed(name: str, device: str) -> bool:
-    """Run a check and print what came of it."""
+    """Run a check and print its result."""
     started = time.perf_counter()
     try:
         word, said = "ok", CHECKS[name](device)

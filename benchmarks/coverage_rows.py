@@ -1,4 +1,4 @@
-"""Coverage of every interval and rejection rate of every test in simulations with known truth, one a function."""
+"""Coverage of every interval and rejection rate of every test in simulations with known truth, one function per row."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,19 +20,19 @@ Hits = dict[tuple, float]
 
 
 def unlock() -> None:
-    """Let the intervals be made at every number of seeds and clips: what they would cover is what is asked here."""
+    """Allow intervals for any number of seeds and clips, in order to measure their coverage."""
     for known in (intervals.MIN_SEEDS, other_methods.MIN_SEEDS):
         known.update(dict.fromkeys(known, 2))
     intervals.MIN_CLIPS = 2
 
 
 def covers(interval: intervals.Interval | None, truth: float) -> bool | None:
-    """Return whether an interval holds the truth, but for rounding; None if it is not there."""
+    """Return whether an interval contains the true value, up to rounding; None if there is no interval."""
     return None if interval is None else interval[0] - 1e-12 <= truth <= interval[1] + 1e-12
 
 
 def coverage_of(found: Sequence[bool | None]) -> float:
-    """Return the share of intervals that hold the truth among those that are there; 0 without any."""
+    """Return the share of intervals that contain the true value; 0 if there are no intervals."""
     there = [each for each in found if each is not None]
     return float(np.mean(there)) if there else 0.0
 
@@ -62,7 +62,7 @@ def two_level(world: World, num_clips: int, num_repetitions: int, num_seeds: Seq
 
 
 def shares_of_variance(num_seeds: int, num_repetitions: int, num_clips: int = 60) -> tuple[float, float]:
-    """Return the least and most coverage of the two-level interval, whatever seeds, clips and both together vary.
+    """Return lowest and highest coverage of the two-level interval for any shares of variance over seeds and clips.
 
     Args:
         num_seeds: so many.
@@ -107,7 +107,7 @@ def over_clips(world: World, num_clips: int, num_repetitions: int, num_resamples
 
 
 def rare_clips(world: Rare, num_clips: int, num_repetitions: int, num_resamples: int = 1000) -> dict[str, list[float]]:
-    """Return of three intervals of a share how many are there, how many of these cover, and how many of all miss.
+    """Return, for three intervals of a share: how many exist, how many of these cover, and how many of all miss.
 
     Args:
         world: what is drawn from; num_clips: on so many clips.
@@ -193,7 +193,7 @@ def clip_p_values(labels: np.ndarray, scores: np.ndarray, generator: np.random.G
 
 
 def power_of_seeds(effect: float, num_seeds: int, num_repetitions: int, level: float = 0.05) -> float:
-    """Return how often the sign-flip test at a level finds a difference of so many standard deviations."""
+    """Return how often the sign-flip test at a level finds a difference given in standard deviations."""
     generator = np.random.default_rng(num_seeds)
     values = effect + generator.normal(size=(num_repetitions, num_seeds))
     return float(np.mean([sign_flip_p(each, generator, 999) <= level for each in values]))

@@ -14,7 +14,7 @@ METRICS = ("mae", "corr", "acc7", "acc2_non0", "f1_non0")
 
 @dataclass(frozen=True)
 class World:
-    """How scores come about: label x slope + bias of the seed + effect of the clip + what is left.
+    """Model of the scores: label x slope + bias of the seed + effect of the clip + residual.
 
     Args:
         name: as tables show it.
@@ -44,7 +44,7 @@ class World:
 
     @cache  # noqa: B019 - worlds are few and live as long as the program
     def truth(self, num_seeds: int = 3000, num_clips: int = 5_000) -> dict[str, float]:
-        """Return each metric's mean over new seeds, every one on thousands of clips."""
+        """Return the mean of each metric over new seeds, each on thousands of clips."""
         generator = np.random.default_rng(1)
         total = dict.fromkeys(METRICS, 0.0)
         for _ in range(num_seeds // 10):
@@ -56,7 +56,7 @@ class World:
 
 @dataclass(frozen=True)
 class Rare:
-    """Clips on which one of two cells alone is right, or, with a cell that is always right, those that are wrong.
+    """Clips on which only one of two cells is right; with a cell that is always right, clips that are wrong.
 
     Every trial that scores such a clip forgets it with a probability of 10 %, and is then no different.
 
@@ -70,14 +70,14 @@ class Rare:
     lost: float
 
     def draw(self, num_clips: int, num_seeds: int, generator: np.random.Generator) -> Array:
-        """Return what each clip adds to the difference, 1, 0 or -1, for each seed (N, S)."""
+        """Return the contribution of each clip to the difference, 1, 0 or -1, for each seed (N, S)."""
         kind = generator.random((num_clips, 1))
         each = np.where(kind < self.won, 1.0, np.where(kind < self.won + self.lost, -1.0, 0.0))
         return np.where(generator.random((num_clips, num_seeds)) < 0.9, each, 0.0)
 
     @property
     def truth(self) -> float:
-        """The mean difference over all clips and seeds."""
+        """Return the mean difference over all clips and seeds."""
         return 0.9 * (self.won - self.lost)
 
 

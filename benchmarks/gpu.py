@@ -1,10 +1,10 @@
-"""What full-size trials take on this card: memory, time, idle share, latency, and what each measure saves.
+"""Cost of full-size trials on this GPU: memory, time, idle share, latency, and the savings of each option.
 
     python benchmarks/gpu.py [--weights FOLDER] [--layers N] [--backbone NAME]
-    python benchmarks/gpu.py --device cpu --tiny        the whole script in a minute, without a card
+    python benchmarks/gpu.py --device cpu --tiny        the whole script in a minute, without a GPU
 
 Without --weights, random ones with the 7B's dimensions are written once to the cache (18 GB) and loaded as real ones
-are: times and memory do not depend on their values, scores do. What does not fit the card says so, and the next row
+are: times and memory do not depend on their values, scores do. What does not fit the GPU says so, and the next row
 follows. Prints Markdown.
 """
 
@@ -53,21 +53,21 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path, help="folder with real weights")
     parser.add_argument("--backbone", default="qwen2_5_omni_7b", choices=["qwen2_5_omni_7b", "qwen2_5_omni_3b"])
-    parser.add_argument("--layers", type=int, help="of the language model, fewer for a small card (random weights)")
+    parser.add_argument("--layers", type=int, help="of the language model, fewer for a small GPU (random weights)")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="a network of a few thousand weights")
     parser.add_argument("--steps", type=int, default=5, help="measured after one warm-up")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     found = parser.parse_args()
     if found.device == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no CUDA card here; the whole script on the CPU: --device cpu --tiny")
+        parser.error("there is no CUDA GPU here; the whole script on the CPU: --device cpu --tiny")
     if found.weights is not None and (found.layers or found.tiny):
         parser.error("--weights has all layers of the whole network: leave --layers and --tiny out")
     return found
 
 
 def head(options: argparse.Namespace, name: str, folder: Path) -> list[str]:
-    """Return what was measured, and on what."""
+    """Return the description of machine, model and clips above the tables."""
     card = rows.card_text() if options.device == "cuda" else "CPU, one thread"
     weights = "real weights" if options.weights else "random weights"
     layers = f", {options.layers} text layers" if options.layers else ""
@@ -76,7 +76,7 @@ def head(options: argparse.Namespace, name: str, folder: Path) -> list[str]:
 
 
 def attempt(row: Callable[[], Row], num_columns: int) -> Row:
-    """Return a row's values; where memory does not suffice, that."""
+    """Return the values of a row, or a note if memory is not sufficient."""
     try:
         return row()
     except RuntimeError as error:  # torch's, bitsandbytes' and CUDA's own have no common class below this one
@@ -104,7 +104,7 @@ def _measures(bench: Bench, options: argparse.Namespace):
         "without gradient checkpointing": Setting("generative", checkpointing=False),
         "scores of all positions": Setting("generative", all_positions=True),
         "discriminative": Setting("discriminative"),
-        "discriminative, lm_head on the card": Setting("discriminative", head_on_card=True),
+        "discriminative, lm_head on the GPU": Setting("discriminative", head_on_card=True),
         "micro-batch 2": Setting("generative", micro_batch=2),
         "micro-batch 4": Setting("generative", micro_batch=4),
     }
@@ -113,13 +113,13 @@ def _measures(bench: Bench, options: argparse.Namespace):
 
 
 def _packing(bench: Bench, options: argparse.Namespace):
-    bench.drop()  # the other processes need the card
+    bench.drop()  # the other processes need the GPU
     for num in (2,) if bench.tiny else (1, 2, 3):
         yield str(num), lambda num=num: rows.packed_row(num, worker_command())
 
 
 def worker_command() -> list[str]:
-    """Return the command that runs one trial beside others."""
+    """Return the command that runs one of several concurrent trials."""
     return [sys.executable, __file__, *sys.argv[1:], "--worker"]
 
 
@@ -133,7 +133,7 @@ TABLES = (
     ("Inference, batch 1, media prepared", ("readout", "median (s)", "95th percentile (s)", "peak (GB)"), _inference),
     ("Measures, one at a time, generative unless said", ("setting", *_STEP), _measures),
     ("NF4 on the CPU and here", ("network", "largest difference of states, relative", "cosine"), _agreement),
-    ("Trials packed on one card", ("trials", "clips a second, all together", "peak of one (GB)"), _packing),
+    ("Trials packed on one GPU", ("trials", "clips a second, all together", "peak of one (GB)"), _packing),
 )
 
 if __name__ == "__main__":

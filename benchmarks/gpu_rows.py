@@ -45,7 +45,7 @@ class Setting:
         clip_s: length of the clips.
         quantization, checkpointing, micro_batch: as in the configuration.
         all_positions: score every token of the prompt over the vocabulary, as models do by themselves.
-        head_on_card: keep `lm_head` on the card though nothing uses it.
+        head_on_card: keep `lm_head` on the GPU though nothing uses it.
     """
 
     readout: str
@@ -59,7 +59,7 @@ class Setting:
 
 @dataclass
 class Bench:
-    """What all rows share; the backbone stays loaded as long as the quantisation is the same."""
+    """State shared by all rows; the backbone stays loaded while the quantisation is the same."""
 
     family: QwenOmni
     folder: Path
@@ -78,7 +78,7 @@ class Bench:
         return self._backbone
 
     def drop(self) -> None:
-        """Give the memory of the network back."""
+        """Release the memory of the network."""
         self._backbone = None
         clean(self.device)
 
@@ -93,14 +93,14 @@ class Bench:
 
 
 def clean(device: str) -> None:
-    """Give back what is not used any more."""
+    """Release memory that is not used any more."""
     gc.collect()
     if device == "cuda":
         torch.cuda.empty_cache()
 
 
 def card_text() -> str:
-    """Return the card's name, its memory and the driver."""
+    """Return the GPU's name, its memory and the driver."""
     name = torch.cuda.get_device_name()
     total_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
@@ -109,7 +109,7 @@ def card_text() -> str:
 
 
 def make_prompts(backbone: Backbone, config: TrialConfig, clip_s: float, num: int) -> list[Prompt]:
-    """Return prompts as long as those of clips of `clip_s` seconds, with random sound, picture and words."""
+    """Return prompts as long as those of clips of `clip_s` seconds, with random audio, video and words."""
     lengths, rng = clip_lengths(config, clip_s), np.random.default_rng(0)
     num_frames = 2 * int(min(config.media.num_frames_max, clip_s * config.media.frame_rate_hz) / 2)
     patches = config.media.frame_pixels_max // 196
@@ -140,7 +140,7 @@ def build_readout(backbone: Backbone, config: TrialConfig) -> Readout:
 
 @contextmanager
 def idle_share(device: str) -> Iterator[Callable[[], str]]:
-    """Sample how busy the card says it is; yields a function that returns the idle share as text."""
+    """Sample the load of the GPU; yields a function that returns the idle share as text."""
     samples: list[int] = []
     done = threading.Event()
 
@@ -191,7 +191,7 @@ class Step:
         return self.readout.losses(self.forward, part, self.labels[start : start + len(part)])
 
     def _everywhere(self, part: list[Prompt]) -> torch.Tensor:
-        """The prompt's first token stands as the prompt, all the others as its answer: so each has a state."""
+        """Use the first token as the prompt and all others as its answer, so that each has a hidden state."""
         answers = [prompt.token_ids[1:] for prompt in part]
         states = self.forward.states([replace(prompt, token_ids=prompt.token_ids[:1]) for prompt in part], answers)
         targets = torch.tensor(answers, device=self.backbone.device)
@@ -200,14 +200,14 @@ class Step:
 
 
 def now() -> float:
-    """Return the time, once the card has done what it was asked for."""
+    """Return the time after the GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def train_row(bench: Bench, setting: Setting) -> tuple[str, ...]:
-    """Return peak and planned memory, seconds a step, clips and tokens a second, the card's idle share."""
+    """Return peak and planned memory, seconds per step, clips and tokens per second, and idle share of the GPU."""
     backbone = bench.backbone(setting.quantization)
     with attached(backbone, bench.config(setting).adapter, seed=1) as adapter, peak_memory(bench.device) as peak_gb:
         step = Step(bench, setting, backbone, adapter)
@@ -223,7 +223,7 @@ def train_row(bench: Bench, setting: Setting) -> tuple[str, ...]:
 
 
 def latency_row(bench: Bench, setting: Setting) -> tuple[str, ...]:
-    """Return median and 95th percentile of seconds a clip, and the peak of memory, at batch 1."""
+    """Return median and 95th percentile of seconds per clip, and peak memory, at batch 1."""
     backbone, config = bench.backbone(setting.quantization), bench.config(setting)
     adapter = attached(backbone, config.adapter, seed=1)
     with adapter as weights, peak_memory(bench.device) as peak_gb:
@@ -243,7 +243,7 @@ def latency_row(bench: Bench, setting: Setting) -> tuple[str, ...]:
 
 
 def agreement_row(device: str) -> tuple[str, ...]:
-    """Return how far the states of the tiny network in NF4 are from those on the CPU."""
+    """Return the distance of the tiny network's hidden states in NF4 from those on the CPU."""
     plugin, states = plugins.load("backbones", "tiny"), []
     for place in ("cpu", device):
         backbone = plugin.build(plugin.Options(quantization="nf4"), place)
@@ -257,7 +257,7 @@ def agreement_row(device: str) -> tuple[str, ...]:
 
 
 def work(bench: Bench) -> None:
-    """Be one of several trials on a card: load, say so, wait for a line, run steps, print what came of it."""
+    """Run as one of several trials on a GPU: load, report it, wait for a line, run steps, print the result."""
     setting = Setting("discriminative")
     backbone = bench.backbone(setting.quantization)
     with attached(backbone, bench.config(setting).adapter, seed=1) as adapter, peak_memory(bench.device) as peak_gb:
@@ -270,7 +270,7 @@ def work(bench: Bench) -> None:
 
 
 def packed_row(num: int, command: list[str]) -> tuple[str, ...]:
-    """Return clips a second of `num` trials together, and the peak of one.
+    """Return clips per second of `num` concurrent trials, and the peak memory of one.
 
     Raises:
         RuntimeError: one of them ended early; its last line says why.

@@ -1,4 +1,4 @@
-"""How often the intervals cover the truth, and how often the tests reject where nothing is to be found.
+"""Coverage of the intervals, and false positive rate of the tests, in simulations.
 
     python benchmarks/interval_coverage.py [--share 0.1] [--only rare_tables ...]
 
@@ -43,7 +43,7 @@ def percent(shares: Sequence[float], printed: bool = True) -> str:
 
 
 def two_level_tables(later: Later, share: float) -> Callable[[], None]:
-    """Start what two tables of the two-level interval need; return what prints them."""
+    """Start the computations of both tables of the two-level interval; return a function that prints them."""
     runs = {
         (clips, world.name): later(rows.two_level, world, clips, int(3000 * share), NUM_SEEDS)
         for clips in NUM_CLIPS
@@ -73,7 +73,7 @@ def two_level_tables(later: Later, share: float) -> Callable[[], None]:
 
 
 def seed_tables(later: Later, share: float) -> Callable[[], None]:
-    """Start what the table of intervals over seeds needs; return what prints it."""
+    """Start the computations of the table of intervals over seeds; return a function that prints it."""
     sizes, kinds, least = (*NUM_SEEDS, 30), list(rows.SEED_VALUES), {**intervals.MIN_SEEDS, **other_methods.MIN_SEEDS}
     runs = {(kind, n): later(rows.over_seeds, kind, n, int(10_000 * share)) for kind in kinds for n in sizes}
     both = {
@@ -98,7 +98,7 @@ def seed_tables(later: Later, share: float) -> Callable[[], None]:
 
 
 def clip_tables(later: Later, share: float) -> Callable[[], None]:
-    """Start what the tables of intervals and tests over clips need; return what prints them."""
+    """Start the computations of the tables over clips; return a function that prints them."""
     keys = [(world, clips) for world in FIXED for clips in NUM_CLIPS]
     covered = [later(rows.over_clips, *key, int(2000 * share)) for key in keys]
     rejected = [later(rows.clip_tests, *key, int(4000 * share)) for key in keys]
@@ -124,7 +124,7 @@ def clip_tables(later: Later, share: float) -> Callable[[], None]:
 
 
 def rare_tables(later: Later, share: float) -> Callable[[], None]:
-    """Start what the table of shares near 0 and of cells that hardly differ needs; return what prints it."""
+    """Start the computations for shares near 0 and cells that hardly differ; return a function that prints them."""
     runs = {
         (world, clips): later(rows.rare_clips, world, clips, max(1, int(3000 * share)))
         for world in RARE
@@ -145,7 +145,7 @@ def rare_tables(later: Later, share: float) -> Callable[[], None]:
 
 
 def test_tables(later: Later, share: float) -> Callable[[], None]:
-    """Start what the tables of the sign-flip test over seeds need; return what prints them."""
+    """Start the computations of the tables of the sign-flip test; return a function that prints them."""
     sizes = (5, 6, 8, 10, 16, 20)
     runs = {(kind, n): later(rows.seed_tests, kind, n, int(2000 * share)) for kind in rows.SEED_VALUES for n in sizes}
     planned = {

@@ -1,9 +1,9 @@
-"""How long a model waits for sound and picture, and how much memory they take, with and without reading ahead.
+"""Time that a model waits for audio and video, and memory they take, with and without prefetching.
 
     python benchmarks/loader.py [num_clips=64] [workers=2] [batch=4] [step_s=0.5]
 
-Clips are of the `rtx` profile's size: 16 frames of 100,352 pixels, eight seconds of sound. In the table of waiting, a
-step is a pause of `step_s`: a card computes while the processor reads. Both ways run in one process, one after the
+Clips are of the `rtx` profile's size: 16 frames of 100,352 pixels, eight seconds of audio. In the table of waiting, a
+step is a pause of `step_s`: a GPU computes while the processor reads. Both ways run in one process, one after the
 other. Memory is the largest resident set of a process of its own, in which the tiny backbone reads every clip.
 """
 
@@ -52,7 +52,7 @@ def write_film(path: Path, seed: int) -> None:
 
 
 def inputs_of(folder: Path, num_clips: int) -> ClipInputStore:
-    """Return prepared clips, making films where there are none."""
+    """Return prepared clips; missing video files are generated first."""
     films = [folder / f"{number}.mp4" for number in range(NUM_FILMS)]
     for number, film in enumerate(films):
         if not film.is_file():
@@ -64,13 +64,13 @@ def inputs_of(folder: Path, num_clips: int) -> ClipInputStore:
 
 
 def batches(inputs: ClipInputStore, size: int) -> Iterator[list[str]]:
-    """Yield the ids of all clips, some at a time."""
+    """Yield the ids of all clips in batches."""
     ids = list(inputs.clips)
     yield from (ids[start : start + size] for start in range(0, len(ids), size))
 
 
 def waiting(inputs: ClipInputStore, num_workers: int, size: int, step_s: float) -> tuple[float, float]:
-    """Return the seconds that steps waited for a clip, and the clips a second."""
+    """Return the seconds per clip that steps waited, and the clips per second."""
     with Loader(inputs, num_workers) as loader:
         started = time.perf_counter()
         loader.prefetch(batches(inputs, size))
@@ -81,7 +81,7 @@ def waiting(inputs: ClipInputStore, num_workers: int, size: int, step_s: float) 
 
 
 def peak_gb(folder: Path, num_clips: int, size: int, is_ahead: bool) -> float:
-    """Return the peak of a process in which the tiny backbone reads every clip."""
+    """Return the peak memory of a process in which the tiny backbone reads every clip."""
     arguments = ["memory", str(folder), str(num_clips), str(size), str(int(is_ahead))]
     done = subprocess.run([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True, check=True)
     return float(done.stdout)
@@ -113,8 +113,8 @@ def read_all(folder: str, num_clips: str, size: str, is_ahead: str) -> None:
 
 def main() -> None:
     """Print two small tables."""
-    told = dict(each.split("=") for each in sys.argv[1:])
-    values = {name: float(told.get(name, default)) for name, default in DEFAULTS.items()}
+    settings = dict(argument.split("=") for argument in sys.argv[1:])
+    values = {name: float(settings.get(name, default)) for name, default in DEFAULTS.items()}
     num_clips, workers, size = (int(values[name]) for name in ("num_clips", "workers", "batch"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

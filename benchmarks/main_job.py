@@ -1,4 +1,4 @@
-"""How long the main job takes on this machine, as a user meets it.
+"""Time and memory of the main job on this machine, started as a user would start it.
 
     python benchmarks/main_job.py
 

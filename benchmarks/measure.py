@@ -1,9 +1,9 @@
-"""Seconds, memory and share of a card's peak at the 7B's dimensions, most important rows first; ends by itself in time.
+"""Seconds, memory and share of a GPU's peak at the 7B's dimensions, most important rows first; stops at a time limit.
 
     python benchmarks/measure.py [--seconds 330] [--steps 2]
-    python benchmarks/measure.py --device cpu --tiny --steps 1        the whole script without a card
+    python benchmarks/measure.py --device cpu --tiny --steps 1        the whole script without a GPU
 
-Weights are random and drawn on the card (no 18 GB on disk). Two prototypes are timed beside the project's own code,
+Weights are random and drawn on the GPU (no 18 GB on disk). Two prototypes are timed beside the project's own code,
 to say what they would bring: `varlen` (encoder attention as one flash call a layer) and `autocast` (LoRA in bfloat16).
 No row is begun after `--seconds`.
 """
@@ -37,14 +37,14 @@ RTX = Setting("discriminative")  # the profile `rtx` as it is
 
 @dataclass
 class Drawn(Bench):
-    """A bench whose backbone is drawn where it is used, and what its card can do at most."""
+    """A bench whose backbone is created on its device, and the peak performance of its GPU."""
 
     flops_per_s: float = 1e11
     bytes_per_s: float = 1e10
 
     @property
     def is_cuda(self) -> bool:
-        """Whether there is a card."""
+        """Whether there is a GPU."""
         return self.device == "cuda"
 
     @property
@@ -78,14 +78,14 @@ class Drawn(Bench):
         )
 
     def tensor(self, name: str, shape: torch.Size) -> torch.Tensor:
-        """Return random weights, or those of a norm that changes nothing."""
+        """Return random weights; for a norm, weights of one."""
         if "norm" in name or ".ln_" in name:
             kind = torch.ones if name.endswith("weight") else torch.zeros
             return kind(shape, dtype=torch.bfloat16, device=self.device)
         return torch.empty(shape, dtype=torch.bfloat16, device=self.device).normal_(std=0.02)
 
     def measure_card(self) -> None:
-        """Measure the card's bf16 FLOP/s on random data, and the bytes/s of a copy, each the median of ten."""
+        """Measure the GPU's bf16 FLOP/s on random data, and the bytes/s of a copy, each the median of ten."""
         if not self.is_cuda:
             return
         a, b = (torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16) for _ in range(2))
@@ -95,7 +95,7 @@ class Drawn(Bench):
         self.bytes_per_s = 2 * large.numel() / median_s(lambda: other.copy_(large))
 
     def flops_per_clip(self, clip_s: float, setting: Setting) -> float:
-        """Return what a training step needs for a clip if nothing is computed anew.
+        """Return the FLOPs of a training step per clip without recomputation.
 
         Forward, and back to the inputs; frozen weights get no gradient; LoRA adds 1 to 4 %.
         """
@@ -116,7 +116,7 @@ def median_s(work: Callable[[], Any]) -> float:
 
 
 def flash_varlen(module, query, key, value, attention_mask, scaling=None, dropout=0.0, **lengths):
-    """Attention of all windows (1, H, S, D) in one call; without a card the same, window by window."""
+    """Attention of all windows (1, H, S, D) in one call; without a GPU the same, window by window."""
     cu, longest = lengths["cu_seq_lens_q"], lengths["max_length_q"]
     q, k, v = (each[0].transpose(0, 1).to(torch.bfloat16).contiguous() for each in (query, key, value))  # (S, H, D)
     if q.is_cuda:
@@ -130,7 +130,7 @@ def flash_varlen(module, query, key, value, attention_mask, scaling=None, dropou
 
 
 def use_varlen(backbone: Backbone, is_on: bool) -> None:
-    """Let both encoders' attention be one call of torch's flash kernel over all windows, or as transformers has it."""
+    """Set the attention of both encoders: one call of torch's flash kernel for all windows, or that of transformers."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     ALL_ATTENTION_FUNCTIONS.register(VARLEN, flash_varlen)
@@ -139,7 +139,7 @@ def use_varlen(backbone: Backbone, is_on: bool) -> None:
 
 
 def train_row(bench: Drawn, setting: Setting, varlen: bool = False, autocast: bool = False) -> str:
-    """Return peak and planned memory in GB, seconds a clip, and the share of the card's peak, of a training step."""
+    """Return peak and planned memory in GB, seconds a clip, and the share of the GPU's peak, of a training step."""
     backbone = bench.backbone(setting.quantization)
     use_varlen(backbone, varlen)
     cast = torch.autocast("cuda", torch.bfloat16, cache_enabled=False) if autocast and bench.is_cuda else nullcontext()
@@ -159,7 +159,7 @@ def train_row(bench: Drawn, setting: Setting, varlen: bool = False, autocast: bo
 
 
 def compare_varlen(bench: Drawn) -> str:
-    """Return how far the states of the varlen prototype are from those of the project's own code."""
+    """Return the distance of the varlen prototype's hidden states from those of the project's own code."""
     backbone, config = bench.backbone("nf4"), bench.config(RTX)
     prompts, found = rows.make_prompts(backbone, config, rows.SHORT_S, 1), []
     for is_on in (False, True):
@@ -171,7 +171,7 @@ def compare_varlen(bench: Drawn) -> str:
 
 
 def time_parts(bench: Drawn) -> str:
-    """Return seconds of a pass over four clips: whole; towers alone; text layers alone (what kept states leave)."""
+    """Return seconds of a pass over four clips: whole; towers only; text layers only (as with cached hidden states)."""
     backbone, config = bench.backbone("nf4"), bench.config(RTX)
     forward, prompts = Forward(backbone), rows.make_prompts(backbone, config, rows.SHORT_S, 4)
     answers: list[tuple[int, ...]] = [()] * 4
@@ -211,7 +211,7 @@ TRAINING: dict[str, tuple[Setting, dict[str, bool]]] = {
 
 
 class Show:
-    """Prints rows as long as there is time.
+    """Prints rows until the time limit.
 
     Args:
         device: of the bench.
@@ -222,7 +222,7 @@ class Show:
         self.device, self.end = device, time.monotonic() + seconds
 
     def __call__(self, name: str, work: Callable[..., str], *arguments: Any, **options: Any) -> None:
-        """Print a row; where it does not fit the card, that."""
+        """Print a row, or that it does not fit the GPU."""
         started = time.monotonic()
         if started > self.end:
             print(f"| {name} | no time left |", flush=True)
@@ -249,7 +249,7 @@ def main() -> None:
     card = rows.card_text() if bench.is_cuda else "CPU"
     peak = f"{bench.flops_per_s / 1e12:.0f} TFLOP/s bf16, copy {bench.bytes_per_s / 1e12:.2f} TB/s"
     print(f"{card}; torch {torch.__version__}; {peak}")
-    show("weights drawn and quantised on the card", count_weights, bench)
+    show("weights drawn and quantised on the GPU", count_weights, bench)
     print("\n| setting | peak GB | planned GB | s a clip | MFU | took |\n|---|---|---|---|---|---|")
     for name, (setting, prototypes) in TRAINING.items():
         show(name, train_row, bench, setting, **prototypes)

@@ -1,4 +1,4 @@
-"""What orchestration costs beside the training itself: overhead of a trial, a large ledger, going on after a kill.
+"""Cost of orchestration besides training: overhead per trial, a large ledger, resuming after a kill.
 
     python benchmarks/orchestration.py [overhead] [ledger] [kill]
 
@@ -98,7 +98,7 @@ def gaps(ledger: Path) -> list[float]:
 
 
 def stand_in():  # type: ignore[no-untyped-def]
-    """Return a training function that only says it has trained; it crosses to Ray's processes by value."""
+    """Return a training function that does nothing; it is pickled by value for Ray's processes."""
 
     def train(config, folder, fit, resident, should_stop):  # type: ignore[no-untyped-def]
         folder.write_test_metrics({"mae": 1.0})
@@ -178,7 +178,7 @@ write_report(make_plan(load_sweep(Path(sys.argv[1])), Ledger(Path(sys.argv[2])))
 
 
 def large_ledgers(folder: Path) -> None:
-    """Print how long a large ledger takes to read, and what memory."""
+    """Print time and memory for reading a large ledger."""
     head("finished trials", "command", "s", "driver's peak (MB)")
     for size in SIZES:
         within = folder / f"ledger_{size}"
@@ -202,7 +202,7 @@ def large_ledgers(folder: Path) -> None:
 
 
 def at_work(place: Place, least_step: int) -> set[int]:
-    """Return the processes whose trials run and have made so many steps in this attempt."""
+    """Return the processes whose trials are running and have made at least this many steps."""
     from omni_msa.ledger.trial_folder import TrialFolder
 
     found = [TrialFolder(path).status() for path in place.ledger.glob("trials/*")]
@@ -210,7 +210,7 @@ def at_work(place: Place, least_step: int) -> set[int]:
 
 
 def wait_for_two(place: Place, before: set[int]) -> tuple[float, float]:
-    """Wait for two processes other than those before; return the seconds until both have begun, and made a step."""
+    """Wait for two new processes; return the seconds until both have started, and until both have made a step."""
     started, found = time.perf_counter(), []
     for least_step in (0, 1):
         while len(at_work(place, least_step) - before) < 2:
@@ -222,7 +222,7 @@ def wait_for_two(place: Place, before: set[int]) -> tuple[float, float]:
 
 
 def import_s() -> tuple[float, float]:
-    """Return the seconds of the imports of the driver, and of two workers side by side."""
+    """Return the import time in seconds of the driver, and of two concurrent workers."""
 
     def once(modules: str) -> float:
         started = time.perf_counter()
@@ -235,7 +235,7 @@ def import_s() -> tuple[float, float]:
 
 
 def after_a_kill(folder: Path) -> None:
-    """Print how long the slots stay empty when a driver is killed and started again at once."""
+    """Print how long slots stay empty after a driver is killed and restarted at once."""
     profile = PROFILE.replace("epochs: 2", "epochs: 100000").replace("device: cpu", "device: cpu, trials_at_once: 2")
     within = folder / "kill"
     within.mkdir()
@@ -266,7 +266,7 @@ PARTS = {"overhead": overhead, "ledger": large_ledgers, "kill": after_a_kill}
 
 
 def main() -> None:
-    """Run the parts that were named, or all."""
+    """Run the named parts, or all."""
     os.environ.update(OMP_NUM_THREADS="1")
     print(f"{psutil.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Methods that the product does without, to compare its own with them: they cover too little, or add nothing."""
+"""Alternative methods that the package does not use: their coverage is too low, or they add nothing."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A checkpoint of Qwen2.5-Omni's Thinker with random weights: what loads real ones, without the download."""
+"""A checkpoint of Qwen2.5-Omni's Thinker with random weights, to test loading without the download."""
 
 import json
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _TINY = plugins.load("backbones", "tiny")
 
 
 def member(name: str, num_layers: int | None) -> QwenOmni:
-    """Return a size of the family.
+    """Return the backbone plug-in of one model size.
 
     Args:
         name: of a backbone plug-in; "tiny" gets a vocabulary as large as the large ones', in tables of its own.
@@ -36,7 +36,7 @@ def member(name: str, num_layers: int | None) -> QwenOmni:
 
 
 def write(folder: Path, backbone: QwenOmni, device: str) -> None:
-    """Write the checkpoint unless it is there.
+    """Write the checkpoint unless it exists.
 
     Args:
         folder: to write into; 18 GB at the 7B's size.
@@ -76,7 +76,7 @@ def _parts(tensors: dict[str, torch.Tensor]) -> Iterator[dict[str, torch.Tensor]
 
 
 def _draw(name: str, shape: torch.Size, device: str) -> torch.Tensor:
-    """Norms start at one, all else is drawn small: signals neither vanish nor overflow."""
+    """Return ones for norms, else small random values, so that signals neither vanish nor overflow."""
     if "norm" in name or ".ln_" in name:
         return (torch.ones if name.endswith("weight") else torch.zeros)(shape, dtype=torch.bfloat16)
     return torch.empty(shape, dtype=torch.bfloat16, device=device).normal_(std=0.02).cpu()

@@ -1,4 +1,4 @@
-"""Seconds a clip for a training step of the pocket profile, with and without the frozen-prefix store.
+"""Seconds per clip of a training step of the pocket profile, with and without the prefix cache.
 
     python benchmarks/step_time.py [key=value ...]
 

@@ -157,15 +157,14 @@ def _member(module: ModuleType, name: str) -> Any:
 @lru_cache(maxsize=8)
 def _members(contract: type) -> dict[str, bool]:
     """Return the names of a contract's members, and whether each may be left out."""
-    members: dict[str, bool] = {}
+    flags: dict[str, bool] = {}
     for base in (base for base in contract.__mro__ if getattr(base, "_is_protocol", False)):
         for name in (*vars(base).get("__annotations__", {}), *vars(base)):
             value = vars(base).get(name)
             if name.startswith("_") or isinstance(value, property) or name == "name":
                 continue
-            is_optional = name in vars(base) and not inspect.isfunction(value)
-            members.setdefault(name, getattr(value, "is_optional", is_optional))
-    return members
+            flags.setdefault(name, getattr(value, "is_optional", name in vars(base) and not inspect.isfunction(value)))
+    return flags
 
 
 def _problems(kind: str, contract: type, module: ModuleType, values: dict[str, Any]) -> Iterator[Problem]:

@@ -229,8 +229,7 @@ def check_unused(config: TrialConfig, *names: str) -> list[Problem]:
     what = f"this option has no meaning for the classes of {config.dataset.name}"
     defaults = type(config.readout)(name=config.readout.name)
     values = [(name, str(getattr(config.readout, name)), str(getattr(defaults, name))) for name in names]
-    changed = [(name, got, default) for name, got, default in values if got != default]
-    return [Problem(what, f"readout.{name}", got, default, "remove it") for name, got, default in changed]
+    return [Problem(what, f"readout.{name}", got, usual, "remove it") for name, got, usual in values if got != usual]
 
 
 def check_metric(name: str, dataset: DatasetOptions, where: str) -> list[Problem]:

@@ -12,11 +12,9 @@ from omni_msa.text import count
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_ALLOWED = {
-    **dict.fromkeys(("model_type", "dict_type"), "a mapping of names to values"),
-    **dict.fromkeys(("tuple_type", "list_type"), "a list in square brackets"),
-    "string_type": "text",
-}
+_MAPPINGS = dict.fromkeys(("model_type", "dict_type"), "a mapping of names to values")
+_LISTS = dict.fromkeys(("tuple_type", "list_type"), "a list in square brackets")
+_ALLOWED = {**_MAPPINGS, **_LISTS, "string_type": "text"}
 
 
 def explain(

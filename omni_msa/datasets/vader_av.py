@@ -165,9 +165,8 @@ def _plan(sentences: Iterable[ratings.Sentence], options: Options) -> list[gener
     """
     candidates = sampling.eligible(sentences, options.domains, options.min_words, options.max_words)
     if not candidates:
-        raise InputError(
-            Problem("no sentence has this length", "dataset", f"{options.min_words}..{options.max_words} words")
-        )
+        got = f"{options.min_words}..{options.max_words} words"
+        raise InputError(Problem("no sentence has this length", "dataset", got))
     sizes = {"test": options.num_test, "valid": options.num_valid, "train": options.num_train}
     chosen = sampling.choose_splits(candidates, options.seed, sizes)
     mean, std = sampling.population(candidates)

@@ -45,7 +45,7 @@ def refusal(ledger: Ledger, sweep: NameHolder) -> Problem | None:
         return None
     got = f"{sweep.name}: {sweep.question}"
     what, where = "this name is used by another sweep of the ledger", sweep.file
-    step = f'add a name to the file, such as "name: {sweep.name}_2"; or remove {ledger.sweep_name(sweep.name)}'
+    step = f'add a line to the file, as "name: {sweep.name}_2"; or remove {ledger.sweep_name(sweep.name)}'
     return Problem(what, where, got, f"{holder.name}: {holder.question} ({holder.file})", step)
 
 

@@ -1,4 +1,4 @@
-"""Trainable low-rank weights (LoRA, arXiv 2106.09685): attached to a frozen backbone for one trial, taken off again."""
+"""Trainable low-rank weights (LoRA, arXiv 2106.09685), attached to a frozen backbone for the time of one trial."""
 
 import logging
 import math
@@ -22,9 +22,10 @@ _TOWER_PATHS = {"text": r"language_model\.layers", "audio": r"audio_tower\.layer
 
 
 def first_trained_layer(config: AdapterConfig, num_text_layers: int) -> int:
-    """Return the lowest text layer that training can reach: below it, states are the same in every trial.
+    """Return the index of the lowest text layer whose input can depend on training.
 
-    It is 0 if a tower other than text is adapted, as its states feed the first layer.
+    Below it, hidden states are equal in every trial. It is 0 if the audio or the vision tower is adapted, because their
+    outputs enter the first layer.
     """
     first = first_adapted_layer(num_text_layers, config.text_layers)
     return first if config.towers == ("text",) else 0
@@ -37,20 +38,20 @@ def target_pattern(config: AdapterConfig, num_text_layers: int) -> str:
     if config.text_layers != "all":
         first = first_adapted_layer(num_text_layers, config.text_layers)
         numbers = "|".join(map(str, range(first, num_text_layers)))
-    places = [
+    paths = [
         rf"{_TOWER_PATHS[tower]}\.({numbers if tower == 'text' else r'[0-9]+'})\.(.+\.)?" for tower in config.towers
     ]
-    return rf".*({'|'.join(places)})({names})"
+    return rf".*({'|'.join(paths)})({names})"
 
 
 class Adapter:
-    """The low-rank weights of one trial, in float32 whatever the backbone's type."""
+    """The low-rank weights of one trial, in float32 whatever the dtype of the backbone."""
 
     def __init__(self, layers: dict[str, LoraLayer]) -> None:
         self._layers = layers
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the trainable tensors by name; they are the live ones, not copies."""
+        """Return the trainable tensors by name: the tensors themselves, not copies."""
         return {
             f"{name}.lora_{side}": getattr(layer, f"lora_{side}")["default"].weight
             for name, layer in sorted(self._layers.items())
@@ -58,7 +59,7 @@ class Adapter:
         }
 
     def parameters(self) -> list[nn.Parameter]:
-        """Return the trainable tensors, in the order of their names."""
+        """Return the trainable tensors, ordered by name."""
         return list(self.state_dict().values())  # type: ignore[arg-type]
 
     def train(self, mode: bool) -> None:
@@ -67,10 +68,10 @@ class Adapter:
             layer.lora_dropout.train(mode)
 
     def initialise(self, seed: int) -> None:
-        """Draw A uniformly as torch does for a linear layer and set B to zero.
+        """Draw A uniformly, as torch does for a linear layer, and set B to zero.
 
-        Each tensor has a generator of its own, named by its layer: two trials of one seed start from the same
-        adapter whatever their readout.
+        Each tensor has its own generator, seeded by the name of its layer, so two trials with one seed start from the
+        same adapter whatever their readout.
         """
         for name, tensor in self.state_dict().items():
             values = torch.zeros(tensor.shape)
@@ -84,11 +85,11 @@ class Adapter:
 
 @contextmanager
 def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[Adapter]:
-    """Attach a fresh adapter to a frozen backbone, and take it off at the end whatever happens.
+    """Attach a new adapter to a frozen backbone, and remove it at the end of the block in any case.
 
     Args:
-        backbone: left as it was, bit for bit.
-        config: which layers, rank, scaling, dropout.
+        backbone: its weights are unchanged afterwards, bit for bit.
+        config: adapted layers, rank, scaling, dropout.
         seed: of the initial values.
     """
     num_layers = backbone.num_text_layers
@@ -103,7 +104,7 @@ def attached(backbone: Backbone, config: AdapterConfig, seed: int) -> Iterator[A
     tuner = LoraModel(inner, lora, "default")
     try:
         layers = {name: module for name, module in inner.named_modules() if isinstance(module, LoraLayer)}
-        for layer in layers.values():  # peft gives them the backbone's type, too coarse for small steps
+        for layer in layers.values():  # peft uses the dtype of the backbone, which is too coarse for small steps
             layer.lora_A.float()
             layer.lora_B.float()
         adapter = Adapter(layers)

@@ -1,4 +1,4 @@
-"""What stays in a process between trials: the frozen backbone, proven unchanged after each one."""
+"""The frozen backbone that a process keeps between trials, with a check after each trial that it is unchanged."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from omni_msa.model.thinker import Backbone, parameter_hash
 
 
 class _Buildable(Protocol):
-    """What is asked of a backbone plug-in here; its whole contract lies with the plug-ins, above this layer."""
+    """The part of a backbone plug-in used here; its whole contract is in `backbones/_base.py`, in a higher layer."""
 
     def build(self, options: BackboneOptions, device: str) -> Backbone: ...
 
@@ -17,7 +17,7 @@ _BACKBONES = plugins.Kind[_Buildable]("backbones")
 
 
 class Resident:
-    """Keeps the backbone of the last trial, so that the next one with the same options need not load it."""
+    """Keeps the backbone of the last trial, so that the next trial with the same options need not load it."""
 
     def __init__(self) -> None:
         self._key = ""
@@ -26,7 +26,7 @@ class Resident:
         """Digest of the frozen weights, "" while no backbone is loaded."""
 
     def backbone(self, options: BackboneOptions, device: str) -> Backbone:
-        """Return the frozen backbone, loading it unless it is here already.
+        """Return the frozen backbone, loading it unless it is in memory already.
 
         Args:
             options: of a backbone plug-in.
@@ -41,10 +41,10 @@ class Resident:
         return self._backbone
 
     def check_unchanged(self) -> None:
-        """Prove that a trial left the frozen weights as they were.
+        """Check that a trial has not changed the frozen weights.
 
         Raises:
-            RuntimeError: it did not; the backbone is dropped, so that no other trial sees it.
+            RuntimeError: it has; the backbone is discarded, so that no other trial uses it.
         """
         if self._backbone is None:
             return
@@ -55,5 +55,5 @@ class Resident:
             raise RuntimeError(f"the trial changed the frozen weights: digest {before} before, {weights} after")
 
     def drop(self) -> None:
-        """Forget the backbone."""
+        """Discard the backbone."""
         self._backbone, self._key, self.weights = None, "", ""

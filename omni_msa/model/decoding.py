@@ -1,4 +1,4 @@
-"""What can follow a prompt: greedy decoding of a batch, if wished only along a tree of answers; the shape of trees."""
+"""Greedy decoding of a batch of prompts, optionally constrained to a tree of answers."""
 
 from typing import TYPE_CHECKING
 
@@ -12,23 +12,23 @@ if TYPE_CHECKING:
     from omni_msa.model.prefix_cache import Answers
 
 Followers = list[dict[int, int]]
-"""What may come next in each place of a tree of answers; see `AnswerTree.followers`."""
+"""The tokens allowed next at each node of a tree of answers; see `AnswerTree.followers`."""
 
 
 @torch.no_grad()
 def greedy(
-    forward: "Forward", opened: PrefilledPrompts, num_tokens_max: int, stop: int, followers: Followers | None = None
+    forward: "Forward", prefilled: PrefilledPrompts, num_tokens_max: int, stop: int, followers: Followers | None = None
 ) -> "Answers":
-    """Return the most probable next tokens after each prompt, one by one, the stop token left out.
+    """Return the greedily decoded tokens after each prompt, without the stop token.
 
     Args:
         forward: passes over the backbone.
-        opened: B prompts that have been read; they are as before afterwards.
-        num_tokens_max: decoding ends here at the latest.
+        prefilled: B prompts that have been read; unchanged afterwards.
+        num_tokens_max: longest answer in tokens.
         stop: id of the end-of-turn token.
-        followers: only these answers can be written; None for anything.
+        followers: tree of the allowed answers; None allows any text.
     """
-    state = opened.last_state  # (B, D)
+    state = prefilled.last_state  # (B, D)
     track = None if followers is None else _Track(followers, len(state))
     chosen: list[Tensor] = []
     running = torch.ones(len(state), dtype=torch.bool, device=state.device)
@@ -41,30 +41,30 @@ def greedy(
             running &= track.follow(best)
         if not running.any() or step + 1 == num_tokens_max:
             break
-        sees = torch.ones(1, step + 1, dtype=torch.bool)
-        state = forward.extend(opened, best[:, None], torch.tensor([step]), sees)[:, 0]
-    opened.rewind()
+        attends = torch.ones(1, step + 1, dtype=torch.bool)
+        state = forward.extend(prefilled, best[:, None], torch.tensor([step]), attends)[:, 0]
+    prefilled.rewind()
     rows = torch.stack(chosen, dim=1).tolist()
     return [tuple(row[: row.index(stop)] if stop in row else row) for row in rows]
 
 
 class _Track:
-    """Where in the tree each answer of a batch stands; -1 once it is whole."""
+    """The current node of each answer of a batch in the tree; -1 once the answer is complete."""
 
     def __init__(self, followers: Followers, num: int) -> None:
         self.followers = followers
-        self.places = [0] * num
+        self.nodes = [0] * num
 
     def allowed(self, scores: Tensor) -> Tensor:
-        """Return the scores (B, V) with minus infinity for every token that leads to no answer."""
-        kept = torch.full_like(scores, -torch.inf)
-        for row, place in enumerate(self.places):
-            tokens = list(self.followers[place]) if place >= 0 else []
-            kept[row, tokens] = scores[row, tokens]
-        return kept
+        """Return the scores (B, V) with minus infinity for every token that is not allowed."""
+        masked = torch.full_like(scores, -torch.inf)
+        for row, node in enumerate(self.nodes):
+            tokens = list(self.followers[node]) if node >= 0 else []
+            masked[row, tokens] = scores[row, tokens]
+        return masked
 
     def follow(self, best: Tensor) -> Tensor:
-        """Take one step with each chosen token (B,); return which answers go on, (B,)."""
-        steps = zip(self.places, best.tolist(), strict=True)
-        self.places = [self.followers[place][token] if place >= 0 else -1 for place, token in steps]
-        return torch.tensor([place >= 0 for place in self.places], device=best.device)
+        """Advance each answer by its chosen token (B,); return which answers are not complete, (B,)."""
+        steps = zip(self.nodes, best.tolist(), strict=True)
+        self.nodes = [self.followers[node][token] if node >= 0 else -1 for node, token in steps]
+        return torch.tensor([node >= 0 for node in self.nodes], device=best.device)

@@ -1,7 +1,7 @@
 """Parameter and memory counts as plain arithmetic, so that a plan needs no torch.
 
-The layer names and shapes are those of `Qwen2_5OmniThinkerForConditionalGeneration`; the tests hold them against
-the model itself on the meta device.
+Layer names and shapes are those of `Qwen2_5OmniThinkerForConditionalGeneration`; tests compare them with the model
+itself on the meta device.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ class AudioDimensions:
 
 @dataclass(frozen=True)
 class VisionDimensions:
-    """Shape of the Qwen2.5-VL-like vision tower; `full_attention_layers` see the whole frame, the others windows."""
+    """Shape of the Qwen2.5-VL-like vision tower; `full_attention_layers` attend to whole frames, others to windows."""
 
     hidden_size: int
     num_layers: int
@@ -53,7 +53,7 @@ class VisionDimensions:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """Shape of a whole Thinker; both towers end in the text tower's hidden size."""
+    """Shape of a whole Thinker; the outputs of the audio and vision towers have the hidden size of the text tower."""
 
     text: TextDimensions
     audio: AudioDimensions
@@ -73,7 +73,7 @@ class LinearLayer:
 
 
 def linear_layers(dimensions: Dimensions) -> Iterator[LinearLayer]:
-    """Yield every linear layer of the three towers (`lm_head` is none of theirs)."""
+    """Yield every linear layer of the three towers (`lm_head` belongs to none)."""
     yield from _text_layers(dimensions.text)
     yield from _audio_layers(dimensions.audio, dimensions.text.hidden_size)
     yield from _vision_layers(dimensions.vision, dimensions.text.hidden_size)
@@ -107,7 +107,7 @@ def adapted_layers(
 def num_lora_parameters(
     dimensions: Dimensions, rank: int, targets: Sequence[str], towers: Sequence[str], text_layers: str = "all"
 ) -> int:
-    """Return how many weights LoRA trains: rank x (inputs + outputs) a layer (arXiv 2106.09685, section 4.1).
+    """Return the number of weights LoRA trains: rank x (inputs + outputs) per layer (arXiv 2106.09685, section 4.1).
 
     Args and raises as in `adapted_layers`; `rank` is at least 1.
     """
@@ -116,7 +116,7 @@ def num_lora_parameters(
 
 
 def num_base_parameters(dimensions: Dimensions) -> int:
-    """Return how many weights the backbone has, a tied `lm_head` counted once."""
+    """Return the number of weights of the backbone; a tied `lm_head` counts once."""
     linear = sum(layer.num_inputs * layer.num_outputs for layer in linear_layers(dimensions))
     return linear + _num_other_parameters(dimensions)
 
@@ -126,7 +126,7 @@ def weights_gb(dimensions: Dimensions, quantization: str, dtype: str) -> float:
 
     Args:
         dimensions: shape of the backbone.
-        quantization: "none", or "nf4": 4 bits for the towers' linear layers, the rest stays in `dtype`.
+        quantization: "none", or "nf4": 4 bits for the linear layers of the towers, `dtype` for the rest.
         dtype: "float32", "bfloat16" or "float16".
     """
     width = NF4_BYTES if quantization == "nf4" else BYTES[dtype]
@@ -142,14 +142,14 @@ def first_adapted_layer(num_text_layers: int, text_layers: str) -> int:
         text_layers: "all" or "last_N".
 
     Raises:
-        InputError: it names more layers than there are.
+        InputError: `text_layers` names more layers than there are.
     """
     if text_layers == "all":
         return 0
     wanted = int(text_layers.removeprefix("last_"))
     if wanted > num_text_layers:
         allowed = f"all, or last_1 to last_{num_text_layers}"
-        raise InputError(Problem("more layers than the backbone has", "adapter.text_layers", text_layers, allowed))
+        raise InputError(Problem("the backbone has fewer layers", "adapter.text_layers", text_layers, allowed))
     return num_text_layers - wanted
 
 
@@ -199,7 +199,7 @@ def _vision_layers(vision: VisionDimensions, output_size: int) -> Iterator[Linea
 
 
 def _num_other_parameters(dimensions: Dimensions) -> int:
-    """Count what is not the weight of a tower's linear layer: biases, norms, convolutions, embeddings, `lm_head`."""
+    """Count all parameters except weights of linear layers: biases, norms, convolutions, embeddings, `lm_head`."""
     text, audio, vision = dimensions.text, dimensions.audio, dimensions.vision
     biases = sum(layer.num_outputs for layer in linear_layers(dimensions) if layer.bias)
     tables = text.vocabulary_size * text.hidden_size * (1 if text.tied_embeddings else 2)

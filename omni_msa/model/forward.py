@@ -1,8 +1,8 @@
-"""Running the Thinker: prompts, answers after them, trees of answers, and the states after every layer.
+"""Forward passes of the Thinker: hidden states of prompts, of answers after them, and of every layer.
 
-Our own loop over the text tower's layers gives the states of the model's own forward. It exists for two reasons:
-states below the first adapted layer can come from disk (`prefix_cache.py`), and nothing is kept on the model between
-batches (`generate` leaves its rope offsets there).
+Our own loop over the layers of the text tower gives the same hidden states as the model's forward. It exists for two
+reasons: hidden states below the first adapted layer can be read from disk (`prefix_cache.py`), and no state is left on
+the model between batches (`generate` leaves its rope offsets there).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,15 +24,15 @@ from omni_msa.model.thinker import Backbone
 
 
 class Forward:
-    """The forward passes that readouts are made of.
+    """The forward passes that readouts use.
 
     Args:
         backbone: frozen; an adapter may be attached to it.
-        first_layer: the lowest layer that training can reach; what lies below runs without gradient.
-        store: states below `first_layer`, where they are kept.
-        seconds_per_grid: time between two video tokens' positions (temporal patch / frame rate).
-        checkpointing: trade time for memory in training.
-        loader: has the arrays of prompts that come without them.
+        first_layer: lowest layer whose input depends on training; the layers below run without gradient.
+        store: cache on disk of the hidden states that enter `first_layer`; None: no cache.
+        seconds_per_grid: time between consecutive video tokens (temporal patch / frame rate), seconds.
+        checkpointing: use activation checkpointing in training.
+        loader: loads the media arrays of prompts that have only token counts.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class Forward:
         self.checkpointing = checkpointing
         self.loader = loader
         self.on_states: Callable[[list[Prompt], Tensor], None] | None = None
-        """Is given the prompts and the (B, D) normed states of their last tokens whenever these are read to predict."""
+        """Called in each pass with the prompts and their last tokens' hidden states (B, D), after the final norm."""
 
     def states(self, prompts: list[Prompt], answers: Answers | None = None) -> Tensor:
-        """Return final states from each prompt's last token on, answer tokens included.
+        """Return the last layer's hidden states of each prompt's last token and of the answer tokens.
 
         Args:
             prompts: B prompts.
             answers: token ids that follow each prompt, at most A of them; None for none.
 
         Returns:
-            (B, 1 + A, D) after the final norm; beyond a shorter answer's end the values mean nothing.
+            (B, 1 + A, D) after the final norm; values beyond the end of a shorter answer are undefined.
         """
         answers = answers or [()] * len(prompts)
         hidden, positions, visible = self._lower(prompts, answers, None)
@@ -73,12 +73,12 @@ class Forward:
         return self._collected(prompts, states, 0)
 
     def logits(self, states: Tensor) -> Tensor:
-        """Return next-token scores in float32: (..., D) to (..., V)."""
+        """Return next-token logits in float32: (..., D) to (..., V)."""
         return output_layer(self.backbone)(states).float()
 
     @torch.no_grad()
     def prefill(self, prompts: list[Prompt]) -> PrefilledPrompts:
-        """Read B prompts and keep what answers need of them."""
+        """Run B prompts once and return their keys and values, after which answers can be computed."""
         cache = DynamicCache()
         hidden, positions, visible = self._lower(prompts, [()] * len(prompts), cache)
         hidden = self._run(hidden, positions, causal(visible), self.first_layer, None, cache)
@@ -87,38 +87,38 @@ class Forward:
         return PrefilledPrompts(cache, visible, last + 1, states[:, 0])
 
     @torch.no_grad()
-    def answer_states(self, opened: PrefilledPrompts, answers: Answers) -> Tensor:
-        """Return what `states` does for these prompts and answers, (B, 1 + A, D), without reading the prompts again."""
+    def answer_states(self, prefilled: PrefilledPrompts, answers: Answers) -> Tensor:
+        """Return the same as `states`, (B, 1 + A, D), without running the prefilled prompts again."""
         ids = pad_sequence([torch.tensor(answer) for answer in answers], batch_first=True)  # (B, A)
         length = ids.shape[1]
-        states = self.extend(opened, ids, torch.arange(length), torch.ones(length, length, dtype=torch.bool).tril())
-        opened.rewind()
-        return torch.cat([opened.last_state[:, None], states], dim=1)
+        states = self.extend(prefilled, ids, torch.arange(length), torch.ones(length, length, dtype=torch.bool).tril())
+        prefilled.rewind()
+        return torch.cat([prefilled.last_state[:, None], states], dim=1)
 
     @torch.no_grad()
-    def tree_states(self, opened: PrefilledPrompts, tokens: list[int], parents: list[int]) -> Tensor:
-        """Return final states of a tree of continuations, the same tree after every prompt.
+    def tree_states(self, prefilled: PrefilledPrompts, tokens: list[int], parents: list[int]) -> Tensor:
+        """Return the last layer's hidden states of a tree of continuations, the same tree after every prompt.
 
         Args:
-            opened: B prompts that have been read; they are as before afterwards.
+            prefilled: B prompts that have been prefilled; unchanged afterwards.
             tokens: S token ids, parents before children.
-            parents: for each token the index of the one before it, -1 for the prompt's last token.
+            parents: for each token the index of its parent, -1 for the last token of the prompt.
 
         Returns:
-            (B, 1 + S, D): the prompt's last token, then the tree's.
+            (B, 1 + S, D) after the final norm: the last token of the prompt, then the tokens of the tree.
         """
         if not tokens:
-            return opened.last_state[:, None]
-        ids = torch.tensor(tokens).expand(len(opened.visible), -1)
-        states = self.extend(opened, ids, *tree_shape(parents))
-        opened.rewind()
-        return torch.cat([opened.last_state[:, None], states], dim=1)
+            return prefilled.last_state[:, None]
+        ids = torch.tensor(tokens).expand(len(prefilled.visible), -1)
+        states = self.extend(prefilled, ids, *tree_shape(parents))
+        prefilled.rewind()
+        return torch.cat([prefilled.last_state[:, None], states], dim=1)
 
     @torch.no_grad()
     def each_layer(self, prompts: list[Prompt]) -> Iterator[Tensor]:
-        """Yield the prompts' states, (B, T, D), padded on the left: as they enter, then as they leave each text layer.
+        """Yield hidden states (B, T, D), padded on the left: the input of the first text layer, then each output.
 
-        The last ones are after the final norm, as those of `states`. Nothing kept is used, so every layer runs.
+        Those of the last layer are after the final norm, as in `states`. Every layer runs: the cache is not used.
         """
         hidden, grid, visible = self._arrange(prompts, *self.embed(prompts, [()] * len(prompts)))
         mask, num_layers = causal(visible), len(self.text.layers)
@@ -128,24 +128,24 @@ class Forward:
             is_last = layer + 1 == num_layers
             yield self._collected(prompts, self.text.norm(hidden), -1) if is_last else hidden
 
-    def _collected(self, prompts: list[Prompt], states: Tensor, place: int) -> Tensor:
-        """Hand on, of final states (B, T, D), those at the place of the prompts' last tokens; returns all of them."""
+    def _collected(self, prompts: list[Prompt], states: Tensor, index: int) -> Tensor:
+        """Pass the hidden states at the last prompt token's index to `on_states`; return all of them, (B, T, D)."""
         if self.on_states is not None:
-            self.on_states(prompts, states[:, place])
+            self.on_states(prompts, states[:, index])
         return states
 
     def prefetch(self, batches: Iterable[list[Prompt]], past_store: bool = False) -> None:
-        """Say which batches of prompts come next, in order: their arrays are read ahead, if they are needed.
+        """Announce the next batches of prompts in order, so that their media arrays are read in advance if needed.
 
         Args:
-            batches: asked for only as far ahead as arrays are read.
-            past_store: they are run although the store may have their states: by `each_layer`, or to build it.
+            batches: consumed only as far as arrays are prefetched.
+            past_store: whether the batches will run without the prefix cache: by `each_layer`, or to fill the cache.
         """
         if self.loader is not None and (past_store or self.store is None):
             self.loader.prefetch([prompt.clip_id for prompt in batch] for batch in batches)
 
     def fill_cache(self, prompts: list[Prompt], answers: Answers | None, keys_values: bool) -> None:
-        """Make sure that the store, if there is one, has these prompts' lower states.
+        """Compute the hidden states of these prompts that the prefix cache lacks; without a cache do nothing.
 
         Args:
             prompts: of one split.
@@ -155,56 +155,57 @@ class Forward:
         if self.store is not None and self.first_layer > 0:
             self.store.compute_missing(self._lower_states, prompts, answers or [()] * len(prompts), keys_values)
 
-    def extend(self, opened: PrefilledPrompts, ids: Tensor, depth: Tensor, sees: Tensor) -> Tensor:
-        """Let tokens follow opened prompts and return their final states; `opened` keeps them until it is rewound.
+    def extend(self, prefilled: PrefilledPrompts, ids: Tensor, depth: Tensor, attends: Tensor) -> Tensor:
+        """Append tokens to prefilled prompts and return their hidden states; the cache keeps them until `rewind`.
 
         Args:
-            opened: B prompts.
+            prefilled: B prompts.
             ids: (B, S) token ids.
-            depth: (S,) how far behind the prompt each stands, from 0.
-            sees: (S, earlier tokens behind the prompt + S) which of these each one attends to.
+            depth: (S,) distance of each token from the end of the prompt, from 0.
+            attends: (S, tokens appended before + S) which of the appended tokens each new token attends to.
 
         Returns:
             (B, S, D) after the final norm.
         """
         num, length = ids.shape[0], ids.shape[1]
-        positions = (opened.next_position[:, None] + depth.to(self.device)).expand(3, num, length)
-        prompt = opened.visible[:, None, :].expand(num, length, -1)
-        mask = torch.cat([prompt, sees.to(self.device).expand(num, length, -1)], dim=-1)[:, None]  # (B, 1, S, P + ...)
-        hidden = self._run(self.text.embed_tokens(ids.to(self.device)), positions, mask, 0, None, opened.cache)
+        positions = (prefilled.next_position[:, None] + depth.to(self.device)).expand(3, num, length)
+        prompt = prefilled.visible[:, None, :].expand(num, length, -1)
+        # (B, 1, S, P + ...)
+        mask = torch.cat([prompt, attends.to(self.device).expand(num, length, -1)], dim=-1)[:, None]
+        hidden = self._run(self.text.embed_tokens(ids.to(self.device)), positions, mask, 0, None, prefilled.cache)
         return self.text.norm(hidden)
 
     def _lower_states(self, batches: Sequence[Batch], keys_values: bool) -> Iterator[list[CachedPrefix]]:
-        """Yield what a store keeps of each batch, read ahead; see `PrefixStore.compute_missing`."""
+        """Yield the cache entries of each batch, with prefetching; see `PrefixStore.compute_missing`."""
         self.prefetch((prompts for prompts, _ in batches), past_store=True)
         for prompts, answers in batches:
             yield self.lower_states(prompts, answers, keys_values)
 
     def lower_states(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[CachedPrefix]:
-        """Compute what a store keeps of prompts with their answers (see `CachedPrefix`), on the CPU."""
+        """Compute the cache entries of prompts with their answers (see `CachedPrefix`), on the CPU."""
         cache = DynamicCache() if keys_values else None
         hidden, grid, visible = self._compute_lower(prompts, answers, cache)
-        kept = []
-        for place, prompt in enumerate(prompts):
-            real = visible[place]
+        entries = []
+        for row, prompt in enumerate(prompts):
+            real = visible[row]
             blocks = None
             if cache is not None:
-                sides = [torch.stack([layer.keys[place], layer.values[place]]) for layer in cache.layers]
+                sides = [torch.stack([layer.keys[row], layer.values[row]]) for layer in cache.layers]
                 blocks = torch.stack(sides)[:, :, :, real]  # (L, 2, H, T, head size)
                 blocks = blocks.permute(3, 0, 1, 2, 4)[: len(prompt.token_ids)].contiguous().cpu()
-            kept.append(CachedPrefix(hidden[place, real].cpu(), grid[:, place, real].cpu(), blocks))
-        return kept
+            entries.append(CachedPrefix(hidden[row, real].cpu(), grid[:, row, real].cpu(), blocks))
+        return entries
 
     def _lower(
         self, prompts: list[Prompt], answers: Answers, cache: DynamicCache | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return states at the first adapted layer (B, T, D), positions (3, B, T), and which tokens are real (B, T)."""
-        kept = self.store.find(prompts, answers, cache is not None) if self.store is not None else None
-        if self.store is None or kept is None:
+        """Return input of the first adapted layer (B, T, D), positions (3, B, T) and the mask of real tokens (B, T)."""
+        entries = self.store.find(prompts, answers, cache is not None) if self.store is not None else None
+        if self.store is None or entries is None:
             return self._compute_lower(prompts, answers, cache)
         if cache is not None:
-            self.store.fill(cache, kept, self.device)
-        return self._arrange(prompts, [entry.states for entry in kept], [entry.positions for entry in kept])
+            self.store.fill(cache, entries, self.device)
+        return self._arrange(prompts, [entry.states for entry in entries], [entry.positions for entry in entries])
 
     def _compute_lower(
         self, prompts: list[Prompt], answers: Answers, cache: DynamicCache | None
@@ -224,7 +225,7 @@ class Forward:
     ) -> tuple[Tensor, Tensor, Tensor]:
         lengths = [len(prompt.token_ids) for prompt in prompts]
         hidden, visible = align([row.to(self.device) for row in rows], lengths)
-        grid, _ = align([each.T.to(self.device) for each in positions], lengths)
+        grid, _ = align([grid_positions.T.to(self.device) for grid_positions in positions], lengths)
         return hidden, grid.permute(2, 0, 1), visible  # (B, T, D), (3, B, T), (B, T)
 
     def _run(
@@ -242,32 +243,32 @@ class Forward:
         return hidden
 
     def embed(self, prompts: list[Prompt], answers: Answers) -> tuple[list[Tensor], list[Tensor]]:
-        """Return, for each prompt with its answer, embeddings (T, D) with media in place, and positions (3, T)."""
+        """Return embeddings (T, D), media features inserted, and positions (3, T) of each prompt with its answer."""
         ids = [torch.tensor(prompt.token_ids + answer) for prompt, answer in zip(prompts, answers, strict=True)]
         flat_ids = torch.cat(ids).to(self.device)
         flat = self.text.embed_tokens(flat_ids)
         config, media = self.model.config, self._media(prompts)
-        pixels = [each.pixel_values for each in media if each.pixel_values is not None]
+        pixels = [inputs.pixel_values for inputs in media if inputs.pixel_values is not None]
         if pixels:
-            grids = torch.stack([torch.as_tensor(each.grid_thw) for each in media if each.grid_thw is not None])
-            values = torch.cat([torch.as_tensor(each) for each in pixels]).to(self.device)
+            grids = torch.stack([torch.as_tensor(inputs.grid_thw) for inputs in media if inputs.grid_thw is not None])
+            values = torch.cat([torch.as_tensor(values) for values in pixels]).to(self.device)
             features = self.model.model.get_video_features(values, grids.to(self.device)).pooler_output
-            flat = _put(flat, flat_ids == config.video_token_id, torch.cat(list(features)))
-        mels = [torch.as_tensor(each.mel) for each in media if each.mel is not None]
+            flat = _insert(flat, flat_ids == config.video_token_id, torch.cat(list(features)))
+        mels = [torch.as_tensor(inputs.mel) for inputs in media if inputs.mel is not None]
         if mels:
             lengths = torch.tensor([mel.shape[1] for mel in mels])
             padded = pad_sequence([mel.T for mel in mels], batch_first=True).transpose(1, 2)  # (B, M, F)
-            heard = (torch.arange(padded.shape[2]) < lengths[:, None]).to(self.device)
+            is_real = (torch.arange(padded.shape[2]) < lengths[:, None]).to(self.device)
             padded = padded.to(self.device, self.model.dtype)
-            sound = self.model.model.get_audio_features(padded, feature_attention_mask=heard.long())
-            flat = _put(flat, flat_ids == config.audio_token_id, sound.last_hidden_state)
+            audio = self.model.model.get_audio_features(padded, feature_attention_mask=is_real.long())
+            flat = _insert(flat, flat_ids == config.audio_token_id, audio.last_hidden_state)
         positions = [self._positions(*pair) for pair in zip(ids, media, strict=True)]
-        return list(flat.split([len(each) for each in ids])), positions
+        return list(flat.split(list(map(len, ids)))), positions
 
     def _media(self, prompts: list[Prompt]) -> list[ClipInputs]:
-        at_hand = [prompt.media for prompt in prompts if isinstance(prompt.media, ClipInputs)]
-        if len(at_hand) == len(prompts):
-            return at_hand
+        loaded = [prompt.media for prompt in prompts if isinstance(prompt.media, ClipInputs)]
+        if len(loaded) == len(prompts):
+            return loaded
         assert self.loader is not None
         return self.loader.take([prompt.clip_id for prompt in prompts])
 
@@ -283,7 +284,7 @@ class Forward:
         return positions[:, 0]
 
 
-def _put(flat: Tensor, places: Tensor, features: Tensor) -> Tensor:
-    if int(places.sum()) != len(features):
-        raise RuntimeError(f"{int(places.sum())} media tokens in the prompts, but {len(features)} tower states")
-    return flat.masked_scatter(places[:, None], features.to(flat.dtype))
+def _insert(flat: Tensor, is_media: Tensor, features: Tensor) -> Tensor:
+    if int(is_media.sum()) != len(features):
+        raise RuntimeError(f"{int(is_media.sum())} media tokens in the prompts, but {len(features)} tower outputs")
+    return flat.masked_scatter(is_media[:, None], features.to(flat.dtype))

@@ -1,4 +1,4 @@
-"""Trainable modules of readouts."""
+"""Trainable heads of readouts."""
 
 from typing import Literal
 
@@ -9,15 +9,15 @@ Norm = Literal["before", "inner", "after", "none"]
 
 
 class RegressionHead(nn.Module):
-    """Hidden state to one number, or one for each class: Linear, ReLU, Dropout, Linear, with a LayerNorm where asked.
+    """Map a hidden state to one or several numbers: Linear, ReLU, Dropout, Linear, with an optional LayerNorm.
 
     Args:
-        hidden_size: width of the state.
+        hidden_size: width of the hidden state.
         width: of the inner layer; 0 makes the head linear.
         dropout: probability in [0, 1).
-        norm: LayerNorm on the state ("before"), on the inner layer before its ReLU ("inner") or behind it ("after"),
-            or nowhere ("none"); a linear head has no inner layer.
-        num_outputs: numbers for each state.
+        norm: LayerNorm on the hidden state ("before"), on the inner layer before its ReLU ("inner") or after it
+            ("after"), or none ("none"); a linear head has no inner layer.
+        num_outputs: numbers per hidden state.
     """
 
     def __init__(self, hidden_size: int, width: int, dropout: float, norm: Norm, num_outputs: int = 1) -> None:
@@ -32,5 +32,5 @@ class RegressionHead(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width or hidden_size, num_outputs))
 
     def forward(self, state: torch.Tensor) -> torch.Tensor:
-        """Return the numbers of each state: (B, D) to (B,), or to (B, num_outputs) if there are several."""
+        """Return the outputs of hidden states: (B, D) to (B,), or to (B, num_outputs) if there are several."""
         return self.layers(state.float()).squeeze(-1)

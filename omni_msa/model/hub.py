@@ -1,6 +1,6 @@
-"""Checkpoints of the model hub that lie on this machine; plain Python, so that `--plan` can look for them.
+"""Checkpoints of the model hub on this machine; plain Python, so that `--plan` can check them without torch.
 
-Gigabytes are never downloaded without being asked for: where a checkpoint is missing, the message says the command.
+Nothing is downloaded automatically: if a checkpoint is missing, the message has the command that downloads it.
 """
 
 from pathlib import Path
@@ -14,21 +14,21 @@ from omni_msa.model.dimensions import Dimensions
 if TYPE_CHECKING:
     from omni_msa.model.thinker import Backbone
 
-_UNUSABLE = "the backbone's weights cannot be used"
+_UNUSABLE = "the weights of the backbone cannot be used"
 
 
 def find_checkpoint(repository: str, weights: str | None, dimensions: Dimensions) -> Path | Problem:
-    """Return the folder of a checkpoint, or what is wrong with it; only configuration, index and headers are read.
+    """Return the folder of a checkpoint, or a problem if it cannot be used; only metadata and headers are read.
 
     Args:
         repository: name on the hub.
-        weights: local folder; None to look into the hub's cache on this machine.
-        dimensions: of the Thinker it must hold.
+        weights: local folder; None: the cache of the hub on this machine.
+        dimensions: of the Thinker that the checkpoint must contain.
     """
     if weights is None:
         folder = _cached_snapshot(repository)
         if folder is None:
-            return _problem(repository, "the backbone's weights are not on this machine", "no cached copy")
+            return _problem(repository, "the weights of the backbone are not on this machine", "no cached copy")
     else:
         folder = Path(weights).expanduser()
     try:
@@ -36,7 +36,7 @@ def find_checkpoint(repository: str, weights: str | None, dimensions: Dimensions
     except ValueError as error:
         return _problem(repository, _UNUSABLE, f"{folder}: {error}")
     if missing:
-        what = "files of the backbone's weights are missing"
+        what = "files of the backbone are missing"
         return _problem(repository, what, f"{folder} lacks {', '.join(missing[:4])}{' ...' * (len(missing) > 4)}")
     if faults := hub_checkpoint.faults(folder, dimensions):
         return _problem(repository, _UNUSABLE, f"{folder}: {'; '.join(faults)}")
@@ -47,12 +47,12 @@ def require_checkpoint(repository: str, weights: str | None, dimensions: Dimensi
     """Return the folder of a checkpoint; arguments as for `find_checkpoint`.
 
     Raises:
-        InputError: there is none that can be used.
+        InputError: it is missing or cannot be used.
     """
-    found = find_checkpoint(repository, weights, dimensions)
-    if isinstance(found, Problem):
-        raise InputError(found)
-    return found
+    checkpoint = find_checkpoint(repository, weights, dimensions)
+    if isinstance(checkpoint, Problem):
+        raise InputError(checkpoint)
+    return checkpoint
 
 
 def build_from_checkpoint(repository: str, options: BackboneOptions, device: str, dimensions: Dimensions) -> "Backbone":
@@ -65,7 +65,7 @@ def build_from_checkpoint(repository: str, options: BackboneOptions, device: str
         dimensions: of the Thinker.
 
     Raises:
-        InputError: the checkpoint is not on this machine, or it cannot be used.
+        InputError: the checkpoint is missing or cannot be used.
     """
     from transformers import AutoTokenizer
 
@@ -76,7 +76,7 @@ def build_from_checkpoint(repository: str, options: BackboneOptions, device: str
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         ids = special_ids(tokenizer)
         model = load_thinker(options, device, folder)
-    except (ValueError, OSError) as error:  # what headers do not show: a tokenizer of another model, a bad value
+    except (ValueError, OSError) as error:  # not visible in headers: a tokenizer of another model, a bad value
         raise InputError(_problem(repository, _UNUSABLE, f"{folder}: {error}")) from error
     # get_rope_index reads both; checkpoints of some versions do not have them.
     model.config.vision_start_token_id, model.config.vision_end_token_id = (

@@ -1,4 +1,4 @@
-"""What a checkpoint folder holds, from its configuration, its index and the headers of its parts: no tensor is read."""
+"""Checks of a checkpoint folder from its configuration, index and file headers, without reading tensors."""
 
 import json
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from omni_msa.model.dimensions import Dimensions, linear_layers
 
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 MODEL_TYPES = ("qwen2_5_omni", "qwen2_5_omni_thinker")
-_HEADER_BYTES_MAX = 100_000_000  # of the format
+_HEADER_BYTES_MAX = 100_000_000  # limit of the format
 _OTHERS = ("talker.", "token2wav.")
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Return the names of the files that a checkpoint folder lacks, all parts that its index lists included.
+    """Return the names of the files that a checkpoint folder lacks, including the parts that its index lists.
 
     Raises:
         ValueError: the index cannot be read.
@@ -26,31 +26,31 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def faults(folder: Path, dimensions: Dimensions) -> list[str]:
-    """Return what is wrong with a checkpoint whose files are all there, in words.
+    """Return a message for each fault of a checkpoint with all its files.
 
     Args:
         folder: of the checkpoint.
         dimensions: of the Thinker that is to be built from it.
     """
-    found = [*_config_faults(folder), *_tokenizer_faults(folder)]
+    messages = [*_config_faults(folder), *_tokenizer_faults(folder)]
     shapes: Shapes = {}
     for name in _parts(folder):
         try:
             shapes |= header(folder / name)
         except ValueError as error:
-            found.append(str(error))
-    return found or _shape_faults(shapes, dimensions)
+            messages.append(str(error))
+    return messages or _shape_faults(shapes, dimensions)
 
 
 def header(path: Path) -> Shapes:
-    """Return the shape of each tensor of a safetensors file, by its header.
+    """Return the shape of each tensor of a safetensors file, from its header.
 
     Args:
-        path: of the file. Its first 8 bytes are the header's length, little-endian; after the header, JSON, come the
-            tensors' bytes, for which it says where each begins and ends.
+        path: of the file: 8 bytes with the length of the header (little-endian), the header in JSON with the first and
+            the last offset of each tensor, then the bytes of the tensors.
 
     Raises:
-        ValueError: it is not such a file, or it is cut off; names the file.
+        ValueError: the file is not a safetensors file, or is cut off.
     """
     try:
         size = path.stat().st_size
@@ -70,7 +70,7 @@ def header(path: Path) -> Shapes:
 
 
 def canonical(name: str) -> str:
-    """Return a tensor's name in the Thinker of this transformers version; hub checkpoints have older names."""
+    """Return the name of a tensor in the Thinker of this transformers version; hub checkpoints have older names."""
     name = name.removeprefix("thinker.")
     if name.startswith(("audio_tower.", "visual.")):
         return f"model.{name}"
@@ -80,13 +80,13 @@ def canonical(name: str) -> str:
 
 
 def _parts(folder: Path) -> list[str]:
-    """Return the files that the index lists, those of the Talker alone included: transformers opens them all."""
+    """Return the files that the index lists, including those with only the Talker: transformers opens them all."""
     index = folder / INDEX
     if not index.is_file():
         return [SINGLE]
     try:
-        places: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        return sorted(set(places.values()))
+        file_of: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        return sorted(set(file_of.values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{INDEX} cannot be read: {type(error).__name__}: {error}") from error
 
@@ -98,7 +98,7 @@ def _config_faults(folder: Path) -> Iterator[str]:
         yield f"config.json cannot be read: {type(error).__name__}: {error}"
         return
     if kind not in MODEL_TYPES:
-        yield f"config.json is of another model: model_type {kind!r}, not {' or '.join(map(repr, MODEL_TYPES))}"
+        yield f"config.json belongs to another model: model_type {kind!r}, not {' or '.join(map(repr, MODEL_TYPES))}"
 
 
 def _tokenizer_faults(folder: Path) -> Iterator[str]:
@@ -112,24 +112,24 @@ def _tokenizer_faults(folder: Path) -> Iterator[str]:
 
 
 def _shape_faults(shapes: Shapes, dimensions: Dimensions) -> list[str]:
-    """Hold the shapes of the towers' linear layers and of the embeddings against those the Thinker has."""
-    found = {canonical(name): shape for name, shape in shapes.items() if not name.startswith(_OTHERS)}
+    """Compare the shapes of linear layers and embeddings with those of the Thinker."""
+    given = {canonical(name): shape for name, shape in shapes.items() if not name.startswith(_OTHERS)}
     text = dimensions.text
     wanted = {f"{layer.name}.weight": (layer.num_outputs, layer.num_inputs) for layer in linear_layers(dimensions)}
     wanted["model.language_model.embed_tokens.weight"] = (text.vocabulary_size, text.hidden_size)
     if not text.tied_embeddings:
         wanted["lm_head.weight"] = (text.vocabulary_size, text.hidden_size)
-    others = [name for name, shape in wanted.items() if name in found and found[name] != shape]
-    absent = [name for name in wanted if name not in found]
+    others = [name for name, shape in wanted.items() if name in given and given[name] != shape]
+    absent = [name for name in wanted if name not in given]
     further = sorted(
-        name for name in found if ".layers." in name and name.endswith("_proj.weight") and name not in wanted
+        name for name in given if ".layers." in name and name.endswith("_proj.weight") and name not in wanted
     )
     problems = []
     if others:
         first = others[0]
-        problems.append(f"{len(others)} tensors have another shape, as {first}: {found[first]}, not {wanted[first]}")
+        problems.append(f"{len(others)} tensors differ in shape, such as {first}: {given[first]}, not {wanted[first]}")
     if absent:
-        problems.append(f"{len(absent)} of the Thinker's {len(wanted)} matrices are missing, as {absent[0]}")
+        problems.append(f"{len(absent)} of the Thinker's {len(wanted)} matrices are missing, such as {absent[0]}")
     if further:
-        problems.append(f"there are {len(further)} matrices more than this backbone has, as {further[0]}")
+        problems.append(f"there are {len(further)} matrices that this backbone does not have, such as {further[0]}")
     return problems

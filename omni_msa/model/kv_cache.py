@@ -1,4 +1,4 @@
-"""Prompts that have been read once, and how a tree of answers follows them."""
+"""The KV cache of prompts that have been run once, and the attention of answer trees after them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class PrefilledPrompts:
-    """Prompts that have been read, once: keys and values are kept, any number of answers can follow.
+    """Prompts that have been run once; their keys and values are kept, so that any number of answers can follow.
 
     Args:
         cache: keys and values of every layer.
-        visible: (B, P) True where a token is a prompt's and not padding.
-        next_position: (B,) the rope position of the first answer token.
-        last_state: (B, D) normed state of the last prompt token.
+        visible: (B, P) True for tokens of the prompt, False for padding.
+        next_position: (B,) rope position of the first answer token.
+        last_state: (B, D) hidden state of the last prompt token, after the final norm.
     """
 
     cache: "DynamicCache"
@@ -27,20 +27,20 @@ class PrefilledPrompts:
     last_state: Tensor
 
     def rewind(self) -> None:
-        """Forget what has followed the prompts."""
+        """Remove all tokens after the prompts from the cache."""
         self.cache.crop(-(self.cache.get_seq_length() - self.visible.shape[1]))
 
 
 def tree_shape(parents: list[int]) -> tuple[Tensor, Tensor]:
-    """Return how deep each node of a tree stands, (S,) from 0, and which nodes it comes after, itself included, (S, S).
+    """Return the depth of each node of a tree, (S,) from 0, and the mask of its ancestors and itself, (S, S).
 
     Args:
-        parents: for each node the index of the one before it, -1 for none; parents before children.
+        parents: for each node the index of its parent, -1 for none; parents before children.
     """
     depth: list[int] = []
-    sees = torch.eye(len(parents), dtype=torch.bool)
+    attends = torch.eye(len(parents), dtype=torch.bool)
     for node, parent in enumerate(parents):
         depth.append(0 if parent < 0 else depth[parent] + 1)
         if parent >= 0:
-            sees[node] |= sees[parent]
-    return torch.tensor(depth), sees
+            attends[node] |= attends[parent]
+    return torch.tensor(depth), attends

@@ -1,4 +1,4 @@
-"""What saves a card's memory: encoders that compute anew in the backward pass, an output layer that waits outside."""
+"""Saving GPU memory: activation checkpointing of the encoders, and offloading of the output layer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,14 +14,14 @@ from omni_msa.model.thinker import Backbone
 
 @contextmanager
 def activation_checkpointing(model: Qwen2_5OmniThinkerForConditionalGeneration, is_on: bool) -> Iterator[None]:
-    """Let the blocks of both encoders keep only their inputs and compute the rest anew in the backward pass.
+    """Keep only the inputs of the blocks of both encoders, and recompute activations in the backward pass.
 
     Args:
-        model: left as it was at the end; the backward pass may come later.
-        is_on: False to change nothing.
+        model: unchanged at the end of the block; the backward pass may come later.
+        is_on: False: do nothing.
     """
     blocks: list[Any] = [*model.model.audio_tower.layers, *model.model.visual.blocks] if is_on else []
-    for block in blocks:  # transformers looks at the block's own flag, which nothing else in the block does
+    for block in blocks:  # transformers checks this flag of the block; nothing else in the block uses it
         block.training = block.gradient_checkpointing = True
         block._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
     try:
@@ -33,18 +33,18 @@ def activation_checkpointing(model: Qwen2_5OmniThinkerForConditionalGeneration, 
 
 
 def offload_output_layer(backbone: Backbone) -> None:
-    """Move `lm_head` to the host's memory until a readout writes text: at 7B it has 545 million weights, 1.09 GB.
+    """Move `lm_head` to CPU memory until a readout generates text: at 7B it has 545 million weights, 1.09 GB.
 
-    It stays loaded, so that all readouts have the same frozen weights by the same digest, and trials of both kinds can
-    follow each other in one process.
+    It stays loaded, so that all readouts have frozen weights of the same digest, and trials of both kinds can follow
+    each other in one process.
 
     Args:
-        backbone: where `lm_head` is the table of embeddings (tied), it stays where it is.
+        backbone: if `lm_head` is tied to the embeddings, nothing is moved.
     """
     if not backbone.model.config.text_config.tie_word_embeddings:
         backbone.model.lm_head.to("cpu")
 
 
 def output_layer(backbone: Backbone) -> nn.Module:
-    """Return `lm_head`, on the backbone's device from now on."""
+    """Move `lm_head` to the device of the backbone, and return it."""
     return backbone.model.lm_head.to(backbone.device)

@@ -1,6 +1,7 @@
-"""Frozen-prefix store: states below the first adapted layer are the same in every trial and epoch; compute them once.
+"""Cache of the frozen prefix: hidden states below the first adapted layer are equal in every trial and epoch.
 
-A store's files are named by their content (weights, layer, token ids, media), memory-mapped, and built under a lock.
+They are computed once. Files are named by content (weights, layer, token ids, media), memory-mapped, and built under a
+lock.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from filelock import FileLock, Timeout
 from numpy.lib.format import open_memmap
 from transformers import DynamicCache
 
+from omni_msa.model.padding import in_batches
 from omni_msa.model.prompt import Prompt
 from omni_msa.system.files import read_json, write_json
 from omni_msa.system.watchdog import alive
@@ -33,10 +35,10 @@ _BITS = {torch.float32: torch.float32, torch.bfloat16: torch.int16, torch.float1
 
 @dataclass(frozen=True)
 class CachedPrefix:
-    """What is kept of one prompt (with its answer): memory-mapped, not copied.
+    """The cached values of one prompt (with its answer); memory-mapped, not copied.
 
     Args:
-        states: (T, D) at the first adapted layer.
+        states: (T, D) hidden states that enter the first adapted layer.
         positions: (3, T) rope positions.
         keys_values: (P, layers, 2, heads, head size) of the layers below, or None.
     """
@@ -47,17 +49,17 @@ class CachedPrefix:
 
 
 Compute = Callable[[Sequence[Batch], bool], Iterator[list[CachedPrefix]]]
-"""Computes what is kept of batches, in their order; True: with keys and values."""
+"""Computes the cached values of batches, in their order; the flag asks for keys and values too."""
 
 
 class PrefixStore:
-    """Lower states of prompts, by content.
+    """Cached hidden states of prompts, addressed by content.
 
     Args:
-        folder: of all stores.
+        folder: of all caches.
         weights: digest of the frozen weights.
-        first_layer: states are those that enter this layer.
-        settings: whatever else the states depend on, such as dtype and attention kernel.
+        first_layer: the layer that the cached hidden states enter.
+        settings: everything else that they depend on, such as dtype and attention kernel.
     """
 
     def __init__(self, folder: Path, weights: str, first_layer: int, settings: str) -> None:
@@ -66,31 +68,31 @@ class PrefixStore:
         self._entries: dict[str, CachedPrefix] = {}
 
     def find(self, prompts: list[Prompt], answers: Answers, keys_values: bool) -> list[CachedPrefix] | None:
-        """Return what is kept of each prompt with its answer, or None unless all of them are."""
-        found = [self._entries.get(_entry(*pair)) for pair in zip(prompts, answers, strict=True)]
-        whole = all(kept is not None and (kept.keys_values is not None or not keys_values) for kept in found)
-        return [kept for kept in found if kept is not None] if whole else None
+        """Return the cached values of each prompt with its answer, or None if any of them is missing."""
+        entries = [self._entries.get(_entry(*pair)) for pair in zip(prompts, answers, strict=True)]
+        is_complete = all(entry and (entry.keys_values is not None or not keys_values) for entry in entries)
+        return [entry for entry in entries if entry is not None] if is_complete else None
 
-    def fill(self, cache: DynamicCache, kept: list[CachedPrefix], device: torch.device) -> None:
-        """Put the lower layers' keys and values of a batch into an empty cache, padded on the left."""
-        blocks = [entry.keys_values for entry in kept if entry.keys_values is not None]
+    def fill(self, cache: DynamicCache, entries: list[CachedPrefix], device: torch.device) -> None:
+        """Copy keys and values of the lower layers into an empty KV cache, padded on the left."""
+        blocks = [entry.keys_values for entry in entries if entry.keys_values is not None]
         longest = max(map(len, blocks))
         _, num_layers, _, num_heads, size = blocks[0].shape
         padded = blocks[0].new_zeros((len(blocks), longest, num_layers, 2, num_heads, size))
-        for place, block in enumerate(blocks):
-            padded[place, longest - len(block) :] = block
+        for row, block in enumerate(blocks):
+            padded[row, longest - len(block) :] = block
         padded = padded.to(device).permute(2, 3, 0, 4, 1, 5)  # (L, 2, B, H, P, head size)
         for layer in range(num_layers):
             cache.update(padded[layer, 0].contiguous(), padded[layer, 1].contiguous(), layer)
 
     def compute_missing(self, compute: Compute, prompts: list[Prompt], answers: Answers, keys_values: bool) -> None:
-        """Make the lower states of these prompts available, computing them unless an earlier trial did.
+        """Load the hidden states of these prompts, computing them first unless an earlier trial did.
 
         Args:
-            compute: computes what is missing.
-            prompts: whole set, such as a split; it is one unit on disk.
+            compute: computes missing values.
+            prompts: a complete set, such as a split, which is stored as one unit.
             answers: token ids after each prompt.
-            keys_values: also keep the lower layers' keys and values, for decoding.
+            keys_values: also keep keys and values of the lower layers, for decoding.
         """
         if self.find(prompts, answers, keys_values) is not None:
             return
@@ -114,7 +116,7 @@ class PrefixStore:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Hold a lock; to wait while another trial computes what this one needs, too, is a sign of life."""
+    """Hold a lock; waiting while another trial computes the same values counts as progress for the watchdog."""
     lock = FileLock(path)
     while not lock.is_locked:
         try:
@@ -136,22 +138,22 @@ def _build(path: Path, compute: Compute, prompts: list[Prompt], answers: Answers
     starts = np.concatenate([[0], np.cumsum(lengths)])
     path.mkdir(parents=True)
     files: dict[str, np.memmap] = {}
-    order = sorted(range(len(prompts)), key=lambda place: lengths[place])
-    runs = [order[first : first + _BATCH] for first in range(0, len(order), _BATCH)]
-    batches = [([prompts[place] for place in places], [answers[place] for place in places]) for places in runs]
+    order = sorted(range(len(prompts)), key=lambda row: lengths[row])
+    parts_of_order = in_batches(order, _BATCH)
+    batches = [([prompts[row] for row in rows], [answers[row] for row in rows]) for rows in parts_of_order]
     dtype = ""
-    for places, batch in zip(runs, compute(batches, keys_values), strict=True):
+    for rows, batch in zip(parts_of_order, compute(batches, keys_values), strict=True):
         alive()
-        for place, kept in zip(places, batch, strict=True):
-            dtype = str(kept.states.dtype).removeprefix("torch.")
-            parts = {"states": kept.states, "positions": kept.positions.T, "keys_values": kept.keys_values}
+        for row, entry in zip(rows, batch, strict=True):
+            dtype = str(entry.states.dtype).removeprefix("torch.")
+            parts = {"states": entry.states, "positions": entry.positions.T, "keys_values": entry.keys_values}
             for name, part in parts.items():
                 if part is None:
                     continue
                 values = part.view(_BITS[part.dtype]).numpy() if part.dtype in _BITS else part.numpy()
                 if name not in files:
                     files[name] = _create(path / f"{name}.npy", (int(starts[-1]), *values.shape[1:]), values.dtype)
-                files[name][starts[place] : starts[place] + len(values)] = values
+                files[name][starts[row] : starts[row] + len(values)] = values
     for file in files.values():
         file.flush()
     write_json(
@@ -160,7 +162,7 @@ def _build(path: Path, compute: Compute, prompts: list[Prompt], answers: Answers
 
 
 def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
-    """Make an array on disk whose room is there: a full disk is then an error here, and not the process's end later."""
+    """Create an array on disk with its space allocated: a full disk then raises here, not a SIGBUS later."""
     array = open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
@@ -169,7 +171,7 @@ def _create(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> np.memmap:
 
 
 def _open(path: Path, names: list[str]) -> dict[str, CachedPrefix] | None:
-    """Return what a store holds, or None if it is not there or damaged: it is then built anew."""
+    """Return the entries of a cache folder, or None if it is missing or damaged; it is then rebuilt."""
     index = read_json(path / "index.json")
     try:
         return None if index is None else _read(path, names, index)
@@ -185,13 +187,13 @@ def _read(path: Path, names: list[str], index: dict[str, Any]) -> dict[str, Cach
         if (path / f"{name}.npy").is_file()
     }
     if len(index["starts"]) != len(names) + 1 or any(len(array) != index["starts"][-1] for array in arrays.values()):
-        raise ValueError(f"{path} does not hold what its index says")
+        raise ValueError(f"{path} does not agree with its index")
     entries = {}
-    for place, name in enumerate(names):
-        start, end = index["starts"][place], index["starts"][place + 1]
+    for row, name in enumerate(names):
+        start, end = index["starts"][row], index["starts"][row + 1]
         keys_values = None
         if "keys_values" in arrays:
-            keys_values = arrays["keys_values"][start : start + index["prompts"][place]].view(dtype)
+            keys_values = arrays["keys_values"][start : start + index["prompts"][row]].view(dtype)
         entries[name] = CachedPrefix(
             arrays["states"][start:end].view(dtype), arrays["positions"][start:end].T, keys_values
         )

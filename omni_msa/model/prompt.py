@@ -1,7 +1,7 @@
-"""The one prompt: our own literal chat template, the same for every readout; only the answer differs.
+"""The prompt: a literal chat template, the same for every readout; only the answer differs.
 
 Order: video, audio, transcript, question with the label range or the classes, then the generation prompt. No system
-turn. A modality that is off is absent. The sound is an item of its own (never interleaved with the video).
+turn. A modality that is not used is absent. Audio is a separate item, never interleaved with the video.
 """
 
 from dataclasses import dataclass
@@ -23,15 +23,15 @@ END_OF_TURN = "<|im_end|>"
 
 @dataclass(frozen=True)
 class Prompt:
-    """One clip as the backbone reads it.
+    """The prompt of one clip.
 
     Args:
         clip_id: the clip.
-        token_ids: the whole prompt up to and including the generation prompt; each media token stands once for
-            every state its tower puts there.
-        media: prepared inputs of the modalities in use; or only their sizes, and a loader has the arrays.
-        address: names the media's content, "" without media.
-        text_span: from which token to before which one the transcript stands; empty without it.
+        token_ids: the whole prompt including the generation prompt; a media token is repeated for every output of its
+            tower.
+        media: inputs of the modalities in use; or only their token counts, then a loader provides the arrays.
+        address: content address of the media, "" without media.
+        text_span: first and last (exclusive) index of the transcript's tokens; equal without a transcript.
     """
 
     clip_id: str
@@ -55,11 +55,11 @@ def build_prompt(
     Args:
         clip: its transcript is used if "text" is among the modalities.
         modalities: which of text, audio, video the prompt has.
-        media: prepared inputs, or their sizes; a modality that is off is None there, or 0.
-        address: names the content of `media`.
-        tokenizer: knows the special tokens of the template.
-        label_range: lowest and highest score, told in the question.
-        classes: told instead, where labels are classes.
+        media: inputs, or their token counts; None or 0 for a modality that is not used.
+        address: content address of `media`.
+        tokenizer: has the special tokens of the template.
+        label_range: lowest and highest score, stated in the question.
+        classes: stated instead of the range if labels are classes.
     """
     user = "<|im_start|>user\n"
     if "video" in modalities:
@@ -80,5 +80,5 @@ def build_prompt(
 
 
 def _encode(tokenizer: "PreTrainedTokenizerFast", text: str, literal: bool = False) -> list[int]:
-    """Return token ids; with `literal`, what looks like a special token in the text is read as plain characters."""
+    """Return token ids; with `literal`, text that looks like a special token is encoded as plain characters."""
     return list(tokenizer.encode(text, add_special_tokens=False, split_special_tokens=literal))

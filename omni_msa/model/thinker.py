@@ -1,4 +1,4 @@
-"""Build the one network class of every backbone: the Thinker of Qwen2.5-Omni, frozen, in eval mode.
+"""Building the Thinker of Qwen2.5-Omni, the network class of every backbone: frozen, in eval mode.
 
 torch and transformers are imported inside functions: plug-ins import this file under `--plan`.
 """
@@ -61,7 +61,7 @@ class Backbone:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the text tower's states."""
+        """Width of the hidden states of the text tower."""
         return self.model.config.text_config.hidden_size
 
     @property
@@ -71,7 +71,7 @@ class Backbone:
 
 
 def wrap_tokenizer(tokenizer: "Tokenizer") -> "PreTrainedTokenizerFast":
-    """Return a tokenizer that knows all `SPECIAL_TOKENS`; those it lacks are added at the end of its vocabulary."""
+    """Return a tokenizer with all `SPECIAL_TOKENS`; missing ones are appended to its vocabulary."""
     from transformers import PreTrainedTokenizerFast
 
     tokenizer.add_special_tokens(list(SPECIAL_TOKENS))
@@ -81,10 +81,10 @@ def wrap_tokenizer(tokenizer: "Tokenizer") -> "PreTrainedTokenizerFast":
 
 
 def special_ids(tokenizer: "PreTrainedTokenizerFast") -> dict[str, int]:
-    """Return the number of each of `SPECIAL_TOKENS`.
+    """Return the id of each of `SPECIAL_TOKENS`.
 
     Raises:
-        ValueError: the tokenizer lacks one.
+        ValueError: the tokenizer lacks one of them.
     """
     vocabulary = tokenizer.get_vocab()
     missing = [token for token in SPECIAL_TOKENS if token not in vocabulary]
@@ -106,9 +106,9 @@ def thinker_config(
 
     Args:
         dimensions: shape of the three towers.
-        ids: number of each special token; without it, those of Qwen2.5-Omni.
+        ids: id of each special token; None: those of Qwen2.5-Omni.
         rope_theta: base of the rotary positions.
-        mrope_section: how half of a head's channels are shared by time, height and width.
+        mrope_section: channels (of half a head) for time, height and width.
         rms_norm_eps: of the text tower.
         initializer_range: standard deviation of random weights.
     """
@@ -142,7 +142,7 @@ def thinker_config(
 def random_thinker(config: "Qwen2_5OmniThinkerConfig", seed: int) -> dict[str, "torch.Tensor"]:
     """Return the state of a Thinker with random float32 weights that depend on `seed` only.
 
-    The process's own random state is left as it was.
+    The global random state is not changed.
     """
     import torch
     from transformers import Qwen2_5OmniThinkerForConditionalGeneration
@@ -187,14 +187,14 @@ def load_thinker(
             output_loading_info=True,
             **arguments,
         )
-    if absent := sorted(report["missing_keys"]):  # transformers would go on with random weights in their place
-        raise ValueError(f"{len(absent)} tensors of the Thinker are missing, as {absent[0]}")
+    if absent := sorted(report["missing_keys"]):  # transformers would continue with random weights instead
+        raise ValueError(f"{len(absent)} tensors of the Thinker are missing, such as {absent[0]}")
     _keep_four_bit_layout(model)
     return model.requires_grad_(False).eval()
 
 
 def parameter_hash(model: "torch.nn.Module") -> str:
-    """Return 16 hex digits that change when any parameter or buffer of a model changes in any bit.
+    """Return 16 hex digits that change with any bit of any parameter or buffer of a model.
 
     Args:
         model: of any dtype, quantised or not; tensors on a GPU are copied to the CPU one at a time.
@@ -225,7 +225,7 @@ def _keep_four_bit_layout(model: "torch.nn.Module") -> None:
 
 @contextmanager
 def no_progress_bar() -> Iterator[None]:
-    """Silence transformers' own bar, which would tear the terminal's progress display."""
+    """Disable the progress bar of transformers, which would disturb our own progress display."""
     from transformers.utils import logging
 
     was_on = logging.is_progress_bar_enabled()
@@ -238,7 +238,7 @@ def no_progress_bar() -> Iterator[None]:
 
 
 def _nf4(dtype: str) -> Any:
-    """Four bits with double quantisation (QLoRA, arXiv 2305.14314), products computed in `dtype`."""
+    """Return 4-bit weights with double quantisation (QLoRA, arXiv 2305.14314) and products in `dtype`."""
     import torch
     from transformers import BitsAndBytesConfig
 

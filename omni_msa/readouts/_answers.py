@@ -1,4 +1,4 @@
-"""Scores and classes as text: how they are written, how they are read, and the tree of all that can be written."""
+"""Scores and classes as text: writing them, parsing them, and the tree of all possible answers."""
 
 import math
 import re
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 Sign = Literal["always", "negative"]
 
-# Minus and dashes that models write for the ASCII hyphen: minus sign, hyphens, figure/en/em dash, small and full width.
+# Characters that models write instead of the ASCII hyphen: minus sign, hyphens, dashes, small and full-width forms.
 _DASHES = dict.fromkeys(map(ord, "\u2212\u2010\u2011\u2012\u2013\u2014\u2015\ufe63\uff0d"), "-")
 _NUMBER = re.compile(r"[-+]?\s?(?:\d+(?:\.\d+)?|\.\d+)", re.ASCII)
 
 
 def write_score(score: float, decimals: int, sign: Sign = "always") -> str:
-    """Return a score as a decimal such as "+1.2"; there is one zero, "+0.0".
+    """Return a score as a decimal such as "+1.2"; zero is always "+0.0".
 
     Args:
         score: finite.
@@ -35,33 +35,33 @@ def write_score(score: float, decimals: int, sign: Sign = "always") -> str:
 
 
 def parse_score(text: str, label_range: tuple[float, float]) -> Prediction:
-    """Read the first decimal number in a decoded text.
+    """Parse the first decimal number in a decoded text.
 
     Returns:
-        the score; 0 and `parsed` False if there is no number, clipped and `in_range` False if it is outside.
+        the score; without a number it is 0 with `parsed` False; outside the range it is clipped with `in_range` False.
     """
-    found = _NUMBER.search(text.translate(_DASHES))
-    if found is None:
+    match = _NUMBER.search(text.translate(_DASHES))
+    if match is None:
         return Prediction(0.0, text, parsed=False)
-    return clip_score(float(re.sub(r"\s", "", found.group())), label_range, text)
+    return clip_score(float(re.sub(r"\s", "", match.group())), label_range, text)
 
 
 def parse_class(text: str, classes: tuple[str, ...]) -> Prediction:
-    """Read the first name of a class in a decoded text, as a whole word in any case.
+    """Parse the first class name in a decoded text: a whole word, in upper or lower case.
 
     Returns:
-        the class's number; `NO_CLASS` and `parsed` False if no class is named.
+        the number of the class; without a class name `NO_CLASS`, with `parsed` False.
     """
-    names = sorted(classes, key=len, reverse=True)  # of two that begin alike the longer one is meant
-    found = re.search(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)", text, re.IGNORECASE)
-    if found is None:
+    names = sorted(classes, key=len, reverse=True)  # the longer of two names with the same beginning takes precedence
+    match = re.search(rf"(?<!\w)(?:{'|'.join(map(re.escape, names))})(?!\w)", text, re.IGNORECASE)
+    if match is None:
         return Prediction(NO_CLASS, text, parsed=False)
     lower = [name.lower() for name in classes]
-    return Prediction(float(lower.index(found.group().lower())), text)
+    return Prediction(float(lower.index(match.group().lower())), text)
 
 
 def answer_ids(tokenizer: "PreTrainedTokenizerFast", text: str) -> tuple[int, ...]:
-    """Return the token ids of an answer, without end of turn."""
+    """Return the token ids of an answer, without the end-of-turn token."""
     return tuple(tokenizer.encode(text, add_special_tokens=False))
 
 
@@ -74,13 +74,13 @@ def end_of_turn(tokenizer: "PreTrainedTokenizerFast") -> int:
 
 @dataclass(frozen=True)
 class AnswerTree:
-    """All answers of a grid as a tree of tokens, so that shared beginnings are computed once.
+    """All answers of a grid as a tree of tokens, so that shared prefixes are computed once.
 
     Args:
-        values: (G,) the score of each answer.
-        tokens: (S,) tokens of inner nodes, parents before children.
-        parents: (S,) index of each inner node's parent, -1 for the prompt's last token.
-        paths: for each answer its edges (node index + 1, with 0 for the prompt's last token; next token).
+        values: (G,) score of each answer.
+        tokens: (S,) tokens of the inner nodes, parents before children.
+        parents: (S,) index of the parent of each inner node, -1 for the last token of the prompt.
+        paths: for each answer its edges (index of the node + 1, or 0 for the last token of the prompt; next token).
     """
 
     values: tuple[float, ...]
@@ -89,20 +89,20 @@ class AnswerTree:
     paths: tuple[tuple[tuple[int, int], ...], ...]
 
     def followers(self) -> list[dict[int, int]]:
-        """Return what may come after the prompt's last token and after each inner node.
+        """Return the tokens allowed after the last token of the prompt and after each inner node.
 
         Returns:
-            (1 + S) mappings from an allowed token to the place in this list where it leads, -1 at an answer's end.
+            (1 + S) mappings from an allowed token to the index of the next mapping, -1 at the end of an answer.
         """
-        found: list[dict[int, int]] = [{} for _ in range(1 + len(self.tokens))]
+        followers: list[dict[int, int]] = [{} for _ in range(1 + len(self.tokens))]
         for path in self.paths:
             for (node, token), after in zip(path, [*(node for node, _ in path[1:]), -1], strict=True):
-                found[node][token] = after
-        return found
+                followers[node][token] = after
+        return followers
 
     @property
     def num_tokens_max(self) -> int:
-        """Length of the longest answer."""
+        """Length of the longest answer in tokens."""
         return max(map(len, self.paths))
 
 
@@ -111,42 +111,42 @@ def answer_tree(
 ) -> AnswerTree:
     """Return the tree of every score in the label range with this many decimals.
 
-    Where one answer begins another, each is followed by the end of turn; else that token is left out, because no
-    other answer competes for its place.
+    If one answer is a prefix of another, all answers end with the end-of-turn token; otherwise it is left out, because
+    it has no alternative.
 
     Raises:
-        InputError: no score with so few decimals lies in the range.
+        InputError: no score with so few decimals is in the range.
     """
     values = _grid(label_range, decimals)
     return _tree(tokenizer, values, [write_score(value, decimals, sign) for value in values])
 
 
 def class_tree(tokenizer: "PreTrainedTokenizerFast", classes: tuple[str, ...]) -> AnswerTree:
-    """Return the tree of all names of classes; the value of each is the class's number."""
+    """Return the tree of all class names; the value of each is the number of the class."""
     return _tree(tokenizer, tuple(map(float, range(len(classes)))), classes)
 
 
 def _tree(tokenizer: "PreTrainedTokenizerFast", values: tuple[float, ...], texts: Sequence[str]) -> AnswerTree:
     ids = [answer_ids(tokenizer, text) for text in texts]
-    if len({len(each) for each in ids}) > 1 and any(a != b and b[: len(a)] == a for a in ids for b in ids):
-        ids = [(*each, end_of_turn(tokenizer)) for each in ids]
+    if len(set(map(len, ids))) > 1 and any(a != b and b[: len(a)] == a for a in ids for b in ids):
+        ids = [(*answer, end_of_turn(tokenizer)) for answer in ids]
     nodes: dict[tuple[int, ...], int] = {(): 0}
     tokens: list[int] = []
     parents: list[int] = []
-    for each in ids:
-        for length in range(1, len(each)):
-            if each[:length] not in nodes:
-                tokens.append(each[length - 1])
-                parents.append(nodes[each[: length - 1]] - 1)
-                nodes[each[:length]] = len(tokens)
-    paths = tuple(tuple((nodes[each[:place]], token) for place, token in enumerate(each)) for each in ids)
+    for answer in ids:
+        for length in range(1, len(answer)):
+            if answer[:length] not in nodes:
+                tokens.append(answer[length - 1])
+                parents.append(nodes[answer[: length - 1]] - 1)
+                nodes[answer[:length]] = len(tokens)
+    paths = tuple(tuple((nodes[answer[:index]], token) for index, token in enumerate(answer)) for answer in ids)
     return AnswerTree(values, tokens, parents, paths)
 
 
 def _grid(label_range: tuple[float, float], decimals: int) -> tuple[float, ...]:
     scale, (low, high) = 10**decimals, label_range
-    first, last = math.ceil(low * scale - 1e-9), math.floor(high * scale + 1e-9)  # 0.29 * 100 is not quite 29
+    first, last = math.ceil(low * scale - 1e-9), math.floor(high * scale + 1e-9)  # 0.29 * 100 is slightly below 29
     if first > last:
         got = f"{decimals}, with labels from {low} to {high}"
-        raise InputError(Problem("no answer with so few decimals is in range", "readout.decimals", got))
+        raise InputError(Problem("no score with so few decimals is in the label range", "readout.decimals", got))
     return tuple(number / scale for number in range(first, last + 1))

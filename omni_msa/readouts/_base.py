@@ -1,4 +1,4 @@
-"""What every readout is: facts, a check of its options, and how it is built."""
+"""The contract of a readout plug-in."""
 
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,7 @@ class ReadoutPlugin(ReadoutFacts, Protocol):
 
     @optional
     def check(self, config: TrialConfig, num_layers: int) -> list[Problem]:
-        """Return what is wrong with its options for this trial. Optional: nothing.
+        """Return the problems of its options in this trial. Optional: nothing.
 
         Args:
             config: of the trial.
@@ -38,7 +38,7 @@ class ReadoutPlugin(ReadoutFacts, Protocol):
         return []
 
     def build(self, options: Any, task: "Task") -> "Readout":
-        """Return the readout; its initial weights come from torch's global generator, which the trial has seeded.
+        """Build the readout; its initial weights come from torch's global generator, which the trial has seeded.
 
         Args:
             options: an instance of the plug-in's own `Options`.

@@ -1,4 +1,4 @@
-"""Readouts that go through the answer's text: trained on its tokens, read greedily or as an expected value."""
+"""Readouts that generate the answer as text: trained on its tokens, decoded greedily or read as an expected value."""
 
 import torch
 from torch import Tensor
@@ -24,15 +24,15 @@ from omni_msa.readouts._task import Prediction, Task
 
 
 class Generation(Readout):
-    """Writes the score, or the name of the class, as text.
+    """Generates the score, or the name of the class, as text.
 
     Args:
         task: with a tokenizer.
         decimals: digits after the point of a score.
         num_tokens_max: of a decoded answer.
-        sign: always written, or only before negative scores.
-        constrained: decoding can write nothing but numbers in the label range or names of classes, whole ones,
-            whatever `num_tokens_max`.
+        sign: always written, or only for negative scores.
+        constrained: decoding can only produce complete numbers in the label range or complete class names;
+            `num_tokens_max` is ignored.
     """
 
     decodes = True
@@ -61,7 +61,7 @@ class Generation(Readout):
         self.followers = None if tree is None else tree.followers()
 
     def answer(self, label: float) -> tuple[int, ...]:
-        """Return the label's answer with its end of turn."""
+        """Return the token ids of a label's answer, with the end-of-turn token."""
         classes = self.task.classes
         text = classes[int(label)] if classes else write_score(label, self.decimals, self.sign)
         return (*answer_ids(self.tokenizer, text), self.stop)
@@ -72,22 +72,22 @@ class Generation(Readout):
         return _answer_losses(forward, forward.states(prompts, answers), answers)
 
     def predict(self, forward: Forward, prompts: list[Prompt]) -> list[Prediction]:
-        """Decode greedily and read the first number, or the first name of a class."""
+        """Decode greedily and parse the first number, or the first class name."""
         return self.read(forward, forward.prefill(prompts))
 
     @torch.no_grad()
     def predict_with_losses(
         self, forward: Forward, prompts: list[Prompt], labels: Tensor
     ) -> tuple[list[Prediction], Tensor]:
-        """Return what `predict` and `losses` do, reading each prompt once."""
-        opened = forward.prefill(prompts)
+        """Return the results of `predict` and `losses`, running each prompt once."""
+        prefilled = forward.prefill(prompts)
         answers = [self.answer(label) for label in labels.tolist()]
-        losses = _answer_losses(forward, forward.answer_states(opened, answers), answers)
-        return self.read(forward, opened), losses
+        losses = _answer_losses(forward, forward.answer_states(prefilled, answers), answers)
+        return self.read(forward, prefilled), losses
 
-    def read(self, forward: Forward, opened: PrefilledPrompts) -> list[Prediction]:
-        """Return the predictions of prompts that have been read."""
-        decoded = greedy(forward, opened, self.num_tokens_max, self.stop, self.followers)
+    def read(self, forward: Forward, prefilled: PrefilledPrompts) -> list[Prediction]:
+        """Return the predictions of prompts that have been prefilled."""
+        decoded = greedy(forward, prefilled, self.num_tokens_max, self.stop, self.followers)
         texts = [str(self.tokenizer.decode(ids)) for ids in decoded]
         if self.task.classes:
             return [parse_class(text, self.task.classes) for text in texts]
@@ -95,26 +95,26 @@ class Generation(Readout):
 
 
 def _answer_losses(forward: Forward, states: Tensor, answers: Answers) -> Tensor:
-    """Return the mean cross-entropy over each answer's tokens, (B,), of states (B, 1 + A, D).
+    """Return the mean cross-entropy over the tokens of each answer, (B,), from hidden states (B, 1 + A, D).
 
-    No prompt token counts, and the large product with the vocabulary is formed on answer positions only.
+    Prompt tokens do not count; the large product with the vocabulary is computed for answer tokens only.
     """
     targets = torch.full((len(answers), max(map(len, answers))), -100)
-    for place, answer in enumerate(answers):
-        targets[place, : len(answer)] = torch.tensor(answer)
+    for row, answer in enumerate(answers):
+        targets[row, : len(answer)] = torch.tensor(answer)
     targets = targets.to(forward.device)
-    logits = forward.logits(states[:, :-1])  # (B, A, V): each state predicts the next token
+    logits = forward.logits(states[:, :-1])  # (B, A, V): each hidden state predicts the next token
     losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
     return losses.sum(-1) / (targets != -100).sum(-1)
 
 
 class ExpectedValue(Generation):
-    """Reads the mean of the answer distribution over a grid, each answer weighted by its probability.
+    """Predicts the mean of the scores of a grid, weighted by the probability of their answers.
 
     Args:
         task: with a tokenizer.
-        decimals: digits after the point, of the grid.
-        sign: of the answers of the grid.
+        decimals: digits after the point of the scores of the grid.
+        sign: as for `Generation`.
     """
 
     def __init__(self, task: Task, decimals: int, sign: Sign = "always") -> None:
@@ -122,19 +122,20 @@ class ExpectedValue(Generation):
         self.tree = answer_tree(self.tokenizer, task.label_range, decimals, sign)
 
     @torch.no_grad()
-    def read(self, forward: Forward, opened: PrefilledPrompts) -> list[Prediction]:
-        """Return the expected scores; `text` is the most probable answer of the grid."""
+    def read(self, forward: Forward, prefilled: PrefilledPrompts) -> list[Prediction]:
+        """Return the expected scores; `text` is the most probable answer."""
         tree = self.tree
-        scores = functional.log_softmax(forward.logits(forward.tree_states(opened, tree.tokens, tree.parents)), dim=-1)
+        states = forward.tree_states(prefilled, tree.tokens, tree.parents)
+        scores = functional.log_softmax(forward.logits(states), dim=-1)
         columns = []
         for path in tree.paths:
             nodes, tokens = (list(part) for part in zip(*path, strict=True))
             columns.append(scores[:, nodes, tokens].sum(-1))
-        weights = torch.stack(columns, dim=1).double().softmax(-1)  # (B, G), within the grid
+        weights = torch.stack(columns, dim=1).double().softmax(-1)  # (B, G), normalised over the grid
         values = torch.tensor(tree.values, dtype=torch.float64, device=weights.device)
         best = weights.argmax(-1).tolist()
         expected = (weights * values).sum(-1).tolist()
         return [
-            Prediction(score, write_score(tree.values[place], self.decimals, self.sign))
-            for score, place in zip(expected, best, strict=True)
+            Prediction(score, write_score(tree.values[index], self.decimals, self.sign))
+            for score, index in zip(expected, best, strict=True)
         ]

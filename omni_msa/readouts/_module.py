@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class Readout(nn.Module):
-    """Maps the backbone's output to scores. Knows nothing of Ray, MLflow or files.
+    """Maps the output of the backbone to scores. Independent of Ray, MLflow and files.
 
-    `decodes` says that `predict` continues prompts, for which their keys and values are kept; `closed_form` that `fit`
-    solves for the weights; `uses_kept` that states kept below the first adapted layer are of use.
+    `decodes`: `predict` generates tokens after the prompts, so their keys and values are cached. `closed_form`: `fit`
+    solves for the weights. `uses_kept`: it can use the cached hidden states that enter the first adapted layer.
     """
 
     decodes = False
@@ -23,20 +23,20 @@ class Readout(nn.Module):
     uses_kept = True
 
     def answer(self, label: float) -> tuple[int, ...]:
-        """Return the token ids that training puts after a prompt with this label; () for none."""
+        """Return the token ids that follow a prompt with this label in training; () for none."""
         return ()
 
     def losses(self, forward: "Forward", prompts: list[Prompt], labels: Tensor) -> Tensor:
-        """Return one loss for each clip, (B,) float32, that depends on no other clip."""
+        """Return the loss of each clip, (B,) float32, independent of the other clips."""
         raise TypeError(f"{type(self).__name__} is not trained by gradient")
 
     def fit(
         self, forward: "Forward", train: tuple[list[Prompt], Tensor], valid: tuple[list[Prompt], Tensor], batch: int
     ) -> None:
-        """Fit in closed form from (prompts, labels (N,)) of two splits, `batch` clips a pass; by default nothing."""
+        """Fit in closed form from (prompts, labels (N,)) of two splits, `batch` clips per pass; default: nothing."""
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what a closed-form fit has to tell beside its predictions: rows by the name of a table."""
+        """Return further results of a closed-form fit: rows by the name of the table."""
         return {}
 
     def predict(self, forward: "Forward", prompts: list[Prompt]) -> list[Prediction]:
@@ -46,5 +46,5 @@ class Readout(nn.Module):
     def predict_with_losses(
         self, forward: "Forward", prompts: list[Prompt], labels: Tensor
     ) -> tuple[list[Prediction], Tensor]:
-        """Return predictions and one loss for each clip, (B,); only for readouts that decode and are trained."""
+        """Return predictions and the loss of each clip, (B,); only for readouts that decode and are trained."""
         return self.predict(forward, prompts), self.losses(forward, prompts, labels)

@@ -1,4 +1,4 @@
-"""What a readout may know of the data, and what it returns for a clip."""
+"""The input of a readout from the data, and its output for a clip."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What a readout may know of the data: statistics of the training split and the label range, nothing else.
+    """All that a readout may know of the data: statistics of the training split, and the label range or classes.
 
     Args:
         label_range: lowest and highest score.
-        label_mean: of the training split.
-        label_std: of the training split (population), positive.
-        label_median: of the training split.
-        hidden_size: width of the backbone's states; 0 where a readout uses no backbone.
-        tokenizer: the backbone's; None where a readout uses no backbone.
-        classes: names by number, where labels are classes; () where they are scores.
+        label_mean: mean label of the training split.
+        label_std: population standard deviation of the training split, positive.
+        label_median: median label of the training split.
+        hidden_size: width of the hidden states of the backbone; 0 without a backbone.
+        tokenizer: of the backbone; None without a backbone.
+        classes: names of the classes in the order of their numbers; () if labels are scores.
         label_mode: most frequent label of the training split.
     """
 
@@ -33,18 +33,18 @@ class Task:
 
 
 NO_CLASS = -1.0
-"""The score of an answer that names no class: wrong whatever the label."""
+"""The score of an answer without a class name: wrong for every label."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The score of a clip, and how it came about.
+    """The score of a clip, and how it was obtained.
 
     Args:
-        score: within the label range; the number of a class, where labels are classes.
-        text: what was decoded, "" where nothing is.
-        parsed: False if the text held no number (the score is then 0) or no class (then `NO_CLASS`).
-        in_range: False if the number lay outside the label range (the score is then its nearest end).
+        score: within the label range; for classes the number of the class.
+        text: the decoded text, "" if none is decoded.
+        parsed: False if the text has no number (the score is then 0) or no class name (then `NO_CLASS`).
+        in_range: False if the number was outside the label range (the score is then the nearest end).
     """
 
     score: float

@@ -1,4 +1,4 @@
-"""Always the median label of the training split, or its most frequent class: what is to beat."""
+"""A constant baseline: the median label of the training split, or its most frequent class."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +15,7 @@ fit_fields = ()
 
 
 class Options(ReadoutOptions):
-    """The median minimises the mean absolute error among constants; there is nothing to set."""
+    """No options: the median has the smallest mean absolute error of all constants."""
 
     name: Literal["constant"] = "constant"
 

@@ -1,7 +1,7 @@
 """A regression head on the hidden state of the last prompt token, trained with the adapter (arXiv 2606.05713).
 
-Where labels are classes, the head has an output for each, its loss is the cross-entropy, and the class with the highest
-output is predicted; `loss` and `huber_delta` have no meaning there, and another value than the default is refused.
+If labels are classes, the head has one output per class, the loss is the cross-entropy, and the class with the highest
+output is predicted. `loss` and `huber_delta` then have no effect, and values other than the defaults are refused.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,20 @@ class Options(ReadoutOptions):
 
     name: Literal["discriminative"] = "discriminative"
     width: Annotated[int, BeforeValidator(_none_is_linear, json_schema_input_type=int | None)] = Field(
-        256, ge=0, description="of the inner layer; 0 or null makes the head linear"
+        256, ge=0, description="width of the inner layer; 0 or null makes the head linear"
     )
     dropout: float = Field(0.2, ge=0, lt=1)
     norm: Literal["before", "inner", "after", "none"] = Field(
-        "before", description="LayerNorm on the state, on the inner layer before or after its ReLU, or nowhere"
+        "before", description="LayerNorm before the head, on the inner layer before or after its ReLU, or none"
     )
     loss: Literal["l1", "huber", "mse"] = "l1"
     huber_delta: float = added_later(
-        1.0, gt=0, description="where the Huber loss turns linear, in standard deviations of the label"
+        1.0, gt=0, description="error from which the Huber loss is linear, in standard deviations of the label"
     )
 
 
 def check(config: TrialConfig, num_layers: int) -> list[Problem]:
-    """Return the options that were set although the dataset's classes have no use for them."""
+    """Return a problem for each option that was set although it has no effect on classes."""
     return check_unused(config, "loss", "huber_delta")
 
 
@@ -86,6 +86,6 @@ def build(options: Options, task: "Task") -> "Readout":
             if task.classes:
                 return [Prediction(float(number)) for number in outputs.argmax(-1).tolist()]
             raw = outputs * task.label_std + task.label_mean
-            return [clip_score(each, task.label_range) for each in raw.tolist()]
+            return [clip_score(score, task.label_range) for score in raw.tolist()]
 
     return Discriminative()

@@ -1,4 +1,4 @@
-"""The probability-weighted mean of all answers that could be written, read from a generative fit. Nothing is parsed."""
+"""The mean of all possible scores, weighted by the probability of their answers; uses the fit of `generative`."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -18,7 +18,7 @@ fit_fields = ("decimals", "sign")
 
 
 class Options(ReadoutOptions):
-    """The grid has every score of the label range with this many decimals, and one zero."""
+    """The grid of possible scores: every score of the label range with so many decimals."""
 
     name: Literal["expected_value"] = "expected_value"
     decimals: int = Field(1, ge=0, le=2)
@@ -31,12 +31,12 @@ def num_logits(options: Options) -> int:
 
 
 def check(config: TrialConfig, num_layers: int) -> list[Problem]:
-    """Return a problem if labels are classes: their numbers have no mean."""
+    """Return a problem if labels are classes, whose numbers have no meaningful mean."""
     if not (classes := classes_of(config.dataset)):
         return []
-    what = "this readout has no meaning for classes: they have no mean"
-    got, allowed = f"expected_value, of the classes {', '.join(classes)}", "any other readout"
-    return [Problem(what, "readout.name", got, allowed, "take generative, which has the same fit")]
+    what = "this readout cannot predict classes: their numbers have no meaningful mean"
+    got, allowed = f"expected_value, with the classes {', '.join(classes)}", "any other readout"
+    return [Problem(what, "readout.name", got, allowed, "use generative, which shares its fit")]
 
 
 def build(options: Options, task: "Task") -> "Readout":

@@ -1,7 +1,7 @@
-"""Ridge regression on the frozen backbone's states: what is linearly readable without training, and in which layer.
+"""Ridge regression on hidden states of the frozen backbone: how well a layer predicts the label without training.
 
-Of classes, each is a target of 0 or 1, the one with the highest score is predicted, and the error is the share of
-clips that get a wrong one.
+If labels are classes, each class is a target of 0 or 1, the class with the highest score is predicted, and the error is
+the share of misclassified clips.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,14 +23,14 @@ fit_fields = ("strengths", "layer", "pooling")
 
 
 def _known_layer(layer: Any) -> Any:
-    """One message, where pydantic would have one for each type of the union."""
+    """Check the layer with one message; pydantic would give one for each type of the union."""
     if layer not in ("last", "all") and not (type(layer) is int and layer >= 0):
-        raise ValueError("a layer is a whole number from 0, last, or all")
+        raise ValueError("a layer must be a whole number from 0, last, or all")
     return layer
 
 
 class Options(ReadoutOptions):
-    """Strength of the penalty, layer and pooling are chosen by the error on the valid split, if not given."""
+    """Penalties, layers and poolings; if there are several, the error on valid decides."""
 
     name: Literal["frozen_probe"] = "frozen_probe"
     strengths: tuple[float, ...] = Field(
@@ -40,15 +40,15 @@ class Options(ReadoutOptions):
         description="penalties on the squared weights of standardised features",
     )
     layer: Annotated[int | Literal["last", "all"], BeforeValidator(_known_layer)] = added_later(
-        "last", description='the layer whose output is read, 0 for what enters the first one; "last" or "all"'
+        "last", description='layer whose output is used, 0 for the input of the first one; "last" or "all"'
     )
     pooling: Literal["last", "mean", "text", "audio", "video", "all"] = added_later(
-        "last", description="the last token, the mean over all, the mean over those of one modality, or each of these"
+        "last", description="last token, mean over all tokens or over those of one modality; all: choose among these"
     )
 
 
 def check(config: "TrialConfig", num_layers: int) -> list[Problem]:
-    """Return what the options ask for that the backbone or the modalities do not have."""
+    """Return a problem for a layer that the backbone lacks, and for a pooling over a modality that is not used."""
     options, problems = config.readout, []
     assert isinstance(options, Options)
     if isinstance(options.layer, int) and options.layer > num_layers:
@@ -56,7 +56,7 @@ def check(config: "TrialConfig", num_layers: int) -> list[Problem]:
         problems.append(Problem("the backbone has no such layer", "readout.layer", str(options.layer), allowed))
     if options.pooling in ("text", "audio", "video") and options.pooling not in config.modalities:
         allowed = ", ".join(("last", "mean", *config.modalities, "all"))
-        problems.append(Problem("that modality is off", "readout.pooling", options.pooling, allowed))
+        problems.append(Problem("this modality is not used", "readout.pooling", options.pooling, allowed))
     return problems
 
 

@@ -1,8 +1,8 @@
 """The score decoded as text by the frozen backbone, without any training.
 
-Where labels are classes, the answer is the name of the class, and the first name in the text counts. An answer without
-one is unparsable and counts as wrong: a model that does not answer is no better for it. `decimals` and `sign` have no
-meaning there, and another value than the default is refused.
+If labels are classes, the answer is the name of the class, and the first class name in the text counts. An answer
+without one is unparsable and counts as wrong, so that a model gains nothing by not answering. `decimals` and `sign`
+then have no effect, and values other than the defaults are refused.
 """
 
 from typing import TYPE_CHECKING, Literal
@@ -23,19 +23,17 @@ fit_fields = ("num_tokens_max", "constrained", "decimals", "sign")
 
 
 class Options(ReadoutOptions):
-    """Decoding is greedy; the first number in the text counts. `decimals` and `sign` are of constrained answers."""
+    """Decoding is greedy; the first number in the text counts. `decimals` and `sign` apply to constrained answers."""
 
     name: Literal["generative_zero_shot"] = "generative_zero_shot"
-    num_tokens_max: int = Field(8, ge=1, le=64, description="of a decoded answer")
-    constrained: bool = added_later(
-        False, description="only numbers in the label range, or names of classes, can be written"
-    )
+    num_tokens_max: int = Field(8, ge=1, le=64, description="longest decoded answer in tokens")
+    constrained: bool = added_later(False, description="decode only numbers in the label range, or class names")
     decimals: int = added_later(1, ge=0, le=3)
     sign: Literal["always", "negative"] = added_later("always", description='"+1.2" or "1.2" for a positive score')
 
 
 def check(config: TrialConfig, num_layers: int) -> list[Problem]:
-    """Return the options that were set although the dataset's classes have no use for them."""
+    """Return a problem for each option that was set although it has no effect on classes."""
     return check_unused(config, "decimals", "sign")
 
 

@@ -159,7 +159,7 @@ def _sims_classes(true: NDArray[np.float64], score: NDArray[np.float64]) -> dict
     classes = {
         name: [np.digitize(array, edges, right=True) for array in (true, score)] for name, edges in _SIMS_EDGES.items()
     }
-    values = {name: float(np.mean(both[0] == both[1])) for name, both in classes.items()}
+    values = {name: float(np.mean(pair[0] == pair[1])) for name, pair in classes.items()}
     return values | _binary(true > 0, score > 0, "")
 
 

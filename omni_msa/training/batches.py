@@ -1,10 +1,11 @@
-"""Which clips make up each batch of an epoch."""
+"""The order of clips in an epoch, and its batches."""
 
 from collections.abc import Sequence
 
 import torch
 
 from omni_msa.config.trial import TrainingConfig
+from omni_msa.model.padding import in_batches
 from omni_msa.seeding import derive
 
 
@@ -15,24 +16,23 @@ def epoch_order(num_clips: int, seed: int, epoch: int) -> list[int]:
     return order
 
 
-def epoch_batches(lengths: Sequence[int], plan: TrainingConfig, seed: int, epoch: int) -> list[list[int]]:
-    """Return the batches of one epoch: every clip once, within a batch from the shortest prompt to the longest.
+def epoch_batches(lengths: Sequence[int], training: TrainingConfig, seed: int, epoch: int) -> list[list[int]]:
+    """Return the batches of one epoch: every clip once, sorted within a batch from the shortest to the longest prompt.
 
     Args:
-        lengths: of the training clips' prompts, in tokens.
-        plan: `batch_size`; with `length_buckets` a batch is of like lengths, so that less of it is padding.
-        seed, epoch: of them and the above alone the batches depend.
+        lengths: tokens of the prompt of each training clip.
+        training: `batch_size` and `length_buckets`, which puts clips of similar length together to reduce padding.
+        seed, epoch: with the arguments above, they determine the batches.
+
+    Returns:
+        for each batch the indices of its clips.
     """
-    order, size = epoch_order(len(lengths), seed, epoch), plan.batch_size
-    if plan.length_buckets:
-        runs = _parts(order, size * plan.length_buckets)
-        order = [each for run in runs for each in sorted(run, key=lengths.__getitem__)]
-    batches = _parts(order, size)
-    if plan.length_buckets:  # or every run would go from short to long
+    order, size = epoch_order(len(lengths), seed, epoch), training.batch_size
+    if training.length_buckets:
+        groups = in_batches(order, size * training.length_buckets)
+        order = [index for group in groups for index in sorted(group, key=lengths.__getitem__)]
+    batches = in_batches(order, size)
+    if training.length_buckets:  # shuffled, or every group would go from short to long
         generator = torch.Generator().manual_seed(derive(seed, "batches", epoch))
-        batches = [batches[place] for place in torch.randperm(len(batches), generator=generator).tolist()]
+        batches = [batches[index] for index in torch.randperm(len(batches), generator=generator).tolist()]
     return [sorted(batch, key=lengths.__getitem__) for batch in batches]
-
-
-def _parts(places: list[int], size: int) -> list[list[int]]:
-    return [places[start : start + size] for start in range(0, len(places), size)]

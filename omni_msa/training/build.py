@@ -1,4 +1,4 @@
-"""A trial put together: locked splits, prompts, backbone with adapter, readout. `train.py` drives it."""
+"""The parts of a trial, built from its configuration: splits, prompts, backbone with adapter, readout."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -38,24 +38,24 @@ from omni_msa.training import evaluate
 from omni_msa.training.hidden_states import Collector
 
 TEMPORAL_PATCH = 2
-"""Frames that make one video token's time step (Qwen2.5-VL)."""
-_NUM_READERS = 8  # of files' headers: threads that wait for the disk, mostly
+"""Frames per time step of video tokens (Qwen2.5-VL)."""
+_NUM_READERS = 8  # threads that read file headers, mostly waiting for the disk
 
 
 def choose_device(config: TrialConfig) -> str:
-    """Return "cuda" or "cpu": what the configuration says, or a GPU if there is one."""
-    asked = config.runtime.device
-    return ("cuda" if torch.cuda.is_available() else "cpu") if asked == "auto" else asked
+    """Return "cuda" or "cpu": the configured device; for "auto", a GPU if there is one."""
+    device = config.runtime.device
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def build_forward(config: TrialConfig, backbone: Backbone, weights: str, loader: Loader | None = None) -> Forward:
-    """Return the forward passes of a trial, with a store for what lies below the first adapted layer.
+    """Return the forward passes of a trial, with a cache of the hidden states below the first adapted layer.
 
     Args:
         config: of the trial.
         backbone: frozen.
         weights: digest of its weights.
-        loader: has the arrays of prompts that come without them.
+        loader: loads the media arrays of prompts that have only token counts.
     """
     runtime = config.runtime
     first_layer = first_trained_layer(config.adapter, backbone.num_text_layers) if runtime.prefix_cache else 0
@@ -66,7 +66,7 @@ def build_forward(config: TrialConfig, backbone: Backbone, weights: str, loader:
 
 
 def fit_options(options: ReadoutOptions) -> ReadoutOptions:
-    """Return the options of the readout that is trained, equal for all readouts that share a fit."""
+    """Return the options of the readout whose training is shared: equal for all readouts that share a fit."""
     plugin = plugins.load(READOUTS, options.name)
     shared = {name: getattr(options, name) for name in plugin.fit_fields}
     model: type[ReadoutOptions] = plugins.load(READOUTS, plugin.fit_as).Options
@@ -75,19 +75,19 @@ def fit_options(options: ReadoutOptions) -> ReadoutOptions:
 
 @dataclass
 class TrialParts:
-    """What a trial runs on. `adapter`, `forward` and `inputs` are None where its readout does without.
+    """The parts of a trial. `adapter`, `forward` and `inputs` are None if the readout does not need them.
 
     Args:
         config: of the trial.
         device: "cpu" or "cuda".
         splits: the clips; test is locked.
         task: what the readout may know of the data.
-        readout: on the device; predicts valid and test once the checkpoint has been chosen.
-        fitted: the readout that is trained and by whose predictions an epoch is chosen. It is the same for all trials
-            that share a fit, or the fit would depend on which of them came first.
+        readout: on the device; predicts valid and test after the checkpoint has been chosen.
+        fitted: the readout that is trained and selects the epoch. It is the same for all trials that share a fit, so
+            that the fit does not depend on which of them runs first.
         adapter: attached to the backbone.
         forward: passes over the backbone.
-        inputs: prepared sound and picture of all clips, on disk.
+        inputs: prepared audio and video of all clips, on disk.
     """
 
     config: TrialConfig
@@ -102,7 +102,7 @@ class TrialParts:
     _prompts: dict[str, Prompt] = field(default_factory=dict)
 
     def trainable(self) -> dict[str, torch.Tensor]:
-        """Return the live trainable tensors by name: the adapter's and the readout's."""
+        """Return the trainable tensors of adapter and readout by name: the tensors themselves, not copies."""
         adapter = self.adapter.state_dict() if self.adapter is not None else {}
         readout: dict[str, torch.Tensor] = dict(self.fitted.named_parameters())
         parts = {"adapter": adapter, "readout": readout}
@@ -127,7 +127,7 @@ class TrialParts:
         return torch.tensor([clip.label for clip in clips], dtype=torch.float32, device=self.device)
 
     def prompts(self, clips: list[Clip]) -> list[Prompt]:
-        """Return the prompts of clips, without the arrays of sound and picture; empty ones without a backbone."""
+        """Return the prompts of clips, without media arrays; without a backbone they are empty."""
         new = [clip for clip in clips if clip.id not in self._prompts]
         with ThreadPoolExecutor(_NUM_READERS) as readers:
             for clip, sizes in zip(new, readers.map(self._sizes, new), strict=True):
@@ -152,18 +152,17 @@ class TrialParts:
         return build_prompt(clip, modalities, media, address, task.tokenizer, task.label_range, task.classes)
 
     def predict(self, clips: list[Clip], readout: Readout | None = None) -> pd.DataFrame:
-        """Return the predictions file of a split, by default of the trial's own readout."""
+        """Return the predictions of clips as a table, by default those of the trial's own readout."""
         readout = readout or self.readout
         self.set_training(False)
         prompts = self.prompts(clips)
         if self.forward is not None and readout.uses_kept:
             self.forward.fill_cache(prompts, None, readout.decodes)
-        batch = self.config.runtime.eval_batch
-        predictions = evaluate.predict(readout, self.forward, prompts, batch)
+        predictions = evaluate.predict(readout, self.forward, prompts, self.config.runtime.eval_batch)
         return evaluate.as_frame(clips, predictions)
 
     def predict_test(self) -> tuple[pd.DataFrame, States | None]:
-        """Return the predictions file of the unlocked test split, and the states that were read on the way."""
+        """Return the predictions on the unlocked test split as a table, and the hidden states collected meanwhile."""
         clips = self.splits.test
         if self.forward is None:
             return self.predict(clips), None
@@ -173,22 +172,22 @@ class TrialParts:
         return frame, collector.states()
 
     def score(self, frame: pd.DataFrame) -> dict[str, float]:
-        """Return all metrics of a predictions file, by the conventions of the trial's dataset."""
+        """Return all metrics of a table of predictions, by the conventions of the trial's dataset."""
         return evaluate.score(frame, conventions_of(self.config.dataset))
 
     def valid_metrics(self) -> dict[str, float]:
-        """Return the metrics by which an epoch is chosen: of `fitted` on valid, with diagnostics where it decodes."""
+        """Return the metrics that select the epoch: of `fitted` on valid, with diagnostics if it decodes text."""
         clips = self.splits.valid
         if self.forward is None or not self.fitted.decodes:
             return self.score(self.predict(clips, self.fitted))
         self.set_training(False)
-        prompts, batch = self.prompts(clips), self.config.runtime.eval_batch
+        prompts, labels, batch = self.prompts(clips), self.labels(clips), self.config.runtime.eval_batch
         self.forward.fill_cache(prompts, None, True)
-        found = evaluate.predict_with_losses(self.fitted, self.forward, prompts, self.labels(clips), batch)
-        return self.score(evaluate.as_frame(clips, found[0])) | evaluate.diagnostics(*found)
+        predictions, losses = evaluate.predict_with_losses(self.fitted, self.forward, prompts, labels, batch)
+        return self.score(evaluate.as_frame(clips, predictions)) | evaluate.diagnostics(predictions, losses)
 
     def inference_cost(self, clips: list[Clip]) -> dict[str, float]:
-        """Return what one clip after another costs: batch 1, nothing kept, after a warm-up.
+        """Measure the cost of inference: one clip at a time, no caches, after a warm-up.
 
         Returns:
             the four numbers of `evaluate.latency` and, on a GPU, `peak_memory_inference_gb`.
@@ -205,7 +204,7 @@ class TrialParts:
         self.set_training(False)
         with evaluate.peak_memory(self.device) as peak_gb:
             cost = evaluate.latency(read, lambda prompt: self.readout.predict(bare, [prompt]), clips)
-            # On the CPU the largest resident set is that of everything before, training included.
+            # On the CPU the peak resident set would include everything before, such as training.
             return cost | ({"peak_memory_inference_gb": peak_gb()} if self.device == "cuda" else {})
 
     def _decode(self, clip: Clip) -> ClipInputs:
@@ -221,15 +220,16 @@ class TrialParts:
 
 
 def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> TrialParts:
-    """Put a trial together.
+    """Build the parts of a trial.
 
     Args:
         config: of the trial.
-        resident: the process's backbone.
-        stack: takes the adapter off again when it closes.
+        resident: the backbone of this process.
+        stack: removes the adapter when it closes.
 
     Raises:
-        InputError: the data or weights cannot be used; BadClip: it is a clip that broke after it had been checked.
+        InputError: the data or weights cannot be used.
+        BadClip: a clip cannot be used any more, although it was checked before the sweep started.
     """
     plugin = plugins.load(READOUTS, config.readout.name)
     dataset = plugins.load(DATASETS, config.dataset.name)

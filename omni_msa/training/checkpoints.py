@@ -1,4 +1,4 @@
-"""A fit on disk: the training state to resume from, the best epoch's weights, and the record of a finished training."""
+"""A fit on disk: the training state to resume from, the weights of the best epoch, and the record of the training."""
 
 import hashlib
 import json
@@ -18,17 +18,18 @@ Tensors = dict[str, torch.Tensor]
 
 @dataclass
 class FitRecord:
-    """Where a training stands; all that a resumed one needs beside tensors, because every draw is named by its step.
+    """The progress of a training: all that resuming needs besides tensors, as random draws depend on the step alone.
 
     Args:
         step: optimiser steps done.
-        best_epoch: epoch (from 1) of the weights kept, 0 before the first.
+        best_epoch: epoch (from 1) of the saved weights, 0 before the first.
         best_metric: valid metric of that epoch.
         train_s: seconds spent in the steps done.
         peak_memory_gb: the highest of all attempts so far.
-        loss_sum: of the running epoch's steps since the last logged row, with their number.
+        loss_sum: sum of the losses of the steps since the last row.
+        num_losses: number of these steps.
         rows: lines of `metrics.jsonl`.
-        hashes: what proves a controlled comparison.
+        hashes: digests that show which conditions trials share.
     """
 
     step: int = 0
@@ -43,7 +44,7 @@ class FitRecord:
 
 
 class FitFolder:
-    """The contents of one fit. Each file is written in one step; no pickle is written or read.
+    """The files of one fit. Each is written atomically; no pickle is written or read.
 
     Args:
         path: `mlruns/fits/<fit_id>`.
@@ -59,18 +60,18 @@ class FitFolder:
         return record if record is not None and self.best(record.best_epoch) is not None else None
 
     def finish(self, record: FitRecord) -> None:
-        """Write the record of a finished training; the state to resume from is no longer needed."""
+        """Write the record of a finished training, and remove the training state."""
         write_json(self._files.record, finite(asdict(record)))
         self._files.state.unlink(missing_ok=True)
-        self._forget_all_but(record.best_epoch)
+        self._remove_other_weights(record.best_epoch)
 
     def save_state(self, record: FitRecord, tensors: Tensors) -> None:
         """Write the training state."""
         _save(self._files.state, tensors, {"record": json.dumps(finite(asdict(record)))})
-        self._forget_all_but(record.best_epoch)
+        self._remove_other_weights(record.best_epoch)
 
     def state(self) -> tuple[FitRecord, Tensors] | None:
-        """Return the training state, or None if there is none (or a damaged one): then training starts anew."""
+        """Return the training state, or None if it is missing or damaged; training then starts from the beginning."""
         loaded = _load(self._files.state)
         if loaded is None:
             return None
@@ -84,26 +85,26 @@ class FitFolder:
         return (record, loaded[1]) if is_whole else None
 
     def save_best(self, tensors: Tensors, epoch: int) -> None:
-        """Write the weights of the best epoch so far; those of the one before stay until the next training state."""
+        """Write the weights of the best epoch so far; earlier weights stay until the next training state is saved."""
         _save(self._files.weights(epoch), tensors, {})
 
     def best(self, epoch: int) -> Tensors | None:
-        """Return the weights kept of an epoch, or None."""
+        """Return the saved weights of an epoch, or None."""
         loaded = _load(self._files.weights(epoch))
         return None if loaded is None else loaded[1]
 
-    def _forget_all_but(self, epoch: int) -> None:
+    def _remove_other_weights(self, epoch: int) -> None:
         for file in self._files.all_weights():
             if file != self._files.weights(epoch):
                 file.unlink(missing_ok=True)
 
 
 def _record(values: Any) -> FitRecord | None:
-    """Return the record that plain values hold, or None if they are something else."""
-    like = asdict(FitRecord())
-    if not isinstance(values, dict) or set(values) != set(like):
+    """Return the record with these plain values, or None if names or types do not match."""
+    defaults = asdict(FitRecord())
+    if not isinstance(values, dict) or set(values) != set(defaults):
         return None
-    return FitRecord(**values) if all(_is_like(values[name], like[name]) for name in like) else None
+    return FitRecord(**values) if all(_is_like(values[name], defaults[name]) for name in defaults) else None
 
 
 def _is_like(value: Any, example: Any) -> bool:
@@ -115,19 +116,19 @@ def _is_like(value: Any, example: Any) -> bool:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """Return the optimiser's moments as named tensors."""
+    """Return the moments of the optimiser as named tensors."""
     state = optimizer.state_dict()["state"]
-    return {f"optimizer/{place}/{name}": value for place, values in state.items() for name, value in values.items()}
+    return {f"optimizer/{index}/{name}": value for index, values in state.items() for name, value in values.items()}
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Restore the tensors of `optimizer_tensors`."""
     state: dict[int, Tensors] = {}
     for key, value in tensors.items():
         kind, _, rest = key.partition("/")
         if kind == "optimizer":
-            place, _, name = rest.partition("/")
-            state.setdefault(int(place), {})[name] = value
+            index, _, name = rest.partition("/")
+            state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -1,4 +1,4 @@
-"""Predictions of a split, their metrics, and what they cost."""
+"""Predictions of a split, their metrics, and the cost of inference."""
 
 import threading
 import time
@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from omni_msa.data.clip import Clip
+from omni_msa.model.padding import in_batches
 from omni_msa.model.prompt import Prompt
 from omni_msa.readouts._module import Readout
 from omni_msa.readouts._task import Prediction
@@ -22,12 +23,12 @@ from omni_msa.system.watchdog import alive
 
 _SAMPLE_S = 0.2
 NUM_LATENCY_CLIPS = 21
-"""The first is the warm-up; of twenty others the second slowest is about the 95th percentile."""
+"""One warm-up clip and twenty others, whose second slowest is about the 95th percentile."""
 LATENCY_S = 20.0
 
 
 def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -> list[Prediction]:
-    """Return one prediction for each prompt, in order; passes are over prompts of like length.
+    """Return one prediction for each prompt, in order; each pass takes prompts of similar length.
 
     Args:
         readout: in eval mode.
@@ -35,67 +36,68 @@ def predict(readout: Readout, forward: Any, prompts: list[Prompt], batch: int) -
         prompts: of one split.
         batch: prompts per pass.
     """
-    found: dict[int, Prediction] = {}
-    for places in _batches(forward, prompts, batch):
-        found.update(zip(places, readout.predict(forward, [prompts[place] for place in places]), strict=True))
-    return [found[place] for place in range(len(prompts))]
+    results: dict[int, Prediction] = {}
+    for indices in _batches(forward, prompts, batch):
+        results.update(zip(indices, readout.predict(forward, [prompts[index] for index in indices]), strict=True))
+    return [results[index] for index in range(len(prompts))]
 
 
 def predict_with_losses(
     readout: Readout, forward: Any, prompts: list[Prompt], labels: torch.Tensor, batch: int
 ) -> tuple[list[Prediction], list[float]]:
-    """Return what `predict` does, and the loss of each clip's true answer.
+    """Return the predictions of `predict`, and the loss of each clip's true answer.
 
     Args:
         readout: one that decodes and is trained, in eval mode.
         forward, prompts, batch: as for `predict`.
         labels: (N,).
     """
-    found: dict[int, tuple[Prediction, float]] = {}
-    for places in _batches(forward, prompts, batch):
-        predictions, losses = readout.predict_with_losses(forward, [prompts[place] for place in places], labels[places])
-        found.update(zip(places, zip(predictions, losses.tolist(), strict=True), strict=True))
-    pairs = [found[place] for place in range(len(prompts))]
+    results: dict[int, tuple[Prediction, float]] = {}
+    for indices in _batches(forward, prompts, batch):
+        part = [prompts[index] for index in indices]
+        predictions, losses = readout.predict_with_losses(forward, part, labels[indices])
+        results.update(zip(indices, zip(predictions, losses.tolist(), strict=True), strict=True))
+    pairs = [results[index] for index in range(len(prompts))]
     return [prediction for prediction, _ in pairs], [loss for _, loss in pairs]
 
 
 def _batches(forward: Any, prompts: list[Prompt], batch: int) -> Iterator[list[int]]:
-    order = sorted(range(len(prompts)), key=lambda place: len(prompts[place].token_ids))
-    parts = [order[start : start + batch] for start in range(0, len(order), batch)]
+    """Yield the indices of each batch, from the shortest prompts to the longest, with prefetching."""
+    parts = in_batches(sorted(range(len(prompts)), key=lambda index: len(prompts[index].token_ids)), batch)
     if forward is not None:
-        forward.prefetch([prompts[place] for place in places] for places in parts)
-    for places in parts:
-        yield places
+        forward.prefetch([prompts[index] for index in indices] for indices in parts)
+    for indices in parts:
+        yield indices
         alive()
 
 
 def as_frame(clips: list[Clip], predictions: list[Prediction]) -> pd.DataFrame:
-    """Return the predictions file of a split: clip_id, label, score, text, parsed, in_range."""
+    """Return predictions as a table with the columns clip_id, label, score, text, parsed, in_range."""
     rows = [
-        (clip.id, clip.label, each.score, each.text, each.parsed, each.in_range)
-        for clip, each in zip(clips, predictions, strict=True)
+        (clip.id, clip.label, prediction.score, prediction.text, prediction.parsed, prediction.in_range)
+        for clip, prediction in zip(clips, predictions, strict=True)
     ]
     return pd.DataFrame(rows, columns=["clip_id", "label", "score", "text", "parsed", "in_range"])
 
 
 def score(frame: pd.DataFrame, conventions: str = "mosi") -> dict[str, float]:
-    """Return all metrics of a predictions file, by the conventions of its dataset."""
+    """Return all metrics of a table of predictions, by the conventions of its dataset."""
     columns = {name: frame[name].to_numpy(bool) for name in ("parsed", "in_range")}
     labels, scores = frame["label"].to_numpy(float), frame["score"].to_numpy(float)
     return compute(labels, scores, **columns, conventions=conventions)
 
 
 def diagnostics(predictions: list[Prediction], losses: list[float]) -> dict[str, float]:
-    """Return what shows whether decoded answers have collapsed into a few.
+    """Return numbers that show whether decoded answers have collapsed into a few.
 
     Args:
         predictions: of one split, at least one.
-        losses: of the true answers' tokens, one a clip.
+        losses: of the tokens of the true answers, one per clip.
 
     Returns:
         `num_distinct` texts, `mode_rate` (the share of the most frequent one), `answer_loss` (the mean).
     """
-    counts = Counter(each.text for each in predictions)
+    counts = Counter(prediction.text for prediction in predictions)
     rate = counts.most_common(1)[0][1] / len(predictions)
     return {"num_distinct": len(counts), "mode_rate": rate, "answer_loss": fmean(losses)}
 
@@ -106,13 +108,13 @@ def latency(
     clips: Sequence[Clip],
     budget_s: float = LATENCY_S,
 ) -> dict[str, float]:
-    """Measure how long one clip takes, one after another, after a warm-up clip.
+    """Measure the latency of single clips, one after another, after a warm-up clip.
 
     Args:
-        prepare: reads a clip's files and writes its prompt, nothing cached.
-        predict: makes the prompt's score.
-        clips: the first is the warm-up (one alone is measured as it is); at most `NUM_LATENCY_CLIPS` are used.
-        budget_s: after so many seconds no further clip is measured, if two have been.
+        prepare: reads the files of a clip and builds its prompt, without caches.
+        predict: computes the score of a prompt.
+        clips: the first is the warm-up (a single clip is measured without one); at most `NUM_LATENCY_CLIPS` are used.
+        budget_s: after this time no further clip is measured, if two have been.
 
     Returns:
         median and 95th percentile (linear between ranks) in seconds: `latency_s` and `latency_p95_s` from files to
@@ -138,7 +140,7 @@ def latency(
 
 def _now() -> float:
     if torch.cuda.is_available():
-        torch.cuda.synchronize()  # what has been started counts as done only when the card says so
+        torch.cuda.synchronize()  # GPU work is asynchronous: wait until it is done
     return time.perf_counter()
 
 
@@ -147,7 +149,7 @@ def peak_memory(device: str) -> Iterator[Callable[[], float]]:
     """Measure peak memory; yields a function that returns it in GB (1e9 bytes).
 
     On a GPU it is CUDA's peak of allocated memory, reset here; on the CPU the largest resident set of this process,
-    sampled five times a second. A process that serves many trials starts from its backbone's size.
+    sampled five times per second. In a process that runs several trials it includes the backbone from the start.
     """
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

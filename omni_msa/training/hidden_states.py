@@ -1,4 +1,4 @@
-"""Hidden states of test clips, noted while a trial predicts them: what pictures of the learned space are made of."""
+"""Collecting hidden states of test clips while a trial predicts them, for figures of the learned space."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,42 +15,42 @@ if TYPE_CHECKING:
     from omni_msa.model.prompt import Prompt
 
 NUM_CLIPS_MAX = 1000
-"""So many clips' states are noted at most: a few megabytes a trial."""
+"""Largest number of clips whose hidden states are kept: a few megabytes per trial."""
 
 
 def chosen(clips: Sequence[Clip]) -> list[Clip]:
-    """Return the clips whose states are noted: all, or of more than `NUM_CLIPS_MAX` that many, evenly spaced.
+    """Return the clips whose hidden states are kept: all, or `NUM_CLIPS_MAX` evenly spaced ones.
 
-    They depend on the clips alone, so trials of all cells and seeds can be compared clip by clip.
+    The choice depends on the clips alone, so trials of all cells and seeds can be compared clip by clip.
     """
     num = min(len(clips), NUM_CLIPS_MAX)
-    return [clips[place * len(clips) // num] for place in range(num)]
+    return [clips[index * len(clips) // num] for index in range(num)]
 
 
 class Collector:
-    """Notes the states that pass by while clips are predicted.
+    """Collects hidden states while clips are predicted; to be set as `Forward.on_states`.
 
     Args:
-        clips: of one split; those that `chosen` names are noted.
+        clips: of one split; those returned by `chosen` are kept.
     """
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self._clips = chosen(clips)
         self._wanted = {clip.id for clip in self._clips}
-        self._found: dict[str, NDArray[np.float16]] = {}
+        self._states: dict[str, NDArray[np.float16]] = {}
 
     def __call__(self, prompts: Sequence["Prompt"], states: "Tensor") -> None:
-        """Take the states of B prompts, (B, D), each prompt's last token after the final norm."""
+        """Keep the hidden states (B, D) of the last tokens of B prompts, after the final norm."""
         rows = [row for row, prompt in enumerate(prompts) if prompt.clip_id in self._wanted]
         if rows:
             values = states.detach()[rows].half().cpu().numpy()
-            self._found |= {prompts[row].clip_id: value for row, value in zip(rows, values, strict=True)}
+            self._states |= {prompts[row].clip_id: value for row, value in zip(rows, values, strict=True)}
 
     def states(self) -> States | None:
-        """Return what was noted, in the order of the clips; None unless all of them passed by, with finite states."""
-        if len(self._found) < len(self._clips):
+        """Return the hidden states in the order of the clips; None if one is missing or not finite."""
+        if len(self._states) < len(self._clips):
             return None
         ids = np.array([clip.id for clip in self._clips], dtype=np.str_)
         labels = np.array([clip.label for clip in self._clips], dtype=np.float32)
-        found = States(ids, labels, np.stack([self._found[clip.id] for clip in self._clips]))
-        return found if _is_whole(found) else None
+        states = States(ids, labels, np.stack([self._states[clip.id] for clip in self._clips]))
+        return states if _is_whole(states) else None

@@ -1,4 +1,4 @@
-"""What a trial takes of its machine, for the rows of `metrics.jsonl`: CPU, memory, and the card where there is one."""
+"""CPU, memory and GPU use of a trial, for the rows of `metrics.jsonl`."""
 
 import threading
 import time
@@ -20,12 +20,12 @@ Usage = Callable[[], dict[str, float]]
 
 @contextmanager
 def watched(device: str) -> Iterator[Usage]:
-    """Watch this process and its card; yields a function that returns what was seen since it was last called.
+    """Measure this process and its GPU; yields a function that returns the use since it was last called.
 
-    `system_cpu_percent`: of this process with all its threads, the mean; 100 is one core. `system_memory_gb`: its
-    resident set (1e9 bytes). With a card `system_gpu_percent`: of the time the card was busy, whoever kept it so, the
-    mean of samples, one a second; `system_gpu_memory_gb`: what all processes hold of it. What a card does not tell is
-    left out.
+    `system_cpu_percent`: mean over all threads of this process; 100 is one core. `system_memory_gb`: its resident set
+    (1e9 bytes). On a GPU also `system_gpu_percent`: share of time in which the GPU was busy with any process, the mean
+    of one sample per second; `system_gpu_memory_gb`: memory used by all processes. Values that the driver does not
+    report are left out.
 
     Args:
         device: of the trial, "cpu" or "cuda".
@@ -39,10 +39,10 @@ def watched(device: str) -> Iterator[Usage]:
         moment, cpu_s = time.monotonic(), _cpu_s(process)
         share = (cpu_s - last[1]) / max(moment - last[0], 1e-3)
         last[:] = moment, cpu_s
-        found = {"cpu_percent": 100 * share, "memory_gb": process.memory_info().rss / 1e9, **card()}
-        return {PREFIX + name: round(value, 3) for name, value in found.items()}
+        values = {"cpu_percent": 100 * share, "memory_gb": process.memory_info().rss / 1e9, **gpu_usage()}
+        return {PREFIX + name: round(value, 3) for name, value in values.items()}
 
-    with _card_watched() if device == "cuda" else nullcontext(dict) as card:
+    with _gpu_watched() if device == "cuda" else nullcontext(dict) as gpu_usage:
         yield usage
 
 
@@ -52,28 +52,28 @@ def _cpu_s(process: "psutil.Process") -> float:
 
 
 @contextmanager
-def _card_watched() -> Iterator[Usage]:
-    """Sample the card in a thread that sleeps between samples; ended and joined with the block."""
+def _gpu_watched() -> Iterator[Usage]:
+    """Sample the GPU in a thread, which ends with the block."""
     percents: deque[float] = deque()
     done = threading.Event()
-    with nvml.first_card() as use:
+    with nvml.first_card() as read:
 
         def sample() -> dict[str, float]:
-            found = use()
-            if "gpu_percent" in found:
-                percents.append(found["gpu_percent"])
-            return found
+            values = read()
+            if "gpu_percent" in values:
+                percents.append(values["gpu_percent"])
+            return values
 
         def watch() -> None:
             while not done.wait(_SAMPLE_S):
                 sample()
 
         def usage() -> dict[str, float]:
-            found = sample()
-            seen = [percents.popleft() for _ in range(len(percents))]
-            return {**found, "gpu_percent": fmean(seen)} if seen else found
+            latest = sample()
+            samples = [percents.popleft() for _ in range(len(percents))]
+            return {**latest, "gpu_percent": fmean(samples)} if samples else latest
 
-        watcher = threading.Thread(target=watch, name="card usage", daemon=True)
+        watcher = threading.Thread(target=watch, name="gpu usage", daemon=True)
         watcher.start()
         try:
             yield usage

@@ -119,7 +119,7 @@ def test_what_has_no_meaning_for_classes_is_refused_before_anything_runs(own_cac
         return preflight.check([trial_of(root, readout=readout)], tmp_path)
 
     [problem] = problems({"name": "expected_value"})
-    assert problem.where == "readout.name" and problem.what.startswith("this readout has no meaning for classes")
+    assert problem.where == "readout.name" and problem.what.startswith("this readout cannot predict classes")
     for name, changed, value in (
         ("discriminative", "loss", "mse"),
         ("discriminative", "huber_delta", 2.0),

@@ -57,7 +57,7 @@ def test_of_a_card_the_mean_since_the_last_row(nvml, monkeypatch):
     assert second["system_gpu_percent"] == 0  # nothing of the time before
     assert (first["system_gpu_memory_gb"], second["system_gpu_memory_gb"]) == (6.0, 6.5)
     assert library.num_open == 0
-    assert not [thread for thread in threading.enumerate() if thread.name == "card usage"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "gpu usage"]
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class ManifestOptions(DatasetOptions):
     @classmethod
     def _is_range(cls, ends: tuple[float, float]) -> tuple[float, float]:
         if not (ends[0] < ends[1] and ends[0] <= 0 <= ends[1]):
-            raise ValueError("not a range that contains 0, the score of an answer without a number: [lowest, highest]")
+            raise ValueError("not a range [lowest, highest] that contains 0, the score of an answer without a number")
         return ends
 
 

@@ -74,9 +74,8 @@ def _find_table(folder: Path, base: str) -> Path:
         if table.is_file():
             return table
     step = f"add {_TABLES[0]} to the folder (columns {', '.join(_ORIGINAL_COLUMNS)}), or a label.csv"
-    raise InputError(
-        Problem("the table with the labels is missing", "dataset.root", str(folder), " or ".join(_TABLES), step)
-    )
+    what, allowed = "the table with the labels is missing", " or ".join(_TABLES)
+    raise InputError(Problem(what, "dataset.root", str(folder), allowed, step))
 
 
 def _split(line: Line, mistakes: Mistakes) -> str:

@@ -91,9 +91,7 @@ def _read_cells(file: Path) -> list[list[str]]:
     try:
         return [[cell.strip() for cell in line] for line in reader]
     except csv.Error as error:
-        raise InputError(
-            Problem(f"{file.name} is no valid CSV", f"{file} line {reader.line_num}", str(error))
-        ) from error
+        raise InputError(Problem(f"{file.name} is not CSV", f"{file} line {reader.line_num}", str(error))) from error
 
 
 def read_text(file: Path) -> str:

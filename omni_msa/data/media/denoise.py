@@ -114,9 +114,8 @@ def _installed() -> tuple[str, str]:
     if program is None:
         own = os.environ.get(VARIABLE)
         got = f"{VARIABLE}={own} is not a program" if own else f"neither {' nor '.join(PROGRAMS)} is on the PATH"
-        raise InputError(
-            Problem(_WHAT, "media.denoise", got, f"a program on the PATH, or its path in {VARIABLE}", _INSTALL)
-        )
+        allowed = f"a program on the PATH, or its path in {VARIABLE}"
+        raise InputError(Problem(_WHAT, "media.denoise", got, allowed, _INSTALL))
     try:
         return program, _version(program)
     except DenoiserFailed as error:
@@ -136,10 +135,8 @@ def _run(command: Sequence[str], seconds_max: float) -> str:
     # On the CPU: GPUs belong to the trials, and the result must not depend on whether there is one.
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     with TemporaryDirectory() as folder:
-        out, err = (
-            Path(folder) / "out",
-            Path(folder) / "err",
-        )  # a pipe would stay open as long as any child of it
+        # Files, because a pipe would stay open as long as any child process of the program runs.
+        out, err = Path(folder) / "out", Path(folder) / "err"
         try:
             with out.open("wb") as stdout, err.open("wb") as stderr:
                 process = subprocess.run(

@@ -29,23 +29,23 @@ def make_clip(path: Path, text: str, audio_drive: float, video_drive: float, key
         video_drive: cue that the face carries, in [-1, 1].
         key: seed text for voice, appearance and small deviations.
     """
-    sound = speak(text, prosody(audio_drive, generator(f"{key}/speaker")))
+    waveform = speak(text, prosody(audio_drive, generator(f"{key}/speaker")))
     look = random_look(generator(f"{key}/look"))
-    frames = draw_face(video_drive, loudness(sound), FRAME_RATE_HZ, look)
-    write_mp4(path, frames, sound)
+    frames = draw_face(video_drive, loudness(waveform), FRAME_RATE_HZ, look)
+    write_mp4(path, frames, waveform)
 
 
-def loudness(sound: NDArray[np.float32]) -> NDArray[np.float32]:
+def loudness(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the loudness of each video frame relative to the loudest one, in [0, 1], shape (T,).
 
     It is relative so that the video does not reveal how loud the voice is.
 
     Args:
-        sound: samples at `SAMPLE_RATE_HZ`, shape (N,).
+        waveform: samples at `SAMPLE_RATE_HZ`, shape (N,).
     """
     num_samples = SAMPLE_RATE_HZ / FRAME_RATE_HZ
-    num_frames = max(2, int(np.ceil(len(sound) / num_samples)))
-    parts = np.array_split(np.pad(sound, (0, max(0, num_frames - len(sound)))), num_frames)
+    num_frames = max(2, int(np.ceil(len(waveform) / num_samples)))
+    parts = np.array_split(np.pad(waveform, (0, max(0, num_frames - len(waveform)))), num_frames)
     levels = np.array([np.sqrt(np.mean(part**2)) for part in parts], dtype=np.float32)
     return levels / max(levels.max(), np.float32(1e-6))
 
@@ -70,13 +70,13 @@ def to_yuv420(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([y, u, v], axis=1).astype(np.uint8)
 
 
-def write_mp4(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32]) -> None:
+def write_mp4(path: Path, frames: NDArray[np.uint8], waveform: NDArray[np.float32]) -> None:
     """Encode frames and audio into an mp4 file, with one thread; the file is written atomically.
 
     Args:
         path: the file to write.
         frames: RGB, uint8, shape (T, H, W, 3), at `FRAME_RATE_HZ`; H a multiple of 4, W even.
-        sound: mono samples at `SAMPLE_RATE_HZ` in [-1, 1], shape (N,).
+        waveform: mono samples at `SAMPLE_RATE_HZ` in [-1, 1], shape (N,).
     """
     import av
 
@@ -92,7 +92,7 @@ def write_mp4(path: Path, frames: NDArray[np.uint8], sound: NDArray[np.float32])
                 frame.pts, frame.time_base = number, Fraction(1, FRAME_RATE_HZ)
                 container.mux(video.encode(frame))
             container.mux(video.encode(None))
-            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound[None]), format="fltp", layout="mono")
+            samples = av.AudioFrame.from_ndarray(np.ascontiguousarray(waveform[None]), format="fltp", layout="mono")
             samples.sample_rate, samples.pts = SAMPLE_RATE_HZ, 0
             container.mux(audio.encode(samples))
             container.mux(audio.encode(None))

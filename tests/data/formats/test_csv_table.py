@@ -75,7 +75,7 @@ def test_rows_with_another_number_of_cells(tmp_path):
     ("content", "what", "line"),
     [
         ("id,text\na,b\nc,caf\xe9\n".encode("latin-1"), "table.csv is not UTF-8", 3),
-        (b'id,text\na,b\nc,"never closed\n', "table.csv is no valid CSV", 3),
+        (b'id,text\na,b\nc,"never closed\n', "table.csv is not CSV", 3),
     ],
 )
 def test_a_file_that_is_no_table(tmp_path, content, what, line):
