@@ -81,7 +81,7 @@ def run_attempt(
     folder = job.folder()
     if folder.result() is not None:
         return "complete"
-    started = time.monotonic()
+    started, has_failed = time.monotonic(), False
     try:
         _run(job, folder, resident, train, is_watched, prepare)
     except Pruned:
@@ -95,7 +95,9 @@ def run_attempt(
         raise
     except Exception as error:
         record_failure(job, error)
-        release_memory()  # memory of the failed trial, or the next one in this process lacks it
+        has_failed = True
+    if has_failed:  # after the handler: until then the traceback holds the tensors of the trial
+        release_memory()
     with suppress(OSError):
         _record_end(folder, time.monotonic() - started)
     return folder.status().state

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -19,6 +20,10 @@ NUM_EQUAL_BUGS_MAX = 3
 History = Sequence[dict[str, Any]]
 
 _PUT_OFF = {DISK_FULL: "put off until the disk has room", GPU_BUSY: "put off until a card is free"}
+
+
+_NO_MEMORY = re.compile(r"out of memory|can't allocate memory|_STATUS_ALLOC_FAILED", re.IGNORECASE)
+"""What CUDA, cuBLAS, cuDNN, bitsandbytes and torch's CPU allocator say in a plain RuntimeError."""
 
 
 def kind_of(error: BaseException) -> str:
@@ -39,7 +44,7 @@ def kind_of(error: BaseException) -> str:
         return NOT_FINITE
     if isinstance(error, LeaseLost):
         return LOST_PROCESS
-    if names & {"MemoryError", "OutOfMemoryError"} or "can't allocate memory" in str(error):
+    if names & {"MemoryError", "OutOfMemoryError"} or _NO_MEMORY.search(str(error)):
         return OUT_OF_MEMORY
     return GPU_BUSY if "GpuBusy" in names else BUG
 

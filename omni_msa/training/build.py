@@ -247,6 +247,7 @@ def assemble(config: TrialConfig, resident: Resident, stack: ExitStack) -> Trial
         return TrialParts(config, device, splits, task, readout, readout)
     backbone = resident.backbone(config.backbone, device)
     offload_output_layer(backbone)
+    stack.callback(offload_output_layer, backbone)  # or the GPU guard takes what is left there for a leak
     adapter = None
     if plugin.trained:
         adapter = stack.enter_context(attached(backbone, config.adapter, seed))

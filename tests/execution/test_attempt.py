@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -73,6 +74,22 @@ def test_a_failure_is_recorded_with_kind_message_and_trace(tmp_path, error, kind
     assert failure["place"].startswith(f"{type(error).__name__} in test_attempt.py:")
     trace = (job.folder().path / "error.txt").read_text()
     assert "Traceback" in trace and "in act" in trace and str(error) in trace
+
+
+def test_what_a_failed_trial_held_is_free_when_memory_is_released(tmp_path, monkeypatch):
+    class Tensor:
+        pass
+
+    held, left = [], []
+
+    def train(trial_config, folder, fit, resident, should_stop):
+        tensor = Tensor()
+        held.append(weakref.ref(tensor))
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr("omni_msa.execution.attempt.release_memory", lambda: left.append(held[0]()))
+    run_attempt(make_job(tmp_path), None, train)
+    assert left == [None]
 
 
 def test_a_trial_that_only_says_it_has_trained_has_failed(tmp_path):

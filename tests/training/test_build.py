@@ -56,3 +56,12 @@ def test_prompts_of_text_alone_need_no_loader(resident, text_clips):
     with ExitStack() as stack:
         built = assemble(tiny_trials.config(), resident, stack)
         assert {type(prompt.media) for prompt in built.prompts(built.splits.train)} == {ClipInputs}
+
+
+def test_the_output_layer_is_put_away_again_when_a_trial_ends(resident, text_clips, monkeypatch):
+    moves = []
+    monkeypatch.setattr("omni_msa.training.build.offload_output_layer", lambda backbone: moves.append(backbone.device))
+    with ExitStack() as stack:
+        assemble(tiny_trials.config(modalities=["text"], readout={"name": "generative"}), resident, stack)
+        assert moves == ["cpu"]
+    assert moves == ["cpu", "cpu"]
