@@ -1,4 +1,4 @@
-"""Cells and what their trials left."""
+"""Cells and the records of their trials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ Seed = int | None
 
 @dataclass(frozen=True)
 class CellTrials:
-    """One cell and what its trials left.
+    """One cell and the records of its trials.
 
     Args:
         cell: of the sweep.
         records: its complete trials by seed, in the order of the seeds; a deterministic cell has one, with seed None.
-        failed: seeds of its trials that failed.
-        tested: the test predictions of those trials that have them, None without any.
-        notes: what is wrong with predictions that are left out.
-        trial_ids: of all its trials, finished or not; cells with equal ones share them.
+        failed: seeds of its failed trials.
+        tested: the usable test predictions of its trials, None without any.
+        notes: why predictions of some trials are left out.
+        trial_ids: of all its trials, finished or not; cells with equal ids share their trials.
     """
 
     cell: Cell
@@ -55,11 +55,14 @@ class CellTrials:
 
 
 def cell_trials(plan: Plan, records: Sequence[TrialRecord]) -> list[CellTrials]:
-    """Sort the trials of a plan by cell and seed, and read their test predictions.
+    """Group the trials of a plan by cell and seed, and read their test predictions.
 
     Args:
-        plan: with the states as they are now.
+        plan: with the current states of its trials.
         records: of all its trials.
+
+    Returns:
+        One entry for each cell, in the order of the sweep.
     """
     by_cell: dict[str, dict[Seed, TrialRecord]] = {cell.label: {} for cell in plan.sweep.cells}
     for record in records:
@@ -68,9 +71,9 @@ def cell_trials(plan: Plan, records: Sequence[TrialRecord]) -> list[CellTrials]:
     return [_cell_trials(cell, by_cell[cell.label]) for cell in plan.sweep.cells]
 
 
-def _cell_trials(cell: Cell, found: Mapping[Seed, TrialRecord]) -> CellTrials:
-    done = {seed: found[seed] for seed in cell.seeds if seed in found and found[seed].is_complete}
-    failed = tuple(seed for seed in cell.seeds if seed in found and found[seed].trial.status.state == "failed")
+def _cell_trials(cell: Cell, by_seed: Mapping[Seed, TrialRecord]) -> CellTrials:
+    done = {seed: by_seed[seed] for seed in cell.seeds if seed in by_seed and by_seed[seed].is_complete}
+    failed = tuple(seed for seed in cell.seeds if seed in by_seed and by_seed[seed].trial.status.state == "failed")
     tested, notes = tested_of(done, conventions_of(cell.config.dataset))
-    trial_ids = tuple(found[seed].trial_id for seed in cell.seeds if seed in found)
+    trial_ids = tuple(by_seed[seed].trial_id for seed in cell.seeds if seed in by_seed)
     return CellTrials(cell, done, failed, tested, tuple(notes), trial_ids)

@@ -1,4 +1,4 @@
-"""Everything a sweep's report is made from, gathered once from the plan and the ledger; nothing is written here."""
+"""Gathers all data of a sweep's report once, from the plan and the ledger; nothing is written here."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ from omni_msa.stats.metrics import headline
 
 @dataclass(frozen=True)
 class Evidence:
-    """What tables, figures, report.html and MLflow are made from.
+    """The data behind tables, figures, report.html and MLflow.
 
     Args:
-        plan: with the states as they are now.
-        records: of every trial, in the plan's order.
+        plan: with the current states of its trials.
+        records: of every trial, in the order of the plan.
         summary: statistics of the cells, comparisons of them, selection, verdict, notes.
-        searches: what each search has found.
+        searches: the findings of each search.
     """
 
     plan: Plan
@@ -47,10 +47,10 @@ class Evidence:
 
 
 def gather(plan: Plan) -> Evidence:
-    """Read a sweep's trials and work out all that its report says; repeated, it gives the same numbers.
+    """Read a sweep's trials and compute all that its report shows; the same trials give the same numbers.
 
     Args:
-        plan: with the states as they are now.
+        plan: with the current states of its trials.
     """
     records = read_records(plan)
     return Evidence(plan, records, _summary(plan, cell_trials(plan, records)))
@@ -60,7 +60,7 @@ def _summary(plan: Plan, trials: Sequence[CellTrials]) -> SweepSummary:
     dataset, human = _dataset(plan)
     dropped = dropped_clips(plan)
     if any(clip.fault.split == "test" for clip in dropped):
-        human = None  # it is over other clips
+        human = None  # it was measured on other clips
     file, resampler = plan.sweep.file, Resampler(derive(0, "report", plan.sweep.name.rpartition("/")[2]))
     cells, floor = _cells(trials, human or {}, resampler)
     metric = file.compare.metric if file.compare else file.select.metric
@@ -90,7 +90,7 @@ def _summary(plan: Plan, trials: Sequence[CellTrials]) -> SweepSummary:
 def _cells(
     trials: Sequence[CellTrials], human: Mapping[str, float], resampler: Resampler
 ) -> tuple[list[CellSummary], str | None]:
-    """Return the statistics of all cells, and the name of the first constant that one is measured by."""
+    """Return the statistics of all cells, and the name of the first constant cell that is a reference, if any."""
     cells = {each.label: cell_summary(each, resampler) for each in trials}
     floors = {each.label: floor.label for each in trials if (floor := floor_of(trials, each))}
     shares = {
@@ -103,7 +103,7 @@ def _cells(
 def _compared(
     plan: Plan, cells: Sequence[CellTrials], metric: str, resampler: Resampler
 ) -> tuple[list[Comparison], list[Comparison], list[Control]]:
-    """Return the comparisons on the primary metric, those on other headline metrics, and how controlled they are."""
+    """Return the comparisons on the primary metric, those on other headline metrics, and the controls of all pairs."""
     compared = plan.sweep.file.compare
     if compared is None:
         return [], [], []
@@ -122,7 +122,7 @@ def _compared(
 
 
 def prove_pair(cell: CellTrials, other: CellTrials) -> Control:
-    """Return how far the comparison of two cells is controlled, by their settings and all trials that pair."""
+    """Return how far the comparison of two cells is controlled, from their settings and all pairs of their trials."""
     return prove(cell.cell, other.cell, list(common_trials(cell.records, other.records).values()))
 
 
@@ -133,9 +133,9 @@ def _progress(plan: Plan, cells: Sequence[CellSummary], num_dropped: int) -> Swe
 
 
 def _leading(metric: str, cells: Sequence[CellSummary], progress: SweepProgress) -> Verdict:
-    found = {cell.name: mean for cell in cells if (mean := cell.of(metric).mean) is not None}
-    means = {cell.name: found[cell.name] for cell in cells if cell.is_whole(metric)}
-    return leading(metric, means, progress, len(found) - len(means))
+    defined = {cell.name: mean for cell in cells if (mean := cell.of(metric).mean) is not None}
+    means = {cell.name: defined[cell.name] for cell in cells if cell.is_whole(metric)}
+    return leading(metric, means, progress, len(defined) - len(means))
 
 
 def dropped_clips(plan: Plan) -> list[DroppedClip]:
@@ -145,19 +145,19 @@ def dropped_clips(plan: Plan) -> list[DroppedClip]:
 
 
 def _laid_over(plan: Plan) -> list[str]:
-    """Say which settings stood on the command line: they can change what is compared, and with how many others."""
+    """Return a note on settings given on the command line: they can change what is compared, and the correction."""
     given = plan.sweep.overrides
     return [f"On the command line, over the sweep file: {' '.join(given)}."] if given else []
 
 
 def data_notes(plan: Plan) -> list[str]:
-    """Return what a reader must know of the data: of these copies of the corpora, and of clips left out."""
+    """Return notes on the data: on these copies of the corpora, and on clips that are left out."""
     found = [store.found for store in plan.stores.values() if store.found is not None]
     return [*plan.data_notes, *(text for one in found if (text := one.text()))]
 
 
 def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:
-    """Return name and human row of the dataset, if the whole sweep has the same one."""
+    """Return name and human row of the dataset, "" and None if the cells have different ones."""
     first, *others = {cell.config.dataset: None for cell in plan.sweep.cells}
     if others:
         return "", None

@@ -1,6 +1,6 @@
-"""Numbers other people reported on CMU-MOSI and CMU-MOSEI, to stand beside ours. Never a threshold.
+"""Published results on CMU-MOSI and CMU-MOSEI, shown beside ours as context; they are never a threshold.
 
-Only for the corpora they were measured on; a number for another corpus would invite a comparison that means nothing.
+They are shown only for the corpus that they were measured on: across corpora a comparison has no meaning.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ class Reported:
         dataset, readout, modalities: what was measured.
         setting: which experiment of the paper.
         metrics: metric name to (mean, standard deviation or None), in stored units (shares in [0, 1]).
-        denoise: value of `media.denoise` where the experiment compares them.
+        denoise: value of `media.denoise` in the experiment that compares these, else "".
     """
 
     dataset: str
@@ -32,7 +32,7 @@ class Reported:
 
 
 def _row(*values: float | None) -> dict[str, Value]:
-    """MAE, Corr, Acc-7, Acc-2 and F1 (label 0 left out), the last three printed in percent."""
+    """Return MAE, Corr, Acc-7, Acc-2 and F1 (both without label 0) by name; the last three are given in percent."""
     names = ("mae", "corr", "acc7", "acc2_non0", "f1_non0")
     units = (1, 1, 100, 100, 100)
     return {
@@ -71,9 +71,9 @@ def lookup(dataset: str, axes: Mapping[str, Any]) -> Reported | None:
     """Return the paper's row for a cell, or None if there is none.
 
     Args:
-        dataset: the plug-in's name, where it is no axis.
-        axes: the cell's; an axis the paper did not vary must have the paper's value. What is no axis is taken to be
-            as in the paper: the discriminative readout of all modalities.
+        dataset: the name of its plug-in, used if the dataset is not an axis.
+        axes: of the cell. An axis that the paper did not vary must have the paper's value; settings that are not an
+            axis are assumed to be those of the paper: the discriminative readout, all modalities.
     """
     if any(_SAME_AS_PAPER.get(axis) != value for axis, value in axes.items() if axis not in _OWN_AXES):
         return None
@@ -95,11 +95,11 @@ def _key(row: Reported) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """One method's numbers on one corpus, as somebody reported them.
+    """One method's published numbers on one corpus.
 
     Args:
-        dataset: the plug-in's name.
-        method: as its authors call it.
+        dataset: the name of its plug-in.
+        method: its name, as the authors use it.
         source: authors, venue, and arXiv id where there is one.
         metrics: metric name to (mean, standard deviation or None), in stored units.
         note: what the reader must know, "" if nothing.
@@ -145,9 +145,9 @@ ELSEWHERE = (
 
 
 def elsewhere(dataset: str) -> list[Elsewhere]:
-    """Return what other people reported on a corpus, empty for any but mosi and mosei.
+    """Return the published results on a corpus, none for any but mosi and mosei.
 
     Args:
-        dataset: the plug-in's name.
+        dataset: the name of its plug-in.
     """
     return [row for row in ELSEWHERE if row.dataset == dataset]

@@ -1,4 +1,4 @@
-"""What the ledger holds of a sweep's trials, read once for tables, figures and the report."""
+"""Records of a sweep's trials in the ledger, read once for tables, figures and the report."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ class Predictions:
     """Predictions of one split, in the order of the file.
 
     Args:
-        clip_ids: str (N,), each once.
-        labels, scores: float64 (N,), finite; of classes their numbers.
+        clip_ids: str (N,), unique, N at least 1.
+        labels, scores: float64 (N,), finite; for classification the class numbers.
         parsed, in_range: bool (N,).
     """
 
@@ -34,13 +34,13 @@ class Predictions:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trial of the plan, as its folder in the ledger has it.
+    """One trial of the plan, with the contents of its folder in the ledger.
 
     Args:
         trial: of the plan: ids, cells, configuration, status.
         folder: its folder.
         result: `result.json`, empty unless the trial is complete.
-        test: metrics on test, empty unless the trial is complete.
+        test: metrics on test, empty unless the trial is complete and its test split is open.
         provenance: `provenance.json`, empty if there is none.
     """
 
@@ -62,24 +62,24 @@ class TrialRecord:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the trial is done."""
+        """Whether the trial is complete."""
         return bool(self.result)
 
     @property
     def cost(self) -> Mapping[str, float | None]:
-        """What the trial cost."""
+        """Costs of the trial by metric name, empty unless it is complete."""
         return self.result.get("cost", {})
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """Metrics on test, and costs."""
+        """Metrics on test and costs, by name."""
         return {**self.test, **self.cost}
 
     @property
     def hashes(self) -> Mapping[str, str]:
-        """What the trial recorded of initial weights, data order and inputs."""
-        found = self.result.get("hashes")
-        return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+        """The digests of initial weights, data order and inputs that the trial recorded, by name."""
+        digests = self.result.get("hashes")
+        return {name: str(value) for name, value in digests.items()} if isinstance(digests, dict) else {}
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ class TrialRecord:
 
 
 def read_records(plan: Plan) -> list[TrialRecord]:
-    """Return a record of every trial of a plan, in its order."""
+    """Return a record of every trial of a plan, in the order of the plan."""
     return [_read(plan.ledger.trial(trial.trial_id, trial.config.opens_test), trial) for trial in plan.trials]
 
 
@@ -110,7 +110,7 @@ def _read(folder: TrialFolder, trial: PlannedTrial) -> TrialRecord:
 
 
 def read_predictions(folder: TrialFolder, split: str) -> Predictions | None:
-    """Return the predictions of a split without their texts, or None if the file is missing, torn or foreign."""
+    """Return the predictions of a split without their texts, or None if the file is missing, damaged or not ours."""
     frame = _columns(folder, split, ["clip_id", *_NUMBERS, *_FLAGS])
     if frame is None:
         return None
@@ -125,7 +125,7 @@ def read_predictions(folder: TrialFolder, split: str) -> Predictions | None:
 
 
 def read_texts(folder: TrialFolder, split: str) -> dict[str, str]:
-    """Return what was decoded for each clip of a split, by its id; empty if there is no such file."""
+    """Return the decoded text of each clip of a split, by clip id; empty if the file cannot be read."""
     frame = _columns(folder, split, ["clip_id", "text"])
     return {} if frame is None else {str(key): str(text) for key, text in zip(*frame.values(), strict=True)}
 

@@ -1,4 +1,4 @@
-"""What a search found, as data: its history, what was confirmed, and the winner as a sweep file."""
+"""The findings of a search: its history, the confirmed proposals, and the winner as a sweep file."""
 
 import math
 import statistics
@@ -21,12 +21,12 @@ from omni_msa.system.files import is_number
 
 
 def describe(study: Study, importances: Mapping[str, float], best: str = "") -> SearchFindings:
-    """Return all that a report says of a study.
+    """Return all that a report shows of a study.
 
     Args:
-        study: with its proposals and trials as they are now.
-        importances: share of the variance that each parameter explains.
-        best: the file that its winner is written to, "" if none was ever named.
+        study: with the current state of its proposals and trials.
+        importances: parameter to the share of the variance that it explains, in [0, 1].
+        best: name of the file that its winner is written to, "" if no winner was ever named.
     """
     scores, candidates = study.scores(), confirmation.candidates(study) if study.is_searched() else []
     history, default = _history(study, scores), study.whole_score(study.default_cell())
@@ -64,26 +64,26 @@ def describe(study: Study, importances: Mapping[str, float], best: str = "") -> 
 
 def _front(study: Study, history: Sequence[ProposalSummary]) -> list[int]:
     valued = [(row.proposal, row.values) for row in history if row.state == "complete" and row.values]
-    return [valued[place][0] for place in pareto_front([values for _, values in valued], study.search.directions)]
+    return [valued[index][0] for index in pareto_front([values for _, values in valued], study.search.directions)]
 
 
 def _history(study: Study, scores: Sequence[ProposalValue]) -> list[ProposalSummary]:
-    """Return every proposal; `best_so_far` is of the complete ones."""
+    """Return every proposal; `best_so_far` is taken over complete ones."""
     direction, best, rows = sign(study), math.inf, []
-    for proposal, one in zip(study.proposals, scores, strict=True):
-        if one.values:
-            best = min(best, direction * one.values[0])
+    for proposal, score in zip(study.proposals, scores, strict=True):
+        if score.values:
+            best = min(best, direction * score.values[0])
         rows.append(
             ProposalSummary(
                 proposal=proposal.number,
-                state=one.state,
+                state=score.state,
                 rung=proposal.rung,
-                values=one.values or None,
-                by_rung=one.by_rung,
+                values=score.values or None,
+                by_rung=score.by_rung,
                 best_so_far=direction * best if math.isfinite(best) else None,
                 parameters=proposal.parameters,
                 trials=proposal.trials,
-                why=_why(study, proposal) if one.state == "failed" else "",
+                why=_why(study, proposal) if score.state == "failed" else "",
                 time=proposal.time,
             )
         )
@@ -91,7 +91,7 @@ def _history(study: Study, scores: Sequence[ProposalValue]) -> list[ProposalSumm
 
 
 def history_rows(found: SearchFindings) -> list[dict[str, Any]]:
-    """Return the history as flat rows, a column for each parameter: for slices and parallel coordinates."""
+    """Return the history as flat rows with a column for each parameter."""
     rows = []
     for row in found.history:
         flat = dict(zip(found.objectives, row.values or [None] * len(found.objectives), strict=True))
@@ -102,7 +102,7 @@ def history_rows(found: SearchFindings) -> list[dict[str, Any]]:
 
 
 def _why(study: Study, proposal: Proposal) -> str:
-    """Return in a line why a proposal failed."""
+    """Return the reason why a proposal failed, in one line."""
     if refusal := study.refusal(proposal):
         return refusal
     cell = study.cell_of(proposal)
@@ -114,7 +114,7 @@ def _why(study: Study, proposal: Proposal) -> str:
 
 
 def _first_rung(study: Study) -> str:
-    """Say how far a proposal has been run where all of them have a value, "" if that is to the end."""
+    """Return the first rung, at which every proposal has a value, in words; "" if nothing is pruned."""
     first, num_epochs = study.steps[0], study.cell.config.training.epochs
     if study.search.pruning is None:
         return ""
@@ -128,7 +128,7 @@ def _confirmed_row(
     confirmed: Mapping[int | str, ProposalValue],
     searched: Mapping[int | str, Values | None],
 ) -> Confirmed:
-    """Return search value and value with fresh seeds of one configuration, side by side."""
+    """Return the values of one configuration in the search and with fresh seeds."""
     one, parameters = confirmed[name], {} if name == DEFAULT else study.proposal(name).parameters
     ours, theirs = searched.get(name), searched.get(DEFAULT)
     fresh = list(one.by_seed.values())
@@ -146,26 +146,26 @@ def _confirmed_row(
         fresh_values=fresh,
         parameters=label(parameters),
         further={
-            objective: _further(study, name, place, ours)
-            for place, objective in enumerate(study.search.objectives[1:], 1)
+            objective: _further(study, name, index, ours)
+            for index, objective in enumerate(study.search.objectives[1:], 1)
         },
     )
 
 
-def _further(study: Study, name: int | str, place: int, ours: Values | None) -> FurtherObjective:
-    values = [each.values[place] for each in study.seen(study.fresh_cell(name, False)) if each.values]
+def _further(study: Study, name: int | str, index: int, ours: Values | None) -> FurtherObjective:
+    values = [outcome.values[index] for outcome in study.seen(study.fresh_cell(name, False)) if outcome.values]
     return FurtherObjective(
-        search=ours[place] if ours else None,
+        search=ours[index] if ours else None,
         fresh=statistics.fmean(values) if values else None,
         fresh_std=statistics.stdev(values) if len(values) > 1 else None,
     )
 
 
 def best_sweep(study: Study) -> dict[str, Any]:
-    """Return the winning configuration as the content of a sweep file; its trials are those that were confirmed.
+    """Return the winning configuration as the content of a sweep file; its trials are those of the confirmation.
 
     Args:
-        study: whose winner has been named, if only with a smaller budget.
+        study: one for which a winner has been named, perhaps before the search went on.
     """
     file, naming = study.sweep.file, confirmation.named(study)
     name = naming["winner"]
@@ -184,10 +184,10 @@ def best_sweep(study: Study) -> dict[str, Any]:
 
 
 def find(plan: Plan) -> tuple[SearchFindings, ...]:
-    """Return what each of a plan's searches has found; nothing without a search.
+    """Return the findings of each search of a plan, empty without a search.
 
     Args:
-        plan: with the states as they are now.
+        plan: with the current states of its trials.
     """
     return tuple(
         describe(study, _importances(study), _best_name(plan, number)) for number, study in enumerate(plan.studies, 1)
@@ -195,14 +195,14 @@ def find(plan: Plan) -> tuple[SearchFindings, ...]:
 
 
 def _best_name(plan: Plan, number: int) -> str:
-    """Return the file that a study's winner is written to, "" if none was ever named."""
+    """Return the name of the file that a study's winner is written to, "" if no winner was ever named."""
     if confirmation.named(plan.studies[number - 1]).get("winner") is None:
         return ""
     return f"{names.folder_name(plan.sweep.name)}_best{'' if number == 1 else f'_{number}'}.yaml"
 
 
 def _importances(study: Study) -> dict[str, float]:
-    """Return what each parameter explains; it says nothing about what was found, so an error leaves it out."""
+    """Return the importance of each parameter; empty on an error, as no conclusion depends on it."""
     from omni_msa.search import optuna_sampler
 
     with suppress(Exception):
@@ -211,10 +211,10 @@ def _importances(study: Study) -> dict[str, float]:
 
 
 def locked_cells(plan: Plan) -> list[CellSummary]:
-    """Return for each cell whose test split is locked its statistics on valid, as MLflow's cells show them.
+    """Return the statistics on valid of each cell whose test split is locked, for MLflow.
 
     Args:
-        plan: with the states as they are now.
+        plan: with the current states of its trials.
     """
     return [
         _locked(study, cell)
@@ -225,12 +225,12 @@ def locked_cells(plan: Plan) -> list[CellSummary]:
 
 
 def _locked(study: Study, cell: Cell) -> CellSummary:
-    found = {seed: study.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds}
-    results = [result for result in found.values() if result is not None]
+    by_seed = {seed: study.ledger.trial(study.id_of(cell, seed), opens_test=False).result() for seed in cell.seeds}
+    results = [result for result in by_seed.values() if result is not None]
     values: dict[str, list[float]] = {}
     for name, value in (item for result in results for item in {**result["valid"], **result["cost"]}.items()):
         if is_number(value):
             values.setdefault(name, []).append(value)
-    missing = [seed for seed, result in found.items() if result is None]
+    missing = [seed for seed, result in by_seed.items() if result is None]
     metrics = {name: summarise(each) for name, each in values.items()}
     return CellSummary(cell.label, cell.axes, cell.deterministic, cell.seeds, missing, metrics=metrics)

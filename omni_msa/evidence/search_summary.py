@@ -1,4 +1,4 @@
-"""What a search has found, and how `search.json` has it."""
+"""The findings of a search, and their form in `search.json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,12 +20,12 @@ class ProposalSummary:
     Args:
         proposal: its number, from 0.
         state, values, by_rung: as in `rules.ProposalValue`.
-        rung: how far it may be run, from 0.
-        best_so_far: value of the first objective of the best proposal that was complete by then.
+        rung: the highest rung up to which it may be run, from 0.
+        best_so_far: best value of the first objective among this and earlier proposals that are complete.
         parameters: dotted path to value.
         trials: ids of its trials, by seed.
-        why: it failed, "" if it did not.
-        time: when it was made, ISO time.
+        why: the reason why it failed, "" if it did not.
+        time: when it was proposed, ISO time.
     """
 
     proposal: int
@@ -47,7 +47,7 @@ class ProposalSummary:
 
 @dataclass(frozen=True)
 class FurtherObjective:
-    """What a confirmed configuration reached in an objective after the first: means over the seeds; std with ddof 1."""
+    """A confirmed configuration's values of an objective after the first: means over the seeds; std with ddof 1."""
 
     search: float | None
     fresh: float | None
@@ -61,12 +61,12 @@ class Confirmed:
     Args:
         study: the name of the search.
         configuration: number of the proposal, or "default".
-        search_value: mean over the search seeds; `search_gain`: how much better than the default with these.
+        search_value: mean over the search seeds; `search_gain`: improvement over the default with these.
         fresh_mean, fresh_std: over the fresh seeds (ddof 1); `n`: their number; `fresh_values`: of each.
-        fresh_gain: mean of how much better than the default it is, seed by seed.
+        fresh_gain: mean improvement over the default, paired by fresh seed.
         state: of its trials with fresh seeds.
-        parameters: what it sets, as text.
-        further: what it reached in each further objective.
+        parameters: the settings that it changes, as text.
+        further: its values of each further objective, by name.
     """
 
     study: str
@@ -84,11 +84,11 @@ class Confirmed:
 
     @property
     def name(self) -> str:
-        """What it is called: "default" or "proposal 4"."""
+        """The name of the configuration: "default" or, for example, "proposal 4"."""
         return DEFAULT if self.configuration == DEFAULT else f"proposal {self.configuration}"
 
     def as_row(self) -> dict[str, Any]:
-        """Return it as `search.json` and `search_confirmed.csv` have it."""
+        """Return the configuration as one row of `search.json` and `search_confirmed.csv`."""
         row = asdict(self)
         del row["further"]
         for name, one in self.further.items():
@@ -102,11 +102,11 @@ class SearchComparison:
 
     Args:
         candidate: number of the proposal; `against`: "default".
-        best_of: how many were confirmed, of which it is the best; what follows is corrected for that.
-        gained: of each seed; `mean`: of these; `n`: their number.
-        interval_95: Student-t interval of the mean, None where so few seeds allow none.
-        p, p_floor: exact sign-flip p-value, and the smallest that so many seeds can give.
-        n_least: seeds that can show a difference at all; `n_next`: seeds that can if all are confirmed again.
+        best_of: number of confirmed proposals, of which it is the best; interval and p-values are corrected for this.
+        gained: improvement at each seed; `mean`: of these; `n`: their number.
+        interval_95: Student-t interval of the mean, None with too few seeds.
+        p, p_floor: exact sign-flip p-value, and the smallest that `n` seeds can give.
+        n_least: seeds needed for any difference to be significant; `n_next`: the same if all are confirmed again.
     """
 
     candidate: int
@@ -124,7 +124,7 @@ class SearchComparison:
 
 @dataclass(frozen=True)
 class SearchVerdict:
-    """Whether a search found anything real, and the sentences that say so."""
+    """Whether a search found a real gain, and the sentences that say so."""
 
     state: SearchState
     text: str
@@ -132,7 +132,7 @@ class SearchVerdict:
 
 @dataclass(frozen=True)
 class Spent:
-    """What a search has taken: time on the clock, and of all its trials together, in seconds."""
+    """Time that a search has taken, in seconds: elapsed, and summed over all its trials."""
 
     wall_s: float
     work_s: float
@@ -140,24 +140,24 @@ class Spent:
 
 @dataclass(frozen=True)
 class SearchFindings:
-    """What one search of a sweep has found.
+    """The findings of one search of a sweep.
 
     Args:
         study: its name; `axes`: of the cell whose parameters are searched.
-        sampler, seed, objectives, space: as the sweep file has them.
-        seeds: of a proposal; `confirm_seeds`: fresh ones.
-        rungs: how far proposals are run before they are judged.
-        num_known: cells that the ledger knew before.
-        first_rung: how far a proposal has been run where all of them have a value, in words; "" if that is to the end.
+        sampler, seed, objectives, space: as in the sweep file.
+        seeds: of a proposal in the search; `confirm_seeds`: the fresh seeds of the confirmation.
+        rungs: the stages of training at which proposals are judged.
+        num_known: cells with results in the ledger that the sampler got at the start.
+        first_rung: the rung at which every proposal has a value, in words; "" if nothing is pruned.
         history: every proposal, in order.
         importances: share of the variance that each parameter explains, in [0, 1].
         pareto_front: proposals that no other beats in all objectives, None with one objective.
         confirmed: the default and the best proposals, with fresh seeds.
-        num_confirmed: proposals that ever were.
-        is_fresh: the seeds mean something: a configuration draws something at random.
+        num_confirmed: number of proposals that were ever confirmed.
+        is_fresh: whether seeds matter, as at least one configuration draws something at random.
         winner: number of the proposal, or "default"; None while none is named.
-        times_test_was_opened: after a winner was named.
-        best: the file with the winning configuration, "" if none was ever named.
+        times_test_was_opened: how often the test split was opened, each time after a winner was named.
+        best: name of the file with the winning configuration, "" if no winner was ever named.
     """
 
     study: str
@@ -186,7 +186,7 @@ class SearchFindings:
 
     @property
     def default(self) -> Confirmed | None:
-        """The default among what was confirmed, None before anything was."""
+        """The default among the confirmed configurations, None before anything was confirmed."""
         return next((row for row in self.confirmed if row.configuration == DEFAULT), None)
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a search found anything real, in numbers and in a sentence."""
+"""Whether a search found a real gain, in numbers and in a sentence."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ UNFINISHED: Final = "unfinished"
 
 
 def gains(study: Study, name: int | str, ours: ProposalValue, theirs: ProposalValue) -> list[float]:
-    """Return how much better a proposal is than the default, seed by seed; a value without a seed stands with each."""
+    """Return the improvement of a proposal over the default at each seed; a value without a seed pairs with all."""
     values = [_by_seed(study, each, one) for each, one in ((name, ours), (DEFAULT, theirs))]
     return [sign(study) * (values[1][seed] - values[0][seed]) for seed in sorted(values[0].keys() & values[1].keys())]
 
@@ -70,7 +70,7 @@ def compare(study: Study, confirmed: Mapping[int | str, ProposalValue], candidat
 def verdict(
     study: Study, confirmed: Mapping[str, Confirmed], winner: Mapping[str, Any], compared: SearchComparison | None
 ) -> SearchVerdict:
-    """Say in a sentence or two whether the search found anything real."""
+    """Return in one or more sentences whether the search found a real gain."""
     if confirmed and confirmed[DEFAULT].state == "failed":
         text = (
             "The search has no winner: the default configuration failed with a fresh seed, and there is nothing to "
@@ -85,7 +85,7 @@ def verdict(
 
 
 def _of_gain(study: Study, compared: SearchComparison) -> tuple[SearchState, str]:
-    """Say whether what the best proposal gained with fresh seeds is real."""
+    """Return whether the gain of the best proposal with fresh seeds is real."""
     if _settings(study, compared.candidate) == _settings(study, DEFAULT):
         return NOTHING, "The best proposal is the default itself: the search found nothing better."
     if compared.mean <= 0:
@@ -105,7 +105,7 @@ def _why_undecided(compared: SearchComparison) -> str:
 
 
 def _found(study: Study, confirmed: Mapping[str, Confirmed], compared: SearchComparison) -> str:
-    """Say what the best proposal and the default are worth with fresh seeds, and how sure the difference is."""
+    """Return the values of best proposal and default with fresh seeds, and the uncertainty of their difference."""
     metric, ours = METRICS[study.search.objectives[0]], confirmed[str(compared.candidate)]
     candidate, gained, interval = compared.candidate, compared.mean, compared.interval_95
     means = [metric.show(row.fresh_mean) for row in (ours, confirmed[DEFAULT])]
@@ -135,7 +135,7 @@ def _why_nothing(study: Study, confirmed: Mapping[str, Confirmed], winner: Mappi
 
 
 def _before(study: Study, winner: Mapping[str, Any]) -> str:
-    """Say who was named before the search went on; that one's sweep file is kept."""
+    """Return which winner was named before the search went on; its sweep file is kept."""
     name = None if winner else confirmation.named(study).get("winner")
     if name is None:
         return ""
@@ -152,10 +152,10 @@ def sign(study: Study) -> int:
 
 
 def headline(found: Sequence[SearchFindings], cells: Sequence[CellSummary]) -> Verdict:
-    """Return the verdict of a sweep with searches, as the page's head shows it: theirs, and what test says.
+    """Return the verdict of a sweep with searches for the head of the page: theirs, with the values on test.
 
     Args:
-        found: of its searches, at least one.
+        found: the findings of its searches, at least one.
         cells: of the sweep.
     """
     states = [one.verdict.state for one in found]
@@ -166,7 +166,7 @@ def headline(found: Sequence[SearchFindings], cells: Sequence[CellSummary]) -> V
 
 
 def _of_several(found: Sequence[SearchFindings]) -> str:
-    """Say in a sentence how many searches found what; the section of each has its own verdict."""
+    """Return in a sentence how many searches found what; the page shows the verdict of each in its section."""
     by_state: dict[SearchState, list[str]] = {}
     for one in found:
         by_state.setdefault(one.verdict.state, []).append(one.study)
@@ -185,10 +185,10 @@ _IN_WORDS: dict[SearchState, str] = {
 
 
 def choice_notes(found: Sequence[SearchFindings]) -> list[str]:
-    """Return what a reader of differences on test must know: who stands there was chosen by these very seeds.
+    """Return notes on differences on test: the proposals in the table were chosen by the same seeds.
 
     Args:
-        found: of the searches of a sweep.
+        found: the findings of the searches of a sweep.
     """
     names = [f" of {one.study}" if len(found) > 1 else "" for one in found]
     return [
@@ -200,7 +200,7 @@ def choice_notes(found: Sequence[SearchFindings]) -> list[str]:
 
 
 def _on_test(one: SearchFindings, cells: Sequence[CellSummary]) -> str:
-    """Say what the same trials reach on test, "" while it is locked."""
+    """Return the values of the same trials on test as a sentence, "" while test is locked."""
     metric, compared = METRICS[one.objectives[0]], one.comparison
     if metric.kind != "quality" or compared is None or one.winner is None:
         return ""

@@ -1,4 +1,4 @@
-"""From the numbers of trials to the statistics of cells."""
+"""Statistics of cells over the metrics of their trials."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from omni_msa.stats.metrics import METRICS
 
 @dataclass(frozen=True)
 class MetricSummary:
-    """One metric of a cell over its finished trials. What n does not allow is None.
+    """One metric of a cell over its finished trials. A statistic for which n is too small is None.
 
     Args:
-        mean, std, median, min, max: of the values that are defined, in the metric's unit (shares in [0, 1]); ddof 1.
-        n: the number of values that are defined; `num_collapsed`: of those that are not.
+        mean, std, median, min, max: of the defined values, in the stored unit (shares in [0, 1]); std has ddof 1.
+        n: the number of defined values; `num_collapsed`: the number of undefined ones.
         interval_95: Student-t interval of the mean over seeds; None where all values are equal.
-        best, best_seed: the best value and its seed; None for a metric of which no direction is better.
-        values: one a trial, in the order of the seeds; None where it is undefined.
+        best, best_seed: the best value and its seed; None for a metric without a better direction.
+        values: one per finished trial, in the order of the seeds; None where it is undefined.
         interval_clips_95: BCa interval over test clips, of a cell with one trial.
         interval_two_level_95: interval over seeds and clips.
     """
@@ -48,11 +48,11 @@ class CellSummary:
 
     Args:
         name: the cell's; `axes`: its values on the axes.
-        deterministic: it has no randomness, and one trial, whose seed is None.
-        seeds: that the sweep names; `missing`: those not finished; `failed`: those that failed.
-        metrics: of each metric that a finished trial has.
-        gap_share: of each metric of quality, how much of the way from the constant row to the human row the mean has
-            gone: 0 at the first, 1 at the second, None where that is not known.
+        deterministic: whether it has no randomness; it then has one trial, whose seed is None.
+        seeds: of the sweep; `missing`: those without a complete trial; `failed`: those whose trial failed.
+        metrics: statistics of each metric that a finished trial has, by name.
+        gap_share: for each metric of quality, the share of the gap between constant row and human row that the mean
+            closes: 0 at the constant row, 1 at the human row, None where one of them is not known.
     """
 
     name: str
@@ -69,7 +69,7 @@ class CellSummary:
         return self.metrics.get(metric, MetricSummary())
 
     def is_whole(self, metric: str) -> bool:
-        """Return whether a metric is defined at every seed."""
+        """Return whether a metric is defined at every seed of the sweep."""
         return self.of(metric).n == len(self.seeds) > 0
 
     def as_json(self) -> dict[str, Any]:
@@ -79,11 +79,11 @@ class CellSummary:
 
 
 def cell_summary(trials: CellTrials, resampler: Resampler) -> CellSummary:
-    """Summarise a cell, but for its `gap_share`.
+    """Return the statistics of a cell, without its `gap_share`.
 
     Args:
         trials: of the cell.
-        resampler: of the clips.
+        resampler: resamples the clips.
     """
     cell, tested = trials.cell, trials.tested
     names = dict.fromkeys(name for record in trials.records.values() for name in record.metrics)
@@ -92,8 +92,8 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> CellSummary:
     metrics = {}
     for name in names:
         summary = summarise([trials.at(seed, name) for seed in trials.records], trials.seeds, METRICS[name].better)
-        both = _at_both_levels(trials, name)
-        interval = two_level_interval(*both, correlation=name == "corr") if both else None
+        two_levels = _at_both_levels(trials, name)
+        interval = two_level_interval(*two_levels, correlation=name == "corr") if two_levels else None
         metrics[name] = replace(
             summary,
             interval_95=within_range(summary.interval_95, name),
@@ -105,11 +105,11 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> CellSummary:
 
 
 def within_range(interval: Interval | None, metric: str) -> Interval | None:
-    """Cut an interval off where the metric's values end; what is cut off can hold no mean, so it covers as before.
+    """Clip an interval to the range of the metric; no mean lies outside of that, so its coverage is unchanged.
 
     Args:
-        interval: low and high end, the mean between them.
-        metric: its name: a correlation ends at -1 and 1, a share at 0 and 1, all else (errors, times, sizes) at 0.
+        interval: low and high end, with the mean between them, or None.
+        metric: its name; a correlation is in [-1, 1], a share in [0, 1], all else (errors, times, sizes) at least 0.
     """
     if interval is None:
         return None
@@ -119,7 +119,7 @@ def within_range(interval: Interval | None, metric: str) -> Interval | None:
 
 
 def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
-    """Return a metric of each seed and the clips' influences on it, None where some seed lacks one of them."""
+    """Return a metric at each seed and the influences of the clips on it, None if a seed lacks one of the two."""
     tested = trials.tested
     if tested is None or metric not in tested.metrics or list(tested.seeds) != trials.seeds:
         return None
@@ -128,25 +128,25 @@ def _at_both_levels(trials: CellTrials, metric: str) -> tuple[Any, Any] | None:
 
 
 def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better: str = "none") -> MetricSummary:
-    """Describe one metric over seeds, without what needs the clips.
+    """Return the statistics of one metric over seeds, without those over clips.
 
     Args:
-        values: one a finished trial, unrounded; None, NaN and infinities count as collapsed.
+        values: one per finished trial, unrounded; None, NaN and infinities count as undefined.
         seeds: of the trials, in the same order.
         better: which direction is an improvement, as in `metrics.Metric`.
     """
     plain = [None if value is None or not math.isfinite(value) else float(value) for value in values]
-    kept = [value for value in plain if value is not None]
-    mean, std, interval = moments(kept)
-    best = {"lower": min(kept, default=None), "higher": max(kept, default=None)}.get(better)
+    defined = [value for value in plain if value is not None]
+    mean, std, interval = moments(defined)
+    best = {"lower": min(defined, default=None), "higher": max(defined, default=None)}.get(better)
     return MetricSummary(
         mean=mean,
         std=std,
-        n=len(kept),
-        num_collapsed=len(plain) - len(kept),
-        median=float(np.median(kept)) if kept else None,
-        min=min(kept, default=None),
-        max=max(kept, default=None),
+        n=len(defined),
+        num_collapsed=len(plain) - len(defined),
+        median=float(np.median(defined)) if defined else None,
+        min=min(defined, default=None),
+        max=max(defined, default=None),
         interval_95=interval,
         best=best,
         best_seed=seeds[plain.index(best)] if best is not None and seeds else None,
@@ -155,11 +155,11 @@ def summarise(values: Sequence[float | None], seeds: Sequence[Seed] = (), better
 
 
 def floor_of(cells: Sequence[CellTrials], cell: CellTrials) -> CellTrials | None:
-    """Return the constant readout's cell that a cell is to be measured by, None if the sweep has none.
+    """Return the cell with the constant readout that is the reference of a cell, None if the sweep has none.
 
     Args:
         cells: of the sweep.
-        cell: one of them; of several constants, the one that agrees with it in most of the other axes counts.
+        cell: one of them; of several constant cells, the one with most axis values in common with it is returned.
     """
 
     def agreement(other: CellTrials) -> int:
@@ -172,7 +172,7 @@ def floor_of(cells: Sequence[CellTrials], cell: CellTrials) -> CellTrials | None
 def gap_shares(
     metrics: Mapping[str, MetricSummary], floor: Mapping[str, MetricSummary], human: Mapping[str, float]
 ) -> dict[str, float | None]:
-    """Return how much of the way from the constant row to the human row a cell has gone, on each metric.
+    """Return the share of the gap between constant row and human row that a cell closes, for each metric of quality.
 
     Args:
         metrics: of the cell.
@@ -180,8 +180,8 @@ def gap_shares(
         human: metrics of a human rater, empty if there is none.
 
     Returns:
-        0 at the floor, 1 at the ceiling; None where one of the three is missing, or people are no better than a
-        constant.
+        0 at the constant row, 1 at the human row; None where one of the three is missing, or the human row is not
+        better than the constant one.
     """
     shares: dict[str, float | None] = {}
     for name in (name for name in metrics if METRICS[name].kind == "quality"):

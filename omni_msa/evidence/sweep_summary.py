@@ -1,4 +1,4 @@
-"""The statistics of a whole sweep, and how `aggregate.json` has them."""
+"""The statistics of a whole sweep, and their form in `aggregate.json`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -15,35 +15,35 @@ from omni_msa.system.files import finite
 
 @dataclass(frozen=True)
 class DroppedClip:
-    """A clip that every trial leaves out: of which dataset (the plug-in's name), and why."""
+    """A clip that every trial leaves out: its dataset (name of the plug-in), and the fault found."""
 
     dataset: str
     fault: Fault
 
     def as_row(self) -> dict[str, str]:
-        """Return it as `aggregate.json` and `dropped_clips.csv` have it."""
+        """Return the clip as one row of `aggregate.json` and `dropped_clips.csv`."""
         return {"dataset": self.dataset, **asdict(self.fault)}
 
 
 @dataclass(frozen=True)
 class SweepSummary:
-    """What the trials of a sweep say of its cells; `aggregate.json` has these fields in this order.
+    """The statistics of a sweep; `aggregate.json` has these fields in this order.
 
     Args:
-        sweep: its name; `question`: that the sweep file asks.
+        sweep: its name; `question`: the question of the sweep file.
         style: "standard", or "mmsa" for tables in that framework's convention.
-        metric: the one that decides the sweep.
+        metric: the primary one, which decides the sweep.
         cells: in the order of the sweep.
-        differences: comparisons of pairs of cells on that metric; empty where the sweep names none.
-        exploratory: of the same pairs on other headline metrics.
+        differences: comparisons of pairs of cells on that metric; empty if the sweep names none.
+        exploratory: comparisons of the same pairs on other headline metrics.
         controls: how far each pair is controlled.
         selection: how much was tried, and what was chosen.
-        verdict: what the statistics support.
-        floor: the name of the constant readout's cell that cells are measured by, None without one.
+        verdict: the conclusion that the statistics support.
+        floor: the name of the (first) reference cell with the constant readout, None without one.
         human: metrics of a human rater on test in stored units, None where the dataset has none.
-        notes: what a reader must know, sentences.
-        dropped_clips: that every trial leaves out.
-        dataset: the plug-in's name where all cells have the same one, else "".
+        notes: sentences that a reader must know.
+        dropped_clips: clips that every trial leaves out.
+        dataset: the name of its plug-in if all cells have the same one, else "".
     """
 
     sweep: str

@@ -1,1 +1,1 @@
-"""Pairs of cells and whole sweeps compared: differences, control, decisions, verdicts."""
+"""Comparisons of cells and of whole sweeps: differences, controls, decisions, verdicts."""

@@ -1,4 +1,4 @@
-"""What the trials of a cell predicted on the test clips, in one order, and what each clip adds to each metric."""
+"""The test predictions of a cell's trials in a common order, and the influence of each clip on each metric."""
 
 import hashlib
 import math
@@ -16,7 +16,7 @@ from omni_msa.stats.resampling import clip_weights, influences, jackknife_metric
 Array = NDArray[np.float64]
 Seed = int | None
 NUM_RESAMPLES = 2000
-_SAME = 1e-6  # a metric of the stored predictions that is further from the recorded one is another
+_SAME = 1e-6  # tolerance, absolute and relative, between a metric recomputed from predictions and the recorded one
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class ClipScores:
     """Test predictions of trials that were all tested on the same clips.
 
     Args:
-        clips: names the clips and their labels; equal names, equal clips.
-        seeds: of the trials, in order.
-        labels: float64 (N,), in the order of the clips' ids.
-        scores: float64 (S, N), of each trial.
-        conventions: one of `metrics.HEADLINES`.
+        clips: digest of the clips and their labels; equal digests mean equal clips.
+        seeds: of the trials, in the order of the rows of `scores`.
+        labels: float64 (N,), in the order of the clip ids.
+        scores: float64 (S, N), one row for each trial.
+        conventions: of the metrics, one of `metrics.HEADLINES`.
     """
 
     clips: str
@@ -44,61 +44,62 @@ class ClipScores:
 
     @cached_property
     def metrics(self) -> dict[str, Array]:
-        """Metric name to float (S,), of each trial."""
+        """Metric name to its value for each trial, float (S,)."""
         once = np.ones((1, self.num_clips))
         return {name: values[0] for name, values in self.weighted(once).items()}
 
     @cached_property
     def jackknife(self) -> dict[str, Array]:
-        """Metric name to float (N, S), of each trial without each clip in turn."""
+        """Metric name to its value for each trial without each clip in turn, float (N, S)."""
         return jackknife_metrics(self.labels, self.scores, self.conventions)
 
     def only(self, row: int) -> "ClipScores":
-        """Return the predictions of one of the trials, by its place."""
+        """Return the predictions of one of the trials, by its row in `scores`."""
         return replace(self, seeds=(self.seeds[row],), scores=self.scores[[row]])
 
     def influences(self, metric: str) -> Array:
-        """Return what each clip adds to a metric of each trial: float (N, S)."""
+        """Return the jackknife influence of each clip on a metric of each trial, float (N, S)."""
         return influences(self.jackknife[metric])
 
     def weighted(self, weights: Array) -> dict[str, Array]:
-        """Return metric name to float (B, S), with the clips counted by weights, float (B, N)."""
+        """Return each metric by name, float (B, S), with clips weighted by `weights`, float (B, N)."""
         return weighted_metrics(self.labels, self.scores, weights, self.conventions)
 
 
 @dataclass
 class Resampler:
-    """Resamples clips: equal clips are resampled alike, so that cells can be compared.
+    """Resamples clips: cells with the same clips get the same resamples, so that they can be compared.
 
     Args:
-        seed: of all draws.
+        seed: of all random draws.
     """
 
     seed: int
     _weights: dict[str, Array] = field(default_factory=dict)
 
     def weights(self, tested: ClipScores) -> Array:
-        """Return how often each clip counts in each resample, float (B, N)."""
+        """Return how often each resample has each clip, float (B, N)."""
         if tested.clips not in self._weights:
             generator = self.generator(tested.clips)
             self._weights[tested.clips] = clip_weights(tested.num_clips, NUM_RESAMPLES, generator)
         return self._weights[tested.clips]
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Return a generator for one purpose; the same one each time."""
+        """Return a new random generator for a purpose; equal purposes get equal random numbers."""
         return np.random.default_rng([self.seed, int(hashlib.sha256(purpose.encode()).hexdigest()[:8], 16)])
 
     def intervals(self, tested: ClipScores, minus: ClipScores | None = None) -> dict[str, tuple[float, float]]:
-        """Return 95 % intervals over clips of the metrics of one trial, or of its differences to another one's.
+        """Return 95 % intervals over clips of the metrics of one trial, or of their differences from another trial's.
 
-        BCa; of differences, for which that is too short where few clips differ, Student's t with the jackknife.
+        They are BCa intervals; those of differences, where BCa is too short if few clips differ, are Student-t
+        intervals from the jackknife.
 
         Args:
             tested: of one trial.
             minus: of one other trial on the same clips.
 
         Returns:
-            By metric; without those that so few clips do not allow, or that are not defined.
+            Metric name to (low, high), without metrics that are undefined or have too few clips.
         """
         if tested.num_clips < MIN_CLIPS:
             return {}
@@ -107,15 +108,15 @@ class Resampler:
         if minus is not None:
             others = _parts(minus, weights)
             parts = {name: tuple(a - b for a, b in zip(parts[name], others[name], strict=True)) for name in parts}
-        found = {}
+        intervals = {}
         for name, (replicates, jackknife, estimate) in parts.items():
             if minus is not None:
                 interval = clip_interval(float(estimate[0]), influences(jackknife[:, None])[:, 0])
             else:
                 interval = bca_interval(replicates, float(estimate[0]), jackknife)
             if interval is not None:
-                found[name] = interval
-        return found
+                intervals[name] = interval
+        return intervals
 
 
 def _parts(tested: ClipScores, weights: Array) -> dict[str, tuple[Array, ...]]:
@@ -127,15 +128,15 @@ def _parts(tested: ClipScores, weights: Array) -> dict[str, tuple[Array, ...]]:
 
 
 def tested_of(records: Mapping[Seed, TrialRecord], conventions: str) -> tuple[ClipScores | None, list[str]]:
-    """Bring the test predictions of a cell's trials into one order.
+    """Return the test predictions of a cell's trials, in a common order of clips.
 
     Args:
         records: complete trials of one cell, by seed.
-        conventions: those by which they were scored.
+        conventions: of the metrics by which they were scored.
 
     Returns:
-        The predictions, None if no trial has any that can be used, and what is wrong with those left out. If trials
-        were tested on different clips, those of the first one's clips count.
+        The predictions, None if no trial has usable ones, and a note on each trial that is left out. If trials were
+        tested on different clips, those with the clips of the first one are used.
     """
     names: dict[Seed, str] = {}
     labels: Array = np.empty(0)
@@ -168,11 +169,11 @@ def _in_order(predictions: Predictions) -> tuple[str, Array, Array]:
 
 
 def _disagreement(predictions: Predictions, record: TrialRecord, conventions: str) -> str:
-    """Return in which metric a trial's predictions and its record do not agree, "" if they do."""
-    found = weighted_metrics(
+    """Return the first metric in which a trial's predictions and its record differ, as text, "" if they agree."""
+    recomputed = weighted_metrics(
         predictions.labels, predictions.scores[None, :], np.ones((1, len(predictions.labels))), conventions
     )
-    for name, values in found.items():
+    for name, values in recomputed.items():
         recorded = record.test.get(name)
         if recorded is not None and not math.isclose(values[0, 0], recorded, abs_tol=_SAME, rel_tol=_SAME):
             return f"its test predictions give another {name} ({values[0, 0]:.6g}) than it recorded ({recorded:.6g})"
@@ -180,7 +181,7 @@ def _disagreement(predictions: Predictions, record: TrialRecord, conventions: st
 
 
 def correctness(tested: ClipScores) -> dict[str, NDArray[np.bool_]]:
-    """Return for each accuracy which clips count and are right: bool (2, S, N), counted first."""
+    """Return for each accuracy which clips it counts, and which are predicted correctly, as bool (2, S, N)."""
     from omni_msa.stats.sums import features
 
     found = features(tested.labels, tested.scores, tested.conventions)
@@ -197,7 +198,7 @@ def correctness(tested: ClipScores) -> dict[str, NDArray[np.bool_]]:
 
 
 def common_seeds(first: Sequence[Seed], second: Sequence[Seed]) -> list[Seed]:
-    """Return the seeds at which two cells can be paired; a single trial without a seed pairs with every one."""
+    """Return the seeds at which two cells can be paired; a trial without a seed pairs with every seed."""
     if tuple(first) == (None,):
         return list(second)
     return list(first) if tuple(second) == (None,) else [seed for seed in first if seed in set(second)]

@@ -1,4 +1,4 @@
-"""Pairs of cells: differences by seed and by clip, and what can be said about them."""
+"""The comparison of two cells: differences by seed and by clip, and their tests."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,36 +11,36 @@ Pairing = Literal["seeds", "clips", "same trials", "other clips", "none"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One cell minus another on one metric, paired by seed and by clip. What n does not allow is None.
+    """One cell minus another on one metric, paired by seed and by clip; a statistic for which n is too small is None.
 
     Args:
         label: the cell; `against`: the label of the cell subtracted ("" if the sweep has none).
         metric: what is compared.
         seeds: of the pairs used; `values`: their differences; `n`: their number.
         num_collapsed: pairs left out because a value is undefined.
-        num_collapsed_label, num_collapsed_against: of them, those in which that side's value is.
-        pairing: what is tested: seeds; clips alone, where neither cell is random; or nothing, where the trials are
-            the same ones, were tested on other clips, or there is no cell to compare with.
-        family: tests that are corrected together; pairs of the same two sets of trials are one test.
+        num_collapsed_label, num_collapsed_against: those of them in which the value of that side is undefined.
+        pairing: what is tested: seeds; only clips, where neither cell is random; or nothing, where the two cells share
+            their trials, were tested on different clips, or there is no cell to compare with.
+        family: number of tests that are corrected together; pairs of the same two sets of trials are one test.
         mean, std: of the differences (ddof 1).
         interval: 95 % Student-t interval of the mean over seeds.
         interval_two_level: 95 % interval over seeds and clips.
-        interval_clips: 95 % interval over clips, where each side is one trial.
-        p: two-sided exact sign-flip p-value over seeds; None where `pairing` is another.
+        interval_clips: 95 % interval over clips, if each side is one trial.
+        p: two-sided sign-flip p-value over seeds; None unless `pairing` is "seeds".
         p_floor: the smallest p that so many pairs can give.
-        p_holm: p (or p_clips, where neither cell is random) corrected for all comparisons of its family.
-        p_clips: two-sided sign-flip p-value over clips, the seeds as they are.
+        p_holm: p (or p_clips, where neither cell is random), Holm-corrected for all tests of the family.
+        p_clips: two-sided sign-flip p-value over clips, with the seeds fixed.
         improvement_seeds: share of the pairs in which `label` is better; a tie counts half.
         improvement_clips: share of (seed, clip) in which the error of `label` is smaller; a tie counts half.
-        effect_size: mean over standard deviation of the differences, Hedges-corrected.
-        mcnemar: metric to p-value, combined over seed pairs.
-        williams_p: for the correlations, combined over seed pairs; None unless all of them have one.
+        effect_size: mean divided by standard deviation of the differences, Hedges-corrected.
+        mcnemar: accuracy name to the p-value of McNemar's test, combined over seed pairs.
+        williams_p: p-value of Williams' test of the correlations, combined over seed pairs; None unless all have one.
         num_seeds_needed: for 80 % power at the observed difference and spread, after correction.
         num_seeds_needed_pessimistic: the same, with the spread at its upper 80 % limit.
-        num_seeds_needed_stated: the same, for the difference that the sweep says would matter.
-        stated_difference: that difference.
-        better: which is better by the mean.
-        controlled: whether nothing but the sweep's axes differs, as far as is known.
+        num_seeds_needed_stated: the same, for the smallest difference that matters according to the sweep.
+        stated_difference: that smallest difference, None if not stated.
+        better: which side has the better mean.
+        controlled: whether nothing is known to differ but the sweep's axes; None if not known.
         note: what the reader must know, "" if nothing.
     """
 
@@ -89,5 +89,5 @@ class Comparison:
 
     @property
     def widest(self) -> Interval | None:
-        """The interval that covers most: over seeds and clips, else over clips, else over seeds."""
+        """The most comprehensive interval: over seeds and clips, else over clips, else over seeds."""
         return self.interval_two_level or self.interval_clips or self.interval

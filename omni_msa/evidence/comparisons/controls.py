@@ -1,4 +1,4 @@
-"""Controlled-comparison proof: what differs between two cells, what is equal, and what their trials recorded of it."""
+"""Checks that a comparison is controlled: which settings of two cells and which recorded digests differ or agree."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ _BY_FIT = ("adapter_init", "data_order", "readout_init")  # of trained readouts 
 
 @dataclass(frozen=True)
 class Hash:
-    """A digest that trials record, in words, and the settings it depends on."""
+    """A digest that trials record: its name for readers, and the settings it depends on."""
 
     title: str
     depends_on: tuple[str, ...]
@@ -31,7 +31,7 @@ HASHES = {
     "weights": Hash("frozen weights", ("backbone",)),
     "readout_init": Hash("initial weights of the readout", ("readout", "backbone", "dataset")),
 }
-_SORTED_BY_LENGTH = ("modalities", "media", "backbone")  # what the order depends on with training.length_buckets
+_SORTED_BY_LENGTH = ("modalities", "media", "backbone")  # and with training.length_buckets
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class RecordedHash:
     """What the trials of two cells recorded of one digest.
 
     Args:
-        what: its name, a key of `HASHES`.
-        state: how it compares.
+        what: name of the digest, a key of `HASHES`.
+        state: the result of the comparison.
         seeds: the number of pairs compared.
-        why: it is so, "" where there is nothing to explain.
+        why: the reason for the state, "" if it needs none.
     """
 
     what: str
@@ -56,17 +56,17 @@ class Control:
     """How far a comparison of two cells is controlled.
 
     Args:
-        label, against: the cells.
-        controlled: nothing is known to differ but axes of the sweep and what follows from them.
+        label, against: names of the cells.
+        controlled: whether nothing is known to differ but axes of the sweep and what follows from them.
         axes: the axes on which the cells differ, and their values.
-        other_settings: settings that differ, and neither are nor follow from an axis.
-        follows: settings that differ because an axis does; a section only one of them uses reads "used", "not used".
-        irrelevant: settings that differ, and that the results of neither depend on.
-        num_equal_settings: of those that either cell's results depend on.
-        equal_settings: them, by dotted path.
-        hashes: what their trials recorded of initial weights, data order and inputs.
-        provenance: what differs of code and machine.
-        flags: what a reader must know, sentences.
+        other_settings: settings that differ, are no axis and do not follow from one.
+        follows: settings that differ because an axis does; a section that only one cell uses is "used", "not used".
+        irrelevant: settings that differ but on which the results of neither cell depend.
+        num_equal_settings: number of `equal_settings`.
+        equal_settings: settings that are equal and on which the results depend, by dotted path.
+        hashes: the digests of initial weights, data order and inputs, compared.
+        provenance: differences in code and machine.
+        flags: sentences that a reader must know.
     """
 
     label: str
@@ -85,7 +85,7 @@ class Control:
 
 @dataclass
 class _Settings:
-    """The settings of two cells, sorted by what a difference means."""
+    """The settings of two cells, grouped by what a difference means for the comparison."""
 
     equal: dict[str, Any] = field(default_factory=dict)
     follows: dict[str, list[Any]] = field(default_factory=dict)
@@ -94,11 +94,11 @@ class _Settings:
 
 
 def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
-    """Compare two cells' full configurations, and what their trials recorded.
+    """Compare the full configurations of two cells and the digests that their trials recorded.
 
     Args:
         cell, against: of one sweep.
-        pairs: complete trials of the two, one pair for each seed that both have.
+        pairs: complete trials of both, one pair for each common seed.
     """
     axes = _differing_axes(cell, against)
     settings = _sort_settings(cell.config, against.config, tuple(axes))
@@ -107,14 +107,14 @@ def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
     flags = [f"{key} differs ({a} against {b}) and is no axis" for key, (a, b) in settings.others.items()]
     if len(axes) > 1:
         flags.append(f"{len(axes)} axes differ at once ({', '.join(axes)}): a difference belongs to them together")
-    flags += [f"{HASHES[each.what].title}: {each.why}" for each in hashes if each.state == "differs"]
-    unknown = [HASHES[each.what].title for each in hashes if each.state == "not recorded" and pairs]
+    flags += [f"{HASHES[recorded.what].title}: {recorded.why}" for recorded in hashes if recorded.state == "differs"]
+    unknown = [HASHES[recorded.what].title for recorded in hashes if recorded.state == "not recorded" and pairs]
     if unknown:
         flags.append(f"not recorded, so not proved equal: {', '.join(unknown)}")
     return Control(
         label=cell.label,
         against=against.label,
-        controlled=not settings.others and all(each.state != "differs" for each in hashes),
+        controlled=not settings.others and all(recorded.state != "differs" for recorded in hashes),
         axes=axes,
         other_settings=settings.others,
         follows=settings.follows,
@@ -128,31 +128,31 @@ def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
 
 
 def _differing_axes(cell: Cell, against: Cell) -> dict[str, list[Any]]:
-    both = {axis: [value, against.axes.get(axis)] for axis, value in cell.axes.items()}
-    for path in {**cell.parameters, **against.parameters}:  # of a search: what a proposal sets takes its number's place
-        both.pop("proposal", None)
-        both[path] = [setting_at(each.config, path) for each in (cell, against)]
-    return {axis: values for axis, values in both.items() if values[0] != values[1]}
+    values_of = {axis: [value, against.axes.get(axis)] for axis, value in cell.axes.items()}
+    for path in {**cell.parameters, **against.parameters}:  # of a search: the settings of a proposal replace its number
+        values_of.pop("proposal", None)
+        values_of[path] = [setting_at(side.config, path) for side in (cell, against)]
+    return {axis: values for axis, values in values_of.items() if values[0] != values[1]}
 
 
 def setting_at(config: TrialConfig, path: str) -> Any:
     """Return the setting of a configuration at a dotted path, as a plain value; None if there is none."""
-    found: Any = config.model_dump(mode="json")
+    value: Any = config.model_dump(mode="json")
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
-    return found
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
 
 
 def _sort_settings(first: TrialConfig, second: TrialConfig, axes: Sequence[str]) -> _Settings:
     everything = _values(first), _values(second)
     used = _used(first, everything[0]), _used(second, everything[1])
-    found = _Settings()
+    settings = _Settings()
     for section in _sections_of_one(first, second):
-        place = found.follows if _follows(f"{section}.", axes, True) else found.others
-        place[section] = ["used" if section in _uses(each) else NOT_USED for each in (first, second)]
+        group = settings.follows if _follows(f"{section}.", axes, True) else settings.others
+        group[section] = ["used" if section in _uses(config) else NOT_USED for config in (first, second)]
     for key in dict.fromkeys([*everything[0], *everything[1]]):
-        _sort_setting(key, everything, used, axes, found)
-    return found
+        _sort_setting(key, everything, used, axes, settings)
+    return settings
 
 
 def _sort_setting(
@@ -160,25 +160,25 @@ def _sort_setting(
     everything: tuple[dict[str, Any], dict[str, Any]],
     used: tuple[dict[str, Any], dict[str, Any]],
     axes: Sequence[str],
-    found: _Settings,
+    settings: _Settings,
 ) -> None:
     a, b = (values.get(key) for values in everything)
     if key not in used[0] and key not in used[1]:
         if a != b:
-            found.irrelevant[key] = [a, b]
+            settings.irrelevant[key] = [a, b]
     elif key in used[0] and key in used[1] and a == b:
-        found.equal[key] = a
+        settings.equal[key] = a
     elif (key in used[0]) != (key in used[1]) and key in everything[0] and key in everything[1]:
         section = key.partition(".")[0]
-        if section not in {*found.follows, *found.others}:  # the whole section has been listed; here a part of it
-            found.follows[key] = [a, NOT_USED] if key in used[0] else [NOT_USED, b]
+        if section not in {*settings.follows, *settings.others}:  # the whole section has been listed; here a part of it
+            settings.follows[key] = [a, NOT_USED] if key in used[0] else [NOT_USED, b]
     elif key not in axes:
-        place = found.follows if _follows(key, axes, False) else found.others
-        place[key] = [a, b]
+        group = settings.follows if _follows(key, axes, False) else settings.others
+        group[key] = [a, b]
 
 
 def _follows(key: str, axes: Sequence[str], by_readout: bool) -> bool:
-    """Return whether a setting differs because an axis does: it lies inside the axis, or the readout decides."""
+    """Return whether a setting differs because an axis does: it is below the axis, or the readout determines it."""
     if by_readout:
         return any(axis == "readout" or axis.startswith("readout.") for axis in axes)
     return any(key.startswith(f"{axis}.") for axis in axes)
@@ -191,33 +191,33 @@ def _sections_of_one(first: TrialConfig, second: TrialConfig) -> list[str]:
 
 
 def _uses(config: TrialConfig) -> tuple[str, ...]:
-    found: tuple[str, ...] = plugins.load(READOUTS, config.readout.name).uses
-    return found
+    uses: tuple[str, ...] = plugins.load(READOUTS, config.readout.name).uses
+    return uses
 
 
 def _values(config: TrialConfig) -> dict[str, Any]:
-    """Return every setting but seed and runtime by dotted path, without folders and the like that change nothing."""
-    found: dict[str, Any] = {}
+    """Return all settings by dotted path, without seed, runtime and those, such as folders, that are not identity."""
+    settings: dict[str, Any] = {}
     for name in type(config).model_fields:
         value = getattr(config, name)
         if name in ("seed", "runtime"):
             continue
         if isinstance(value, Section):
-            found |= {f"{name}.{key}": item for key, item in _section(value).items()}
+            settings |= {f"{name}.{key}": item for key, item in _section(value).items()}
         else:
-            found[name] = list(value) if isinstance(value, tuple) else value
-    return found
+            settings[name] = list(value) if isinstance(value, tuple) else value
+    return settings
 
 
 def _section(section: Section) -> dict[str, Any]:
     fields = type(section).model_fields
     extras = {name: field.json_schema_extra for name, field in fields.items()}
-    kept = {name for name, extra in extras.items() if not isinstance(extra, dict) or extra.get("identity", True)}
-    return section.model_dump(mode="json", include=kept)
+    names = {name for name, extra in extras.items() if not isinstance(extra, dict) or extra.get("identity", True)}
+    return section.model_dump(mode="json", include=names)
 
 
 def _used(config: TrialConfig, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those settings that the cell's results depend on, as its id does."""
+    """Return the settings on which the cell's results, and so its id, depend."""
     uses = {*_uses(config), *_TOP}
     media = {f"media.{name}" for modality in config.modalities for name in MEDIA_OPTIONS.get(modality, ())}
     return {
@@ -256,7 +256,7 @@ def _has(what: str, config: TrialConfig) -> bool:
 
 
 def _causes(what: str, first: TrialConfig, second: TrialConfig, axes: Sequence[str]) -> list[str]:
-    """Return the axes that a digest depends on and that differ."""
+    """Return the differing axes on which a digest depends."""
     sections = HASHES[what].depends_on
     if what == "data_order" and max(first.training.length_buckets, second.training.length_buckets):
         sections += _SORTED_BY_LENGTH

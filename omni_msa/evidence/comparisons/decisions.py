@@ -1,4 +1,4 @@
-"""What can be said of each comparison of a sweep: decided, in need of more seeds, or out of their reach."""
+"""Classifies the comparisons of a sweep: decided, in need of more seeds, or not decidable by more seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from omni_msa.stats.multiplicity import LEVEL
 from omni_msa.stats.power import num_seeds_least
 
 NUM_SEEDS_MORE_MAX = 200
-"""A difference that takes more seeds than this is not said to need them."""
+"""A difference that needs more further seeds than this is called too uncertain."""
 Kind = Literal[
     "decided",
     "equal",
@@ -31,10 +31,10 @@ class SweepProgress:
     """How far a sweep is.
 
     Args:
-        num_trials, num_complete, num_failed: of the plan.
-        failed: the failed seeds of each cell that has any, by label.
-        num_seeds: that the sweep file names.
-        num_dropped: clips that every trial leaves out.
+        num_trials, num_complete, num_failed: numbers of trials in the plan.
+        failed: name of each cell with failed trials, to their seeds.
+        num_seeds: number of seeds in the sweep file.
+        num_dropped: number of clips that every trial leaves out.
     """
 
     num_trials: int
@@ -57,16 +57,17 @@ class SweepProgress:
 
 @dataclass
 class Findings:
-    """Comparisons by what can be said of them.
+    """Comparisons by their kind.
 
     Args:
-        by_kind: "decided": one of the two cells is ahead; "equal": what they differ by is too little to matter;
-            "waiting": more seeds can decide it; "uncertain": it takes too many; "same values": no seed differs;
-            "could turn": seeds tell them apart, but clips do not; "collapsed": so do seeds, but the better cell has
-            some at which the metric is undefined; "over clips": clips do not tell them apart, and there are no seeds;
-            "no predictions": nor are there clips; "other clips": the two were tested on different ones;
+        by_kind: the comparisons of each kind. "decided": one of the two cells is better; "equal": the difference is too
+            small to matter; "waiting": more seeds can decide it; "uncertain": it needs too many more seeds;
+            "same values": the cells agree at every seed; "could turn": significant over seeds, but the interval over
+            seeds and clips includes 0; "collapsed": significant over seeds, but the metric of the better cell is
+            undefined at some; "over clips": neither cell is random, and clips do not decide it; "no predictions":
+            neither cell is random, and predictions are missing; "other clips": tested on different clips;
             "uncontrolled": more than the sweep's axes differs; "undefined": no pair of trials has the metric.
-        more_seeds: those that wait, by how many.
+        more_seeds: the comparisons of kind "waiting", by the number of further seeds that they need.
     """
 
     by_kind: dict[Kind, list[Comparison]] = field(default_factory=dict)
@@ -78,12 +79,12 @@ class Findings:
 
     @property
     def waiting(self) -> list[Comparison]:
-        """Those that more seeds can decide, the fewest seeds first."""
-        return [one for more in sorted(self.more_seeds) for one in self.more_seeds[more]]
+        """The comparisons that more seeds can decide, those that need fewest first."""
+        return [comparison for more in sorted(self.more_seeds) for comparison in self.more_seeds[more]]
 
 
 def sort(differences: Sequence[Comparison], progress: SweepProgress) -> Findings:
-    """Sort comparisons by what can be said of them.
+    """Group comparisons by their kind.
 
     A comparison is decided if its p-value, corrected for all comparisons of the sweep, is below 0.05, the interval over
     seeds and clips (where there is one) excludes 0, no seed of the better cell has collapsed, and nothing but the
@@ -93,71 +94,72 @@ def sort(differences: Sequence[Comparison], progress: SweepProgress) -> Findings
         differences: on the primary metric.
         progress: of the sweep.
     """
-    found = Findings()
+    findings = Findings()
     for one in differences:
         kind = _kind(one, progress)
-        found.by_kind.setdefault(kind, []).append(one)
+        findings.by_kind.setdefault(kind, []).append(one)
         if kind == "waiting":
-            found.more_seeds.setdefault(num_seeds_more(one, one.family, progress) or 0, []).append(one)
-    return found
+            findings.more_seeds.setdefault(num_seeds_more(one, one.family, progress) or 0, []).append(one)
+    return findings
 
 
-def _kind(one: Comparison, progress: SweepProgress) -> Kind:
-    if not one.n:
+def _kind(comparison: Comparison, progress: SweepProgress) -> Kind:
+    if not comparison.n:
         return "undefined"
-    if one.pairing == "other clips":
+    if comparison.pairing == "other clips":
         return "other clips"
-    if one.controlled is False:
+    if comparison.controlled is False:
         return "uncontrolled"
-    is_beyond_chance = one.p_holm is not None and one.p_holm < LEVEL and one.better != "none"
-    if is_beyond_chance and _num_collapsed_better(one):
+    is_beyond_chance = comparison.p_holm is not None and comparison.p_holm < LEVEL and comparison.better != "none"
+    if is_beyond_chance and _num_collapsed_better(comparison):
         return "collapsed"
-    if is_beyond_chance and not _includes_zero(one):
+    if is_beyond_chance and not _includes_zero(comparison):
         return "decided"
-    if is_within_stated(one):
+    if is_within_stated(comparison):
         return "equal"
     if is_beyond_chance:
         return "could turn"
-    return _kind_undecided(one, progress)
+    return _kind_undecided(comparison, progress)
 
 
-def _kind_undecided(one: Comparison, progress: SweepProgress) -> Kind:
-    if not any(one.values):
+def _kind_undecided(comparison: Comparison, progress: SweepProgress) -> Kind:
+    if not any(comparison.values):
         return "same values"
-    if one.is_over_clips:
-        return "no predictions" if one.p_clips is None else "over clips"
-    return "uncertain" if num_seeds_more(one, one.family, progress) is None else "waiting"
+    if comparison.is_over_clips:
+        return "no predictions" if comparison.p_clips is None else "over clips"
+    return "uncertain" if num_seeds_more(comparison, comparison.family, progress) is None else "waiting"
 
 
-def _num_collapsed_better(one: Comparison) -> int:
-    return one.num_collapsed_label if one.better == "label" else one.num_collapsed_against
+def _num_collapsed_better(comparison: Comparison) -> int:
+    return comparison.num_collapsed_label if comparison.better == "label" else comparison.num_collapsed_against
 
 
-def _includes_zero(one: Comparison) -> bool:
-    low, high = one.interval_two_level or (1.0, 1.0)
+def _includes_zero(comparison: Comparison) -> bool:
+    low, high = comparison.interval_two_level or (1.0, 1.0)
     return low <= 0 <= high
 
 
-def is_within_stated(one: Comparison) -> bool:
-    """Return whether a difference is, with all its uncertainty, less than the one that the sweep says would matter."""
-    if one.stated_difference is None or one.widest is None or one.num_collapsed:
+def is_within_stated(comparison: Comparison) -> bool:
+    """Return whether the whole interval of a difference lies within the smallest difference that matters."""
+    if comparison.stated_difference is None or comparison.widest is None or comparison.num_collapsed:
         return False
-    low, high = one.widest
-    if one.n == 1 and one.pairing == "seeds":  # what other seeds would give is not known
+    low, high = comparison.widest
+    if comparison.n == 1 and comparison.pairing == "seeds":  # what other seeds would give is not known
         return False
-    return -one.stated_difference < low and high < one.stated_difference
+    return -comparison.stated_difference < low and high < comparison.stated_difference
 
 
 def num_seeds_more(one: Comparison, family: int, progress: SweepProgress) -> int | None:
-    """Return how many seeds beyond those of the sweep decide a comparison, with 80 % power if it is as it looks.
+    """Return how many further seeds decide a comparison with 80 % power, if difference and spread are as observed.
 
     Args:
-        one: not decided yet.
-        family: number of comparisons corrected for.
+        one: a comparison that is not decided yet.
+        family: number of tests that are corrected together.
         progress: of the sweep.
 
     Returns:
-        At least 1 once all trials have ended, before that perhaps 0; None if it takes more than 200.
+        A number of seeds: at least 1 once all trials have ended, before that possibly 0; None if it is above 200 or
+        the observed difference is 0.
     """
     needed = one.num_seeds_needed if one.std is not None else num_seeds_least(LEVEL, family)
     if not one.mean or needed is None:

@@ -1,4 +1,4 @@
-"""What a reader must know of one comparison, in the words that stand beside its numbers."""
+"""The note beside the numbers of one comparison."""
 
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ def note_of(one: "Comparison", has_clips: bool) -> str:
     """Return what a reader must know of a comparison, "" if nothing.
 
     Args:
-        one: with the size of its family.
-        has_clips: whether both sides' test predictions are there, on the same clips.
+        one: the comparison, with the size of its family.
+        has_clips: whether both sides have test predictions on the same clips.
     """
     whole = {
         "none": "the sweep has no such cell to compare with",
@@ -35,11 +35,11 @@ def note_of(one: "Comparison", has_clips: bool) -> str:
 
 
 def not_testable(num_pairs: int, family: int = 1) -> str:
-    """Return that so few pairs cannot reach the level of the test, "" if they can.
+    """Return a note if so few pairs cannot be significant at the level of the test, "" if they can.
 
     Args:
-        num_pairs: of trials.
-        family: tests that are corrected together.
+        num_pairs: number of pairs of trials.
+        family: number of tests that are corrected together.
     """
     least = num_seeds_least(LEVEL, family)
     text = f"not testable at {LEVEL} with n = {num_pairs} < {least} pairs" if num_pairs < least else ""

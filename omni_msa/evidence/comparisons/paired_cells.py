@@ -1,4 +1,4 @@
-"""The test predictions of two cells side by side, seed by seed and clip by clip."""
+"""The test predictions of two cells, paired by seed and clip."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class PairedScores:
     """Two cells' trials on the same clips.
 
     Args:
-        first, second: their test predictions.
+        first, second: test predictions of the two cells.
         seeds: of the pairs.
-        rows: of each pair, the place of its trials in `first` and in `second`.
+        rows: for each pair, the row of its trial in `first` and in `second`.
     """
 
     first: ClipScores
@@ -33,7 +33,7 @@ class PairedScores:
 
     @property
     def clips(self) -> str:
-        """Names the clips."""
+        """The digest of the clips."""
         return self.first.clips
 
     def at(self, seed: Seed) -> tuple[ClipScores, ClipScores] | None:
@@ -44,21 +44,21 @@ class PairedScores:
         return self.first.only(a), self.second.only(b)
 
     def influences(self, metric: str, seeds: Sequence[Seed]) -> Array | None:
-        """Return what each clip adds to the differences of a metric, the first cell's minus the second's.
+        """Return the influence of each clip on the differences of a metric, the first cell's minus the second's.
 
         Args:
             metric: its name.
             seeds: of the differences.
 
         Returns:
-            Float (N, S), or None if a seed has no predictions or the metric is not one over clips.
+            Float (N, S), or None if a seed has no predictions or the metric is not computed from predictions.
         """
-        places = [self.rows[self.seeds.index(seed)] for seed in seeds if seed in self.seeds]
-        if len(places) < len(seeds) or metric not in self.first.metrics:
+        rows = [self.rows[self.seeds.index(seed)] for seed in seeds if seed in self.seeds]
+        if len(rows) < len(seeds) or metric not in self.first.metrics:
             return None
-        a, b = ([pair[side] for pair in places] for side in (0, 1))
-        found: Array = self.first.influences(metric)[:, a] - self.second.influences(metric)[:, b]
-        return found
+        a, b = ([pair[side] for pair in rows] for side in (0, 1))
+        influences: Array = self.first.influences(metric)[:, a] - self.second.influences(metric)[:, b]
+        return influences
 
     @cached_property
     def improvement(self) -> float | None:
@@ -70,7 +70,7 @@ class PairedScores:
 
     @cached_property
     def mcnemar(self) -> dict[str, float | None]:
-        """For each accuracy the p-value that both cells are equally often right, combined over the pairs."""
+        """For each accuracy the p-value of McNemar's test (null: equal accuracy), combined over the pairs."""
         right = [correctness(each) for each in (self.first, self.second)]
         return {
             name: combined_p([self._mcnemar(right[0][name], right[1][name], *pair) for pair in self.rows])
@@ -83,25 +83,25 @@ class PairedScores:
 
     @cached_property
     def williams_p(self) -> float | None:
-        """The p-value that both cells' correlations with the labels are equal, combined over the pairs.
+        """The p-value of Williams' test (null: equal correlation with the labels), combined over the pairs.
 
-        None unless every pair has one: of those that have not collapsed alone it would flatter.
+        None unless every pair has one: over the pairs with defined correlations alone it would be biased.
         """
         if "corr" not in self.first.metrics or self.first.num_clips <= 3:
             return None
-        found = [p for a, b in self.rows if (p := self._williams(a, b)) is not None and np.isfinite(p)]
-        return combined_p(found) if len(found) == len(self.rows) else None
+        p_values = [p for a, b in self.rows if (p := self._williams(a, b)) is not None and np.isfinite(p)]
+        return combined_p(p_values) if len(p_values) == len(self.rows) else None
 
     def _williams(self, a: int, b: int) -> float | None:
         r_xy, r_xz = float(self.first.metrics["corr"][a]), float(self.second.metrics["corr"][b])
-        if not np.isfinite(r_xy + r_xz):  # the scores of one are constant
+        if not np.isfinite(r_xy + r_xz):  # one of the two has constant scores
             return None
         scores = [_clipped(self.first)[a], _clipped(self.second)[b]]
         return williams_p(r_xy, r_xz, float(np.corrcoef(*scores)[0, 1]), self.first.num_clips)
 
 
 def twins_of(first: CellTrials, second: CellTrials) -> PairedScores | None:
-    """Return two cells' predictions side by side, None if they were tested on different clips or have none."""
+    """Return the paired predictions of two cells, None if they have no common seed or clips, or no predictions."""
     a, b = first.tested, second.tested
     if a is None or b is None or on_other_clips(a, b):
         return None
@@ -111,20 +111,20 @@ def twins_of(first: CellTrials, second: CellTrials) -> PairedScores | None:
 
 
 def on_other_clips(first: ClipScores | None, second: ClipScores | None) -> bool:
-    """Return whether two cells are known to have been tested on different clips, or by other conventions."""
+    """Return whether two cells are known to have been tested on different clips or by different conventions."""
     if first is None or second is None:
         return False
     return first.clips != second.clips or first.conventions != second.conventions
 
 
 def _errors(tested: ClipScores) -> Array:
-    """Return the size of each error, float (S, N); of classes 0 or 1."""
+    """Return the absolute error of each score, float (S, N); for classes 0 or 1."""
     if tested.conventions == "classes":
         return (tested.scores != tested.labels).astype(np.float64)
-    found: Array = np.abs(tested.scores - tested.labels)
-    return found
+    errors: Array = np.abs(tested.scores - tested.labels)
+    return errors
 
 
 def _clipped(tested: ClipScores) -> Array:
-    """Return the scores as their correlation is computed: clipped to [-1, 1] by the conventions of CH-SIMS."""
+    """Return the scores for the correlation: clipped to [-1, 1] under the conventions of CH-SIMS, else unchanged."""
     return np.clip(tested.scores, -1, 1) if tested.conventions == "sims" else tested.scores

@@ -1,4 +1,4 @@
-"""Where the trials of a comparison come from: other code, another machine, an attempt that went on differently."""
+"""Differences in provenance between the trials of a comparison: code, machine, and attempts with smaller batches."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,23 +7,23 @@ from omni_msa.evidence.records import TrialRecord
 from omni_msa.planning.hardware import ran_on_gpu
 
 Pair = tuple[TrialRecord, TrialRecord]
-_PLACES = ("commit", "platform", "python", "cpu", "gpu", "denoiser")
+_FIELDS = ("commit", "platform", "python", "cpu", "gpu", "denoiser")
 _HASH_LENGTH = 12
-_OUT_OF_MEMORY = "out of memory"  # the kind of failure after which batches are halved
+_OUT_OF_MEMORY = "out of memory"  # the kind of failure after which the micro-batch is halved
 
 
 def origin_differences(pairs: Sequence[Pair]) -> dict[str, list[str]]:
-    """Return what differs of code and machine between the trials of any pair: name to the values of both sides.
+    """Return the differences in code and machine between the trials of any pair: name to the values of both sides.
 
     Args:
-        pairs: complete trials of two cells, one pair for each seed. What neither recorded is not compared, nor a
-            trial that recorded nothing.
+        pairs: complete trials of two cells, one pair for each seed. Pairs with a trial without provenance are left
+            out, and so is what neither trial recorded.
     """
     both = [(_origin(a), _origin(b)) for a, b in pairs if a.provenance and b.provenance]
     names = dict.fromkeys(name for pair in both for side in pair for name in side)
     of_one_side = {
         name for a, b in pairs for name in _plugins(a) ^ _plugins(b)
-    }  # a plug-in that the other has no use for
+    }  # a plug-in that the other side does not use
     differing = [name for name in names if name not in of_one_side and any(a.get(name) != b.get(name) for a, b in both)]
     return {
         name: [_joined(side.get(name) for side in sides) for sides in zip(*both, strict=True)] for name in differing
@@ -31,8 +31,8 @@ def origin_differences(pairs: Sequence[Pair]) -> dict[str, list[str]]:
 
 
 def _plugins(record: TrialRecord) -> set[str]:
-    found = record.provenance.get("plugins")
-    return set(map(str, found)) if isinstance(found, Mapping) else set()
+    plugins = record.provenance.get("plugins")
+    return set(map(str, plugins)) if isinstance(plugins, Mapping) else set()
 
 
 def _joined(values: Any) -> str:
@@ -40,25 +40,25 @@ def _joined(values: Any) -> str:
 
 
 def _origin(record: TrialRecord) -> dict[str, str]:
-    found = record.provenance
-    origin = {name: str(found[name] or "none")[:80] for name in _PLACES if name in found}
+    provenance = record.provenance
+    origin = {name: str(provenance[name] or "none")[:80] for name in _FIELDS if name in provenance}
     if "commit" in origin:
         origin["commit"] = origin["commit"][:_HASH_LENGTH]
-    if found.get("dirty") is not None:
-        origin["uncommitted changes"] = "yes" if found["dirty"] else "no"
+    if provenance.get("dirty") is not None:
+        origin["uncommitted changes"] = "yes" if provenance["dirty"] else "no"
     for group in ("packages", "plugins"):
-        if isinstance(packages := found.get(group), Mapping):
+        if isinstance(packages := provenance.get(group), Mapping):
             origin |= {str(name): str(version) for name, version in packages.items()}
     runtime = record.config.get("runtime")
-    if isinstance(runtime, Mapping) and "micro_batch" in runtime:  # with another one the dropout masks are others
+    if isinstance(runtime, Mapping) and "micro_batch" in runtime:  # another size gives other dropout masks
         origin["micro-batch"] = str(runtime["micro_batch"])
-    if found:
-        origin["ran on"] = "gpu" if ran_on_gpu(record.result, record.config, found) else "cpu"
+    if provenance:
+        origin["ran on"] = "gpu" if ran_on_gpu(record.result, record.config, provenance) else "cpu"
     return origin
 
 
 def origin_flags(pairs: Sequence[Pair], differences: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return what a reader must know of where the trials of a comparison come from, as sentences.
+    """Return sentences on the provenance of a comparison's trials that a reader must know.
 
     Args:
         pairs: complete trials of two cells.

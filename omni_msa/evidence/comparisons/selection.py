@@ -1,4 +1,4 @@
-"""What a reader must know of how much was tried and what was chosen, before believing a table."""
+"""How much was tried and what was chosen by looking at results: what limits the trust in a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ class Selection:
     """How much was tried, and what was chosen.
 
     Args:
-        num_cells, num_seeds, num_trials, num_complete, num_failed: of the sweep.
-        num_proposals, num_confirmed: of its searches.
-        num_comparisons: tests on the primary metric that share one correction.
-        checkpoint: what chose the epoch that is kept of each training.
-        text: sentences that say all of this.
+        num_cells, num_seeds, num_trials, num_complete, num_failed: numbers of the sweep.
+        num_proposals, num_confirmed: numbers of its searches.
+        num_comparisons: number of tests on the primary metric that share one correction.
+        checkpoint: how the epoch that is kept of each training was chosen.
+        text: all of this in sentences.
     """
 
     num_cells: int
@@ -42,18 +42,18 @@ class Selection:
 
 
 def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: int | None = None) -> Selection:
-    """Return what was tried.
+    """Return how much was tried in a sweep, and what was chosen.
 
     Args:
-        plan: with the states as they are now.
-        num_comparisons: tests on the primary metric that share one correction.
-        metric: the primary one.
-        num_seeds_more: that the verdict asks for, None if it asks for none.
+        plan: with the current states of its trials.
+        num_comparisons: number of tests on the primary metric that share one correction.
+        metric: name of the primary metric.
+        num_seeds_more: number of further seeds that the verdict asks for, None if it asks for none.
     """
     counts, sweep = plan.counts(), plan.sweep
     epochs = sorted({cell.config.training.epochs for cell in sweep.cells})
     chosen_by = list(dict.fromkeys(cell.config.training.select_metric for cell in sweep.cells))
-    found = Selection(
+    selection = Selection(
         num_cells=len(sweep.cells),
         num_seeds=len(sweep.file.seeds),
         num_trials=counts["trials"],
@@ -65,36 +65,36 @@ def selection_of(plan: Plan, num_comparisons: int, metric: str, num_seeds_more: 
         checkpoint=f"valid {' and '.join(chosen_by)}, best of {_either(epochs)} epochs",
     )
     text = _sentences(
-        found, len(plan.studies), [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title
+        selection, len(plan.studies), [METRICS[name].title for name in chosen_by], epochs, METRICS[metric].title
     )
-    return replace(found, text=[*text, *([_ONCE] if num_seeds_more else [])])
+    return replace(selection, text=[*text, *([_ONCE] if num_seeds_more else [])])
 
 
 def _sentences(
-    found: Selection, num_searches: int, chosen_by: Sequence[str], epochs: Sequence[int], metric: str
+    tried: Selection, num_searches: int, chosen_by: Sequence[str], epochs: Sequence[int], metric: str
 ) -> list[str]:
-    num = found.num_complete
+    num = tried.num_complete
     text = [
-        f"{count(found.num_cells, 'cell')} and {count(found.num_seeds, 'seed')} make "
-        f"{count(found.num_trials, 'trial')}, of which {num} {are(num)} complete and "
-        f"{found.num_failed or 'none'} failed; {_IN_TABLE if found.num_proposals else _ALL_IN_TABLE}",
-        _proposed(found.num_proposals, found.num_confirmed, num_searches) if found.num_proposals else _LISTED,
+        f"{count(tried.num_cells, 'cell')} and {count(tried.num_seeds, 'seed')} make "
+        f"{count(tried.num_trials, 'trial')}, of which {num} {are(num)} complete and "
+        f"{tried.num_failed or 'none'} failed; {_IN_TABLE if tried.num_proposals else _ALL_IN_TABLE}",
+        _proposed(tried.num_proposals, tried.num_confirmed, num_searches) if tried.num_proposals else _LISTED,
         f"Of trained cells the best of {_either(epochs)} epochs by {' and '.join(chosen_by)} on valid is kept; "
         "test was opened once a trial, after that.",
     ]
-    if found.num_seeds > 1:
+    if tried.num_seeds > 1:
         text.append("Best of seeds is the luckiest one: it is shown beside the mean, and says nothing of a new seed.")
-    if found.num_comparisons:
-        tests = count(found.num_comparisons, "comparison")
+    if tried.num_comparisons:
+        tests = count(tried.num_comparisons, "comparison")
         text.append(
             f"{tests} on {metric}, named in the sweep file or on the command line, "
-            f"{'shares' if found.num_comparisons == 1 else 'share'} one correction (Holm); the rest is exploratory."
+            f"{'shares' if tried.num_comparisons == 1 else 'share'} one correction (Holm); the rest is exploratory."
         )
     return text
 
 
 def _proposed(num: int, num_confirmed: int, num_searches: int) -> str:
-    """Say by which split and seeds was chosen, and what the test split was opened for."""
+    """Return by which split and seeds the winner was chosen, and for which cells the test split was opened."""
     who, each = ("A search", "") if num_searches == 1 else (f"{num_searches} searches", " of each")
     made = f"{who} made {count(num, 'proposal')} and judged them on valid alone"
     if not num_confirmed:

@@ -1,4 +1,4 @@
-"""Two sweeps side by side: which cells both have, how far they differ, and which settings differ. Nothing is run."""
+"""Compares two sweeps: the cells that both have, their metrics, and their settings. No trial is run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -26,12 +26,12 @@ class MetricDifference:
 
     Args:
         metric: its name.
-        mean, other_mean: over all seeds of each sweep in which it is defined, None without one.
-        seeds: of the pairs; `values`: the first sweep's value minus the other's.
+        mean, other_mean: over all seeds of each sweep at which it is defined, None without any.
+        seeds: of the pairs; `values`: the first sweep's value minus the other's, for each pair.
         difference, std: mean and standard deviation (ddof 1) of `values`, None without (two) pairs.
         interval: 95 % Student-t interval of the mean, None with fewer than two pairs.
-        p, p_floor: exact two-sided sign-flip p-value, and the smallest that so many pairs can give; None without pairs,
-            and where the two were tested on other clips.
+        p, p_floor: two-sided sign-flip p-value, and the smallest that so many pairs can give; None without pairs, and
+            if the two cells were tested on different clips.
     """
 
     metric: str
@@ -52,12 +52,12 @@ class SharedCell:
 
     Args:
         label, other_label: its names in the two sweeps.
-        same_trials: the trials are the same ones, so nothing can differ.
-        settings: what differs, by dotted path, the first sweep's value and the other's.
-        controlled: at most one setting differs, and nothing that the trials recorded of their inputs speaks against it.
-        flags: what a reader must know, sentences.
-        metrics: the headline metrics that either sweep has, the first one's deciding metric first.
-        other_clips: the two were tested on different clips, so no test is made.
+        same_trials: whether both sweeps have the same trials, so that nothing can differ.
+        settings: settings that differ, by dotted path: the first sweep's value and the other's.
+        controlled: whether at most one setting differs, and no recorded digest differs without an explanation.
+        flags: sentences that a reader must know.
+        metrics: the headline metrics that either sweep has; the primary metric of the first sweep comes first.
+        other_clips: whether the two were tested on different clips, so that no test is made.
     """
 
     label: str
@@ -70,7 +70,7 @@ class SharedCell:
     other_clips: bool = False
 
     def note(self, one: MetricDifference) -> str:
-        """Return what decides whether a metric's row can be read, "" if nothing stands against it."""
+        """Return the note on the row of a metric: why it has no or no useful test, "" if it has one."""
         if self.same_trials:
             return "the same trials"
         return OTHER_CLIPS if self.other_clips else not_testable(len(one.values))
@@ -78,13 +78,13 @@ class SharedCell:
 
 @dataclass(frozen=True)
 class SweepDiff:
-    """Two sweeps side by side.
+    """The difference between two sweeps.
 
     Args:
-        name, other: the sweeps' names.
-        counts, other_counts: trials by state, as `Plan.counts`.
-        cells: that both have, in the order of the first.
-        only, only_other: labels of cells that one alone has.
+        name, other: names of the sweeps.
+        counts, other_counts: numbers of trials by state, as `Plan.counts`.
+        cells: the cells that both have, in the order of the first sweep.
+        only, only_other: names of cells that only one of them has.
     """
 
     name: str
@@ -104,7 +104,7 @@ def diff(plan: Plan, other: Plan) -> SweepDiff:
     """Compare two sweeps cell by cell.
 
     Args:
-        plan, other: with the states as they are now; the ledger may be the same one.
+        plan, other: with the current states of their trials; both may be on the same ledger.
 
     Raises:
         InputError: they have no cell in common.
@@ -128,8 +128,8 @@ def diff(plan: Plan, other: Plan) -> SweepDiff:
         plan.counts(),
         other.counts(),
         shared,
-        [cell.label for place, cell in enumerate(cells) if place not in matched],
-        [cell.label for place, cell in enumerate(others) if place not in matched.values()],
+        [cell.label for index, cell in enumerate(cells) if index not in matched],
+        [cell.label for index, cell in enumerate(others) if index not in matched.values()],
     )
 
 
@@ -138,13 +138,13 @@ def _axes_text(plan: Plan) -> str:
 
 
 def _match(cells: Sequence[Cell], others: Sequence[Cell]) -> Iterator[tuple[int, int]]:
-    """Pair cells with equal values on the axes of both; an axis of one alone is looked up in the other's settings."""
+    """Yield index pairs of cells with equal axis values; an axis of one sweep is matched with the other's setting."""
     free = list(range(len(others)))
-    for place, cell in enumerate(cells):
-        found = next((other for other in free if _is_same(cell, others[other])), None)
-        if found is not None:
-            free.remove(found)
-            yield place, found
+    for index, cell in enumerate(cells):
+        match = next((other for other in free if _is_same(cell, others[other])), None)
+        if match is not None:
+            free.remove(match)
+            yield index, match
 
 
 def _is_same(cell: Cell, other: Cell) -> bool:
@@ -157,7 +157,7 @@ def _is_same(cell: Cell, other: Cell) -> bool:
 
 
 def _agrees(value: Any, written: Any) -> bool:
-    """Return whether a setting is what an axis value says, which may name a plug-in, or some of its options."""
+    """Return whether a setting agrees with an axis value, which may be a plug-in's name or some of its options."""
     if isinstance(value, dict) and isinstance(written, str):
         return bool(value.get("name") == written)
     if isinstance(value, dict) and isinstance(written, dict):
@@ -167,7 +167,7 @@ def _agrees(value: Any, written: Any) -> bool:
 
 def _of(records: Sequence[TrialRecord], cell: Cell) -> dict[Seed, TrialRecord]:
     """Return the complete trials of a cell by seed."""
-    return {one.seed: one for one in records if one.is_complete and cell.label in one.trial.cells}
+    return {record.seed: record for record in records if record.is_complete and cell.label in record.trial.cells}
 
 
 def _shared(
@@ -178,7 +178,7 @@ def _shared(
     control = prove(_with(cell, settings, 0), _with(other, settings, 1), list(pairs.values()))
     there = {name for record in (*records.values(), *others.values()) for name in record.metrics}
     names = list(dict.fromkeys([*([first] if first in there else []), *headline(there)])) if there else [first]
-    several = f"{len(settings)} axes differ at once"  # here they are settings, and listed
+    several = f"{len(settings)} axes differ at once"  # here the axes are the settings that differ, which are listed
     flags = [flag for flag in control.flags if not flag.startswith(several)]
     tested = [tested_of(side, conventions_of(of.config.dataset))[0] for of, side in ((cell, records), (other, others))]
     other_clips = on_other_clips(*tested)
@@ -195,22 +195,22 @@ def _shared(
 
 
 def _differing(cell: Cell, other: Cell) -> dict[str, list[Any]]:
-    """Return the settings that differ and that the results depend on, without those that only follow from others.
+    """Return the settings that differ and affect results, without those that only follow from others.
 
-    Another plug-in counts as one setting; what one of the two does not use follows from what makes it so.
+    Different plug-ins count as one setting. A setting that only one of the two uses follows from another one.
     """
     control = prove(replace(cell, axes={}), replace(other, axes={}), [])
-    found = {key: values for key, values in control.other_settings.items() if NOT_USED not in values}
+    settings = {key: values for key, values in control.other_settings.items() if NOT_USED not in values}
     for section in PLUGIN_SECTIONS:
-        if f"{section}.name" in found:
-            named = found[f"{section}.name"]
-            found = {key: values for key, values in found.items() if key.partition(".")[0] != section}
-            found[section] = named
-    return found
+        if f"{section}.name" in settings:
+            named = settings[f"{section}.name"]
+            settings = {key: values for key, values in settings.items() if key.partition(".")[0] != section}
+            settings[section] = named
+    return settings
 
 
 def _with(cell: Cell, settings: Mapping[str, Sequence[Any]], side: int) -> Cell:
-    """Return the cell with the settings that differ in place of its axes: here they are what is compared."""
+    """Return the cell with the differing settings as its axes: they are what is compared here."""
     return replace(cell, axes={key: values[side] for key, values in settings.items()})
 
 
@@ -221,15 +221,15 @@ def _metric(
     pairs: Mapping[Seed, Pair],
     tested: bool,
 ) -> MetricDifference:
-    both = {seed: (_value(a, name), _value(b, name)) for seed, (a, b) in pairs.items()}
-    whole = {seed: a - b for seed, (a, b) in both.items() if a is not None and b is not None}
-    values = list(whole.values())
+    by_seed = {seed: (_value(a, name), _value(b, name)) for seed, (a, b) in pairs.items()}
+    defined = {seed: a - b for seed, (a, b) in by_seed.items() if a is not None and b is not None}
+    values = list(defined.values())
     difference, std, interval = moments(values)
     mean, other_mean = (
         moments([v for one in side.values() if (v := _value(one, name)) is not None])[0] for side in (records, others)
     )
     p, floor = (sign_flip_p(values), p_floor(len(values))) if values and tested else (None, None)
-    return MetricDifference(name, mean, other_mean, list(whole), values, difference, std, interval, p, floor)
+    return MetricDifference(name, mean, other_mean, list(defined), values, difference, std, interval, p, floor)
 
 
 def _value(record: TrialRecord, name: str) -> float | None:

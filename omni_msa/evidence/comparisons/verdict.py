@@ -1,4 +1,4 @@
-"""The one sentence that a sweep's statistics support, or what it takes to find one."""
+"""The verdict of a sweep: the sentence that its statistics support, or what is needed to decide."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,11 @@ class Verdict:
     """What a sweep has shown.
 
     Args:
-        text: one sentence.
-        state: "supported" if a comparison is decided (or both cells are equal but for less than what matters) and no
-            trial is outstanding, "not decided" if none is,
-            "no comparison" if the sweep names none, "incomplete" while trials are outstanding or if none is complete;
-            of a sweep with searches what these have shown.
-        num_seeds_more: how many more seeds decide what more seeds can decide; None where they cannot or need not.
+        text: one sentence; of a sweep with searches, perhaps several.
+        state: "supported" if a comparison is decided (or its cells differ by less than what matters) and no trial is
+            outstanding, "not decided" if no comparison is, "no comparison" if the sweep names none, "incomplete" while
+            trials are outstanding or if none is complete; of a sweep with searches, the state of their verdicts.
+        num_seeds_more: number of further seeds that decide all that more seeds can decide; None if there is nothing.
     """
 
     text: str
@@ -38,13 +37,13 @@ class Verdict:
 
 
 def leading(metric: str, means: Mapping[str, float], progress: SweepProgress, num_partial: int = 0) -> Verdict:
-    """Describe a sweep that names no comparison.
+    """Return the verdict of a sweep that names no comparison.
 
     Args:
-        metric: the primary one.
-        means: of the cells in which it is defined at every seed.
+        metric: name of the primary metric.
+        means: of the cells in which it is defined at every seed, by name.
         progress: of the sweep.
-        num_partial: cells left out, in which it is defined at some of the seeds.
+        num_partial: number of cells left out because it is defined only at some of their seeds.
     """
     shown = METRICS[metric]
     state: State = "incomplete" if progress.is_open else "no comparison"
@@ -67,35 +66,35 @@ def leading(metric: str, means: Mapping[str, float], progress: SweepProgress, nu
 def decide(
     metric: str, differences: Sequence[Comparison], controls: Sequence[Control], progress: SweepProgress
 ) -> Verdict:
-    """Return what comparisons with one cell have shown; what is decided, `findings.sort` says.
+    """Return the verdict of a sweep that names a comparison; `decisions.sort` defines what is decided.
 
     Args:
-        metric: the one compared.
-        differences: of all cells to that one; a cell that shares its trials with it is passed over.
-        controls: how controlled each comparison is.
+        metric: name of the metric compared.
+        differences: comparisons with the reference cell; those of a cell with its own trials are ignored.
+        controls: how far each comparison is controlled.
         progress: of the sweep.
     """
-    tested = [one for one in differences if one.pairing != "same trials"]
-    if not any(one.n for one in tested):
+    tested = [comparison for comparison in differences if comparison.pairing != "same trials"]
+    if not any(comparison.n for comparison in tested):
         return _nothing(metric, progress, len(tested) < len(differences))
-    found = sort(tested, progress)
-    settled = _settled(metric, found, controls, progress)
-    undecided = clauses(metric, found, controls, progress, _OPEN)
+    findings = sort(tested, progress)
+    settled = _settled(metric, findings, controls, progress)
+    undecided = clauses(metric, findings, controls, progress, _OPEN)
     title = METRICS[metric].title
     if settled:
         so_far = f"So far, with {progress.so_far}, on" if progress.is_open else "On"
         text = f"{so_far} {title}, {settled}" + (f"; still open: {'; '.join(undecided)}" if undecided else "")
     else:
         yet = f" yet, with {progress.so_far}" if progress.is_open else ""
-        text = f"Not decided{yet}: on {title}{_indecision(metric, found, undecided, len(tested), progress)}"
+        text = f"Not decided{yet}: on {title}{_indecision(metric, findings, undecided, len(tested), progress)}"
     state: State = "supported" if settled else "not decided"
-    more = max(found.more_seeds, default=0) or None
-    text = _with_tail(text + _collapses(metric, found), progress, found)
+    more = max(findings.more_seeds, default=0) or None
+    text = _with_tail(text + _collapses(metric, findings), progress, findings)
     return Verdict(text, "incomplete" if progress.is_open else state, more)
 
 
 def _nothing(metric: str, progress: SweepProgress, has_same: bool = False) -> Verdict:
-    """Say why there is nothing to say."""
+    """Return the verdict of a sweep in which no comparison has a value."""
     if progress.is_open:
         text = (
             "No trials that could be compared are finished yet" if progress.num_complete else "No trial is finished yet"
@@ -108,14 +107,14 @@ def _nothing(metric: str, progress: SweepProgress, has_same: bool = False) -> Ve
     return Verdict(_with_tail(text, progress), "not decided")
 
 
-def _settled(metric: str, found: Findings, controls: Sequence[Control], progress: SweepProgress) -> str:
-    """Say what is decided, and what is equal but for less than what matters."""
-    decided = [_decision(metric, found.of("decided"))] if found.of("decided") else []
-    return "; ".join([*decided, *clauses(metric, found, controls, progress, ("equal",))])
+def _settled(metric: str, findings: Findings, controls: Sequence[Control], progress: SweepProgress) -> str:
+    """Return what is decided, and which cells differ by less than what matters."""
+    decided = [_decision(metric, findings.of("decided"))] if findings.of("decided") else []
+    return "; ".join([*decided, *clauses(metric, findings, controls, progress, ("equal",))])
 
 
 def _decision(metric: str, decided: Sequence[Comparison]) -> str:
-    """Say what is ahead of what; of one pair, the winner first and by how much."""
+    """Return which cells are ahead of which; for one pair, the better one first and by how much."""
     strength = _strength(decided)
     small = [one for one in decided if one.stated_difference and abs(one.mean or 0.0) < one.stated_difference]
     less = f"less than the stated {wording.size(metric, small[0].stated_difference)} that matters" if small else ""
@@ -131,7 +130,7 @@ def _decision(metric: str, decided: Sequence[Comparison]) -> str:
 
 
 def _strength(decided: Sequence[Comparison]) -> str:
-    """Say how sure a decision is, and by which test."""
+    """Return the p-value of a decision, its correction, and the number of seeds behind it."""
     highest, family = wording.p_text(max(one.p_holm or 0.0 for one in decided)), max(one.family for one in decided)
     p = f"p = {highest}" if len(decided) == 1 else f"p at most {highest}"
     p += f" after Holm's correction for {family} comparisons" if family > 1 else ""
@@ -144,18 +143,18 @@ def _strength(decided: Sequence[Comparison]) -> str:
 
 
 def _indecision(metric: str, found: Findings, undecided: Sequence[str], num: int, progress: SweepProgress) -> str:
-    """Say why nothing is decided: in full where seeds are all that is missing, else clause by clause."""
+    """Return why nothing is decided: in detail if only seeds are missing, else one clause per reason."""
     first = next(one for ones in found.by_kind.values() for one in ones)
     if len(undecided) > 1:
         return f" against {wording.name(first.against)}, {'; '.join(undecided)}"
     if not found.waiting:
         return f", {undecided[0]}"
     ones = found.waiting
-    return f", {_seen(metric, ones, num, progress)}, but {_chance(ones)}: {_needed(found, progress)}"
+    return f", {_observed(metric, ones, num, progress)}, but {_chance(ones)}: {_needed(found, progress)}"
 
 
 def _chance(undecided: Sequence[Comparison]) -> str:
-    """Say why what is seen is not enough."""
+    """Return why the observed differences do not decide anything."""
     n, many = max(one.n for one in undecided), len(undecided) > 1
     if n < num_seeds_least(LEVEL, max(one.family for one in undecided)):
         return f"{count(n, 'seed')} {are(n)} too few to show {'any difference' if many else 'it'}"
@@ -164,8 +163,8 @@ def _chance(undecided: Sequence[Comparison]) -> str:
     return f"with {count(n, 'seed')} it could be chance (p = {wording.p_text(undecided[0].p_holm or 1.0)})"
 
 
-def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: SweepProgress) -> str:
-    """Describe differences that are not decided, of so many to other cells."""
+def _observed(metric: str, ones: Sequence[Comparison], num: int, progress: SweepProgress) -> str:
+    """Return the observed differences that are not decided; `num` is the number of all comparisons."""
     if len(ones) == 1:
         better, worse = map(wording.name, ones[0].names)
         alone = " at the one seed both have" if ones[0].n == 1 < progress.num_seeds else ""
@@ -180,8 +179,8 @@ def _seen(metric: str, ones: Sequence[Comparison], num: int, progress: SweepProg
     return f"{base} {'leads' if sides == {'against'} else 'trails'} {wording.others(len(ones), num)}"
 
 
-def _needed(found: Findings, progress: SweepProgress) -> str:
-    lowest, *higher = sorted(found.more_seeds)
+def _needed(findings: Findings, progress: SweepProgress) -> str:
+    lowest, *higher = sorted(findings.more_seeds)
     beyond = " beyond those planned" if progress.is_open else ""
     text = (
         f"{count(lowest, 'more seed')}{beyond} {are(lowest)} needed"
@@ -189,17 +188,17 @@ def _needed(found: Findings, progress: SweepProgress) -> str:
         else "the trials still to run may be enough"
     )
     if higher:
-        labels = [one.label for more in higher for one in found.more_seeds[more]]
+        labels = [one.label for more in higher for one in findings.more_seeds[more]]
         text += f" ({'up to ' if len(higher) > 1 else ''}{higher[-1]} for {wording.names(labels)})"
     return text
 
 
-def _collapses(metric: str, found: Findings) -> str:
-    """Say which cells have collapsed at some seeds, where that has not been said."""
+def _collapses(metric: str, findings: Findings) -> str:
+    """Return which cells have collapsed at some seeds, without those that the sentence has named already."""
     lost: dict[str, tuple[int, int]] = {}
-    for one in (one for ones in found.by_kind.values() for one in ones if one.n and one.num_collapsed):
+    for one in (one for ones in findings.by_kind.values() for one in ones if one.n and one.num_collapsed):
         sides = {one.label: one.num_collapsed_label, one.against: one.num_collapsed_against}
-        if len(found.of("collapsed")) == 1 and one in found.of("collapsed"):
+        if len(findings.of("collapsed")) == 1 and one in findings.of("collapsed"):
             sides.pop(one.names[0])
         lost |= {label: (num, one.n + one.num_collapsed) for label, num in sides.items() if num}
     parts = [wording.collapsed(label, metric, *nums) for label, nums in lost.items()]
@@ -209,7 +208,7 @@ def _collapses(metric: str, found: Findings) -> str:
 
 
 def _with_tail(text: str, progress: SweepProgress, found: Findings | None = None) -> str:
-    """End the sentence with what has failed and is left out: in parentheses, but never in a second pair of them."""
+    """Return the sentence with what has failed or is left out: in parentheses, unless it ends in some already."""
     said = {one.label for one in (found.of("undefined") if found else ()) if is_wholly_failed(one.label, progress)}
     lacks = [wording.failed(label, seeds) for label, seeds in progress.failed.items() if label not in said]
     parts = lacks if len(lacks) <= 2 else [f"{progress.num_failed} trials failed"]

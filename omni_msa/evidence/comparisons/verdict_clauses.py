@@ -1,4 +1,4 @@
-"""What is said of the comparisons of one kind: a clause of a sweep's one sentence."""
+"""The clauses of a verdict: one for each kind of comparison."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -16,16 +16,16 @@ Ones = Sequence[Comparison]
 def clauses(
     metric: str, found: Findings, controls: Sequence[Control], progress: SweepProgress, kinds: Sequence[Kind]
 ) -> list[str]:
-    """Return a clause for each kind of comparison that there is.
+    """Return a clause for each kind that has comparisons.
 
     Args:
-        metric: compared.
-        found: the comparisons.
-        controls: how controlled each comparison is.
+        metric: name of the metric compared.
+        found: the comparisons by kind.
+        controls: how far each comparison is controlled.
         progress: of the sweep.
-        kinds: to speak of, in their order in the sentence.
+        kinds: the kinds to include, in their order in the sentence.
     """
-    said = [_SAID[kind](metric, found.of(kind)) for kind in kinds if kind in _SAID and found.of(kind)]
+    said = [_CLAUSES[kind](metric, found.of(kind)) for kind in kinds if kind in _CLAUSES and found.of(kind)]
     if "waiting" in kinds and found.waiting:
         said.insert(0, _waiting(found, progress))
     if "uncontrolled" in kinds and found.of("uncontrolled"):
@@ -33,13 +33,13 @@ def clauses(
     return said + ([_undefined(metric, one, progress) for one in found.of("undefined")] if "undefined" in kinds else [])
 
 
-def _both(ones: Ones) -> tuple[str, str]:
-    """Return the names of the cells, and that of the cell they are compared with."""
+def _names(ones: Ones) -> tuple[str, str]:
+    """Return the names of the cells, and the name of the cell that they are compared with."""
     return wording.names([one.label for one in ones]), wording.name(ones[0].against)
 
 
 def _waiting(found: Findings, progress: SweepProgress) -> str:
-    """Say how many seeds those need that more seeds can decide."""
+    """Return how many further seeds the comparisons need that more seeds can decide."""
     cells, many = wording.names([one.label for one in found.waiting]), len(found.waiting) > 1
     lowest, highest = min(found.more_seeds), max(found.more_seeds)
     if not highest:
@@ -51,7 +51,7 @@ def _waiting(found: Findings, progress: SweepProgress) -> str:
 
 
 def _uncertain(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     if len(ones) > 1:
         more = f"it would take more than {NUM_SEEDS_MORE_MAX} further seeds to tell them"
         return f"the differences between {base} and {cells} are too uncertain: {more}"
@@ -68,7 +68,7 @@ def _same_values(metric: str, ones: Ones) -> str:
 
 
 def _equal(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     within = wording.size(metric, ones[0].stated_difference)
     if len(ones) > 1:
         return f"{cells} equal {base} within {within}"
@@ -77,7 +77,7 @@ def _equal(metric: str, ones: Ones) -> str:
 
 
 def _could_turn(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     if len(ones) > 1 or ones[0].interval_two_level is None:
         return f"seeds tell {cells} from {base}, but on other test clips it could turn"
     turn = wording.span(metric, ones[0].interval_two_level)
@@ -86,7 +86,7 @@ def _could_turn(metric: str, ones: Ones) -> str:
 
 def _collapsed(metric: str, ones: Ones) -> str:
     if len(ones) > 1:
-        cells, base = _both(ones)
+        cells, base = _names(ones)
         title = METRICS[metric].title
         return f"where there is a {title}, seeds tell {cells} from {base}, but the better cell collapsed (no {title})"
     one = ones[0]
@@ -103,24 +103,24 @@ def _ahead(metric: str, one: Comparison) -> str:
 
 
 def _over_clips(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     which = "neither" if len(ones) == 1 else "none of them"
     return f"the test clips cannot tell {cells} from {base}, and more seeds cannot help as {which} is random"
 
 
 def _no_predictions(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     return f"only the test clips could tell {cells} from {base}, and their predictions are missing"
 
 
 def _other_clips(metric: str, ones: Ones) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     was = "was" if len(ones) == 1 else "were"
     return f"{cells} {was} {OTHER_CLIPS.replace('other clips', f'other clips than {base}')}"
 
 
 def _uncontrolled(ones: Ones, flags: Mapping[str, Sequence[str]]) -> str:
-    cells, base = _both(ones)
+    cells, base = _names(ones)
     if len(ones) > 1:
         return f"no difference between {base} and {cells} can be put down to an axis"
     why = next(iter(flags.get(ones[0].label, [])), "more than an axis differs")
@@ -146,7 +146,7 @@ def is_wholly_failed(label: str, progress: SweepProgress) -> bool:
     return None in failed or len(failed) >= progress.num_seeds
 
 
-_SAID: Mapping[Kind, Callable[[str, Ones], str]] = {
+_CLAUSES: Mapping[Kind, Callable[[str, Ones], str]] = {
     "equal": _equal,
     "uncertain": _uncertain,
     "same values": _same_values,

@@ -1,4 +1,4 @@
-"""Words and numbers as they stand in a sentence."""
+"""Names, numbers and units as a sentence has them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,30 +18,30 @@ def name(label: str) -> str:
 
 
 def names(labels: Sequence[str]) -> str:
-    """Return the names of cells, as `a, b and c`; of many, how many there are."""
+    """Return the names of cells as `a, b and c`, or their number if there are more than five."""
     return listed([name(label) for label in labels]) if len(labels) <= _NUM_NAMED_MAX else f"{len(labels)} cells"
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Return texts as `a, b and c`."""
+    """Return texts as `a, b and c`; there must be at least one."""
     *others, last = parts
     return f"{', '.join(others)} and {last}" if others else last
 
 
 def others(num: int, num_all: int) -> str:
-    """Return how many of the other cells are meant."""
+    """Return `num` of `num_all` other cells in words."""
     if num < num_all:
         return f"{num} of the {num_all} other cells"
     return "both other cells" if num == 2 else f"all {num} other cells"
 
 
 def p_text(p: float) -> str:
-    """Return a p-value with two digits."""
+    """Return a p-value with two significant digits, one below 0.001."""
     return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
 
 
 def unit(metric: str) -> str:
-    """Return the unit of a metric as it is shown, with a space before, "" if it has none."""
+    """Return the displayed unit of a metric with a leading space, "" if it has none."""
     shown = METRICS[metric]
     text = "points" if shown.percent else shown.unit
     return f" {text}" if text else ""
@@ -66,7 +66,7 @@ def _has_digits(text: str) -> bool:
 
 
 def estimate(metric: str, one: "Comparison") -> str:
-    """Return a difference with its sign and its interval, the widest that is known."""
+    """Return a difference with its sign and its most comprehensive interval."""
     text = signed(metric, one.mean) + unit(metric)
     return text if one.widest is None else f"{text}, 95 % interval {span(metric, one.widest)}"
 
@@ -77,7 +77,7 @@ def span(metric: str, interval: tuple[float, float]) -> str:
 
 
 def failed(label: str, seeds_failed: Sequence[int | None]) -> str:
-    """Return which seeds of a cell failed, of a deterministic one that its trial did."""
+    """Return which seeds of a cell failed; for a deterministic cell, that its trial did."""
     named = [str(seed) for seed in seeds_failed if seed is not None]
     which = f"seed{'' if len(named) == 1 else 's'} {listed(named)}" if named else "the trial"
     return f"{which} of {name(label)} failed"
