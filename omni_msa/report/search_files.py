@@ -1,4 +1,4 @@
-"""From a search to what people read: history, importance, what was confirmed, and the best configuration to run."""
+"""Writes what searches found: history, importance, confirmed proposals, and the best configuration to run."""
 
 import re
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from omni_msa.system.yaml_file import dump
 
 
 def is_best(name: str, plan: Plan) -> bool:
-    """Return whether a file of a report is one that a winner is written to."""
+    """Return whether a file name in a report folder is that of a search's winner."""
     return re.fullmatch(rf"{re.escape(names.folder_name(plan.sweep.name))}_best(_\d+)?\.yaml", name) is not None
 
 
@@ -26,39 +26,39 @@ def write_searches(plan: Plan, found: Sequence[SearchFindings], folder: Path) ->
 
     Args:
         plan: with the states as they are now; without a search nothing is written.
-        found: in its searches, as `find` returned it.
+        found: the findings of its searches, as `find` returned them.
         folder: that becomes the report.
     """
     if not plan.studies:
         return
-    write_json(folder / "search.json", {"studies": [one.as_json() for one in found]})
+    write_json(folder / "search.json", {"studies": [search.as_json() for search in found]})
     rows = {
-        "history": [row for one in found for row in history_rows(one)],
-        "confirmed": [row.as_row() for one in found for row in one.confirmed],
+        "history": [row for search in found for row in history_rows(search)],
+        "confirmed": [row.as_row() for search in found for row in search.confirmed],
         "importance": [
-            {"study": one.study, "parameter": path, "share": share}
-            for one in found
-            for path, share in one.importances.items()
+            {"study": search.study, "parameter": path, "share": share}
+            for search in found
+            for path, share in search.importances.items()
         ],
     }
     for name, table in rows.items():
         write_text(folder / f"search_{name}.csv", csv_text(finite(table)))
     report = plan.ledger.report_folder(plan.sweep.name)
-    for study, one in zip(plan.studies, found, strict=True):
-        if one.best:
-            _write_best(study, folder, report, one.best)
+    for study, search in zip(plan.studies, found, strict=True):
+        if search.best:
+            _write_best(study, folder, report, search.best)
 
 
 def lines(plan: Plan, found: Sequence[SearchFindings]) -> list[str]:
-    """Return for each search where it stands; where there are several, what each of them has found.
+    """Return the state of each search and, if there are several, the verdict of each.
 
     Args:
         plan: with the states as they are now.
-        found: in its searches, as `find` returned it.
+        found: the findings of its searches, as `find` returned them.
     """
     several = len(plan.studies) > 1
-    both = [(_where(study), one.verdict.text) for study, one in zip(plan.studies, found, strict=True)]
-    return [line for where, verdict in both for line in (where, *([verdict] if several else []))]
+    states = [(_where(study), search.verdict.text) for study, search in zip(plan.studies, found, strict=True)]
+    return [line for where, verdict in states for line in (where, *([verdict] if several else []))]
 
 
 def _where(study: Study) -> str:
@@ -68,7 +68,7 @@ def _where(study: Study) -> str:
 
 
 def _write_best(study: Study, folder: Path, report: Path, name: str) -> None:
-    """Write a sweep file that can be run where it lies; copied beside other sweep files it can be run there, too."""
+    """Write the winner as a sweep file, with its profile beside it; it also runs when copied to other sweep files."""
     values = best_sweep(study)
     runtime = values.pop("runtime")
     note = "# The best of several, chosen by these seeds: others, set on the command line, show more.\n"

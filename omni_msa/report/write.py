@@ -1,4 +1,4 @@
-"""From the ledger to what people read: tables, figures, report.html, MLflow. Repeating it changes nothing."""
+"""Writes the report of a sweep from the ledger: tables, figures and report.html. Repeating it changes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,8 +27,8 @@ class Report:
 
     Args:
         evidence: that it was made from.
-        folder: where it lies.
-        problem: why there are no figures and no page, "" if there are.
+        folder: of its files.
+        problem: the error for which figures and page are missing, "" if they were written.
     """
 
     evidence: Evidence
@@ -37,11 +37,11 @@ class Report:
 
 
 def write_report(plan: Plan, command: str = "") -> Report:
-    """Write tables, figures and `report.html` of a sweep; its old report stays until the new one is whole.
+    """Write tables, figures and `report.html` of a sweep; the old report stays until the new one is complete.
 
     Args:
         plan: with the states as they are now; of a search only cells whose test split is open are in the tables.
-        command: that ran the sweep, for the page.
+        command: the command line that ran the sweep, for the page.
     """
     evidence = _with_searches(gather(opened(plan)), find(plan))
     folder = plan.ledger.report_folder(plan.sweep.name)
@@ -53,7 +53,7 @@ def write_report(plan: Plan, command: str = "") -> Report:
 
 
 def _with_searches(evidence: Evidence, found: Sequence[SearchFindings]) -> Evidence:
-    """Of a sweep with a search the answer is what that found, on fresh seeds and on valid: it is the one verdict."""
+    """Return the evidence with what the searches found as its verdict; unchanged without a search."""
     if not found:
         return evidence
     notes = [*evidence.summary.notes, *choice_notes(found)]
@@ -62,7 +62,7 @@ def _with_searches(evidence: Evidence, found: Sequence[SearchFindings]) -> Evide
 
 
 def _illustrate(evidence: Evidence, folder: Path, command: str) -> str:
-    """Draw the figures and write the page; return what went wrong: numbers must not be lost for want of a picture."""
+    """Draw the figures and write the page; return an error as text, as the tables must not be lost for a figure."""
     try:
         from omni_msa.report.figures.draw import draw_all
         from omni_msa.report.page.page import write_page

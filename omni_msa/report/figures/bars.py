@@ -1,4 +1,4 @@
-"""The metric the sweep is about, a bar a cell; and all headline metrics in small panels."""
+"""The primary metric, one bar per cell; and all headline metrics in small panels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ _CELLS_MAX_PANELS = 12
 
 @canvas.styled()
 def draw_bars(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw a bar a cell with its interval and every seed as a dot; human and constant rows as lines."""
+    """Draw one bar per cell with its interval and a dot for every seed; human and constant rows as lines."""
     metric = evidence.summary.metric
     cells = [cell for cell in evidence.summary.cells if metric in cell.metrics]
     if not cells:
@@ -64,7 +64,7 @@ def _number(one: Spread, metric: str) -> str:
 
 
 def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
-    """Draw the human and the constant row as lines; return what they say."""
+    """Draw the human and the constant row as lines; return their labels."""
     lines, human = [], (evidence.summary.human or {}).get(metric)
     if human is not None:
         lines.append(("human rater", human * unit(metric), "-"))
@@ -79,7 +79,7 @@ def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
 
 
 def _floor(evidence: Evidence, metric: str) -> float | None:
-    """Return what the constant cells reach; None without one, or where they differ: there is no one line then."""
+    """Return the mean of the constant cells; None without any, or if their means differ."""
     labels = {cell.label for cell in evidence.plan.sweep.cells if cell.config.readout.name == "constant"}
     means = {spread(cell, metric).mean for cell in evidence.summary.cells if cell.name in labels}
     return means.pop() if len(means) == 1 else None
@@ -92,7 +92,7 @@ def _describe(cells: Sequence[CellSummary], spreads: Sequence[Spread], metric: s
 
 @canvas.styled()
 def draw_metrics(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw every headline metric of every cell in small panels, two a row."""
+    """Draw every headline metric of every cell in small panels, two per row."""
     metrics = quality_metrics(evidence.summary)
     if len(metrics) < 2:
         return []
@@ -102,18 +102,18 @@ def draw_metrics(evidence: Evidence, folder: Path) -> list[Figure]:
     drawing = canvas.new_drawing(num_rows * (canvas.rows_height_in(labels, 22) + 0.75))
     panels = drawing.subplots(num_rows, 2, squeeze=False).flat
     spreads = []
-    for place, axes in enumerate(panels):
-        if place >= len(metrics):
+    for index, axes in enumerate(panels):
+        if index >= len(metrics):
             axes.set_visible(False)
             continue
-        spreads += _draw_panel(axes, cells, metrics[place])
+        spreads += _draw_panel(axes, cells, metrics[index])
         canvas.name_rows(axes, labels, 22)
-        if place % 2:
+        if index % 2:
             axes.set_yticklabels([])
     title = "Headline metrics of each cell"
     caption = f"Headline metrics on test, diamonds: means over seeds. {explain(spreads)} {limited}".strip()
     names = "; ".join(heading(metric) for metric in metrics)
-    alt = f"Small panels, one a metric ({names}), with a row a cell; the table has the numbers."
+    alt = f"Small panels, one per metric ({names}), with one row per cell; the table has the numbers."
     return [canvas.save(drawing, folder, "metrics", title, caption, alt)]
 
 

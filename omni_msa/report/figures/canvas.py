@@ -1,4 +1,4 @@
-"""How every figure looks, and how it is saved: the same data give the same bytes."""
+"""The common style of all figures, and how they are saved: the same data give the same bytes."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ from matplotlib.figure import Figure as Drawing
 
 from omni_msa.system.files import write_atomic
 
-WIDTH_IN = 5.4  # scaled down to a phone's 390 px, text of 9 points is still 8 px high
+WIDTH_IN = 5.4  # inches; on a phone of 390 px, text of 9 points is still 8 px high
 ROW_IN = 0.36
 SMALL = 8.5
-"""The size of the smallest text in points."""
+"""Size of the smallest text, in points."""
 INK, GREY, PALE, FILL = "#222222", "#767676", "#c9c9c9", "#a6cfe8"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8a7a00")
-"""Distinct with any colour vision, after Okabe and Ito (2008), Color Universal Design; yellow darkened for white."""
+"""Distinct with any colour vision, after Okabe and Ito (2008), Color Universal Design; yellow is darkened."""
 DOT: Any = {"s": 15, "color": COLOURS[1], "edgecolor": "white", "linewidth": 0.5, "zorder": 4}
-"""How the value of one seed looks."""
+"""Marker for the value of one seed."""
 BAR: Any = {"color": FILL, "edgecolor": GREY, "linewidth": 0.6}
 _NO_BREAK = "\N{NO-BREAK SPACE}"
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -58,11 +58,11 @@ class Figure:
     """A figure on disk.
 
     Args:
-        name: of its files, without ending.
+        name: of its files, without extension.
         title: its heading.
-        caption: what exactly is shown, one or two sentences.
-        alt: what somebody who cannot see it must know.
-        svg, png: its files.
+        caption: what exactly is shown, one or more sentences.
+        alt: alternative text for readers who cannot see the figure.
+        svg, png: paths of its files.
     """
 
     name: str
@@ -75,7 +75,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one line or group of points from the others, also without colour."""
+    """Colour, marker and line style of one line or group of points, distinct from the others also without colour."""
 
     color: str
     marker: str
@@ -83,13 +83,13 @@ class Look:
 
     @property
     def of_line(self) -> dict[str, Any]:
-        """What `Axes.plot` takes of it, for a line with markers."""
+        """The keyword arguments of `Axes.plot` for a line with markers."""
         return {"color": self.color, "marker": self.marker, "linestyle": self.line}
 
 
-def look(place: int) -> Look:
-    """Return the look of the n-th line of a figure, from 0; 24 lines differ."""
-    return Look(*(names[place % len(names)] for names in (COLOURS, _MARKERS, _LINES)))
+def look(index: int) -> Look:
+    """Return the style of the n-th line of a figure, counted from 0; the first 24 are distinct."""
+    return Look(*(names[index % len(names)] for names in (COLOURS, _MARKERS, _LINES)))
 
 
 @contextmanager
@@ -112,12 +112,12 @@ def save(drawing: Drawing, folder: Path, name: str, title: str, caption: str, al
     """Write a figure as SVG and PNG.
 
     Args:
-        drawing: what was drawn within `styled`.
-        folder: where to, made if missing.
+        drawing: a figure drawn within `styled`.
+        folder: where the files go, made if missing.
         name, title, caption, alt: as in `Figure`.
     """
     drawing.draw_without_rendering()
-    drawing.set_layout_engine("none")  # all places are found: once for both files
+    drawing.set_layout_engine("none")  # the layout is computed above, once for both files
     svg, png = folder / f"{name}.svg", folder / f"{name}.png"
     metadata = {"Date": None, "Creator": None, "Title": title}
     write_atomic(svg, lambda file: drawing.savefig(file, metadata=metadata))
@@ -126,18 +126,18 @@ def save(drawing: Drawing, folder: Path, name: str, title: str, caption: str, al
 
 
 def cut(text: str, width: int) -> str:
-    """Return a text of at most `width` characters; a longer one loses its middle."""
+    """Return a text cut to at most `width` characters, by leaving out its middle."""
     half = (width - 3) // 2
     return text if len(text) <= width else f"{text[:half]} … {text[-half:]}"
 
 
 def wrap(text: str, width: int, num_lines_max: int = 4) -> str:
-    """Return a text in lines of at most `width` characters, broken after commas if it can be, else at spaces.
+    """Return a text in lines of at most `width` characters, broken after commas if possible, else at spaces.
 
     Args:
-        text: without line ends.
+        text: without line breaks.
         width: in characters.
-        num_lines_max: a text too long for so many lines loses its middle.
+        num_lines_max: a text too long for this many lines is cut in its middle.
     """
     for length in range(width * num_lines_max, 0, -4):
         parts = cut(text, length).split(", ")
@@ -149,12 +149,12 @@ def wrap(text: str, width: int, num_lines_max: int = 4) -> str:
 
 
 def name_rows(axes: Axes, labels: Sequence[str], width: int = 24) -> None:
-    """Write a label at each row, the first one on top.
+    """Label the rows of a panel, the first one on top.
 
     Args:
         axes: its y axis counts rows from 0.
-        labels: one a row.
-        width: of a line in characters.
+        labels: one per row.
+        width: of a line, in characters.
     """
     axes.set_yticks(range(len(labels)), [wrap(label, width) for label in labels])
     axes.set_ylim(len(labels) - 0.4, -0.6)
@@ -162,23 +162,23 @@ def name_rows(axes: Axes, labels: Sequence[str], width: int = 24) -> None:
 
 
 def rows_height_in(labels: Sequence[str], width: int = 24, row_in: float = ROW_IN) -> float:
-    """Return how high a panel with these labels (see `name_rows`) must be, in inches.
+    """Return the height in inches that a panel with these labels (see `name_rows`) needs.
 
     Args:
         labels, width: as in `name_rows`.
-        row_in: the least height of a row.
+        row_in: the least height of a row, in inches.
     """
     num_lines = max((wrap(label, width).count("\n") + 1 for label in labels), default=1)
     return max(row_in, 0.15 * num_lines + 0.12) * (len(labels) + 0.2)
 
 
 def side_by_side(num: int, width: float) -> list[float]:
-    """Return evenly spaced offsets around 0 for so many dots, all of them within a width."""
-    return [width * (place / (num - 1) - 0.5) if num > 1 else 0.0 for place in range(num)]
+    """Return `num` evenly spaced offsets around 0, all within `width`."""
+    return [width * (index / (num - 1) - 0.5) if num > 1 else 0.0 for index in range(num)]
 
 
 def add_legend(drawing: Drawing, axes: Axes) -> None:
-    """Put the legend of a panel below the whole figure: in two columns if its texts are short, else wrapped."""
+    """Put the legend of a panel below the whole figure: in two columns if its texts are short, else in one."""
     handles, texts = axes.get_legend_handles_labels()
     num_columns = 2 if max(map(len, texts), default=0) <= 28 else 1
     place: Literal["outside lower center"] = "outside lower center"

@@ -1,4 +1,4 @@
-"""What each modality adds: bars above a matrix of dots that says which modalities each bar has."""
+"""The primary metric by modalities: bars above a matrix of dots that shows the modalities of each bar."""
 
 import json
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _PANELS_MAX = 4
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw the metric of each set of modalities, a panel a setting of the other axes (as UpSet, Lex et al. 2014)."""
+    """Draw the metric of each set of modalities, one panel per setting of the other axes (UpSet, Lex et al. 2014)."""
     metric = evidence.summary.metric
     cells = [cell for cell in evidence.summary.cells if metric in cell.metrics and cell.axes.get(_AXIS)]
     sets = sorted(
@@ -53,11 +53,11 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 
 
 def by_other_axes(cells: Sequence[CellSummary], axis: str) -> dict[str, list[CellSummary]]:
-    """Return the cells grouped by their values on all axes but one, under a name of these values.
+    """Return the cells grouped by their values on all axes but one; a group is named by those that vary.
 
     Args:
         cells: of the summary.
-        axis: the one left out.
+        axis: the axis that is left out.
     """
     varied = {name for cell in cells for name in cell.axes if name != axis and _varies(cells, name)}
     groups: dict[str, list[CellSummary]] = {}
@@ -74,15 +74,15 @@ def _varies(cells: Sequence[CellSummary], axis: str) -> bool:
 def _draw_bars(axes: Axes, cells: Sequence[CellSummary], sets: Sequence[Sequence[str]], metric: str) -> list[Spread]:
     spreads = [spread(cell, metric) for cell in cells]
     for cell, one in zip(cells, spreads, strict=True):
-        place = sets.index(cell.axes[_AXIS])
-        axes.bar(place, one.mean or 0, 0.6, **canvas.BAR)
+        x = sets.index(cell.axes[_AXIS])
+        axes.bar(x, one.mean or 0, 0.6, **canvas.BAR)
         if one.interval is not None:
-            axes.vlines(place, *one.interval, color=canvas.INK, linewidth=1.5, zorder=3)
-        across = [place + offset for offset in canvas.side_by_side(len(one.values), 0.3)]
+            axes.vlines(x, *one.interval, color=canvas.INK, linewidth=1.5, zorder=3)
+        across = [x + offset for offset in canvas.side_by_side(len(one.values), 0.3)]
         axes.scatter(across, one.values, **canvas.DOT)
         text = "NaN" if one.mean is None else METRICS[metric].show(one.mean / unit(metric))
         top = max([0.0, one.mean or 0, *one.values, *(one.interval or ())])
-        axes.annotate(text, (place, top), (0, 3), textcoords="offset points", ha="center", fontsize=canvas.SMALL)
+        axes.annotate(text, (x, top), (0, 3), textcoords="offset points", ha="center", fontsize=canvas.SMALL)
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.set_xticks([])
     axes.axhline(0, color=canvas.INK, linewidth=0.8)
@@ -94,11 +94,11 @@ def _draw_bars(axes: Axes, cells: Sequence[CellSummary], sets: Sequence[Sequence
 
 def _draw_matrix(axes: Axes, sets: Sequence[Sequence[str]]) -> None:
     used = [name for name in MODALITIES if any(name in one for one in sets)]
-    for place, names in enumerate(sets):
+    for x, names in enumerate(sets):
         rows = [row for row, name in enumerate(used) if name in names]
-        axes.scatter([place] * len(used), range(len(used)), s=70, color=canvas.PALE)
-        axes.scatter([place] * len(rows), rows, s=70, color=canvas.INK)
-        axes.plot([place] * 2, [rows[0], rows[-1]], color=canvas.INK, linewidth=2)
+        axes.scatter([x] * len(used), range(len(used)), s=70, color=canvas.PALE)
+        axes.scatter([x] * len(rows), rows, s=70, color=canvas.INK)
+        axes.plot([x] * 2, [rows[0], rows[-1]], color=canvas.INK, linewidth=2)
     canvas.name_rows(axes, used)
     axes.set_xlim(-0.6, len(sets) - 0.4)
     axes.set_xticks([])

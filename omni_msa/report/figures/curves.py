@@ -1,4 +1,4 @@
-"""Learning curves: training loss and the chosen metric on valid, by step."""
+"""Learning curves: training loss and the primary metric on valid, by optimiser step."""
 
 import math
 from collections import defaultdict
@@ -17,7 +17,7 @@ from omni_msa.report.figures.shown import best, by_fit, heading, span, unit
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 6
-_SEEDS_FEW = 5  # of more, the thin lines would hide the bold ones
+_SEEDS_FEW = 5  # with more, the thin lines are paler, so as not to hide the bold ones
 _RATIO_LOG = 20.0
 
 Curve = list[tuple[int, float]]
@@ -25,7 +25,7 @@ Curve = list[tuple[int, float]]
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw the curves of every seed thin and their mean bold, one look a cell."""
+    """Draw a thin curve for every seed and a bold one for their mean, one style per cell."""
     metric = _metric(evidence)
     trained = [cell for cell in evidence.summary.cells if _has_curve(evidence.of_cell(cell.name))]
     if not trained:
@@ -37,19 +37,19 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     drawing = canvas.new_drawing(5.2 + 0.2 * len(labels))
     above, below = drawing.subplots(2, 1, sharex=True)
     counts = []
-    for place, label in enumerate(labels):
+    for index, label in enumerate(labels):
         records = evidence.of_cell(label)
         counts.append(len(records))
-        _draw_cell(above, [_losses(record) for record in records], place, names[label])
-        _draw_cell(below, [_valid(record, metric) for record in records], place, names[label])
+        _draw_cell(above, [_losses(record) for record in records], index, names[label])
+        _draw_cell(below, [_valid(record, metric) for record in records], index, names[label])
         for record in records:
-            _mark_kept(below, record, metric, place)
+            _mark_kept(below, record, metric, index)
     losses = [value for label in labels for record in evidence.of_cell(label) for _, value in _losses(record)]
     _name_axes(above, below, metric, losses)
     canvas.add_legend(drawing, above)
     caption = (
-        f"Training loss and {METRICS[metric].title} on valid by optimiser step: each seed thin, the mean over seeds "
-        f"bold ({span(counts)} a cell), a ring at the epoch kept. Losses of different readouts have different units. "
+        f"Training loss and {METRICS[metric].title} on valid by optimiser step. Thin: each seed; bold: mean over "
+        f"seeds ({span(counts)} per cell); ring: the epoch kept. Losses of different readouts have different units. "
         f"{limited}"
     )
     alt = "Learning curves by step: " + "; ".join(_describe(evidence, label, metric) for label in labels)
@@ -57,7 +57,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 
 
 def _metric(evidence: Evidence) -> str:
-    """Return the metric of the sweep if it is measured on valid, else the one that chooses the epoch."""
+    """Return the primary metric if it is measured on valid, else the metric that selects the epoch."""
     metric = evidence.summary.metric
     return metric if METRICS[metric].kind == "quality" else evidence.plan.sweep.file.select.metric
 
@@ -67,7 +67,7 @@ def _has_curve(records: Sequence[TrialRecord]) -> bool:
 
 
 def curve(rows: Sequence[Mapping[str, Any]], column: str) -> Curve:
-    """Return (step, value) of a column of `metrics.jsonl`, rows without a finite number left out, in order of steps."""
+    """Return (step, value) of a column of `metrics.jsonl` in order of steps, without rows that have no finite value."""
     points = {row["step"]: row.get(column) for row in rows}
     return [(step, value) for step, value in sorted(points.items()) if value is not None and math.isfinite(value)]
 
@@ -89,8 +89,8 @@ def _valid(record: TrialRecord, metric: str) -> Curve:
     return [(step, value * unit(metric)) for step, value in curve(record.curve, f"valid_{metric}")]
 
 
-def _draw_cell(axes: Axes, curves: Sequence[Curve], place: int, label: str) -> None:
-    style = canvas.look(place)
+def _draw_cell(axes: Axes, curves: Sequence[Curve], index: int, label: str) -> None:
+    style = canvas.look(index)
     for one in curves:
         axes.plot(*_columns(one), color=style.color, linewidth=0.7, alpha=0.55 if len(curves) <= _SEEDS_FEW else 0.2)
     axes.plot(
@@ -102,12 +102,12 @@ def _columns(points: Curve) -> tuple[list[int], list[float]]:
     return [step for step, _ in points], [value for _, value in points]
 
 
-def _mark_kept(axes: Axes, record: TrialRecord, metric: str, place: int) -> None:
+def _mark_kept(axes: Axes, record: TrialRecord, metric: str, index: int) -> None:
     kept = record.result.get("best_epoch")
     points = curve([row for row in record.curve if row.get("epoch") == kept], f"valid_{metric}")
     if points:
         step, value = points[-1]
-        style = canvas.look(place)
+        style = canvas.look(index)
         axes.plot(step, value * unit(metric), style.marker, color=style.color, fillstyle="none", markersize=8)
 
 

@@ -23,20 +23,20 @@ _LATER = (predictions.draw, curves.draw, tradeoff.draw, probe.draw)
 
 
 def draw_all(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw every figure that the evidence has data for.
+    """Draw every figure for which there is data.
 
     Args:
         evidence: of the sweep.
-        folder: of the report, new: figures go to `figures/` in it, `probe.csv` and `neighbours.csv` beside `table.csv`.
+        folder: of the report: figures go to its `figures/`; `probe.csv` and `neighbours.csv` go beside `table.csv`.
 
     Returns:
         The figures, those that answer the sweep's question first.
     """
-    place = folder / "figures"
-    found, limited = states.spaces(evidence)
-    figures = [figure for draw in (*_FIRST, *_LATER) for figure in draw(evidence, place)]
-    figures += states.draw(found, limited, evidence.summary.metric, place)
-    for name, rows in (("probe.csv", probe.probe_rows(evidence)), ("neighbours.csv", states.neighbour_rows(found))):
+    figures_folder = folder / "figures"
+    spaces, limited = states.spaces(evidence)
+    figures = [figure for draw in (*_FIRST, *_LATER) for figure in draw(evidence, figures_folder)]
+    figures += states.draw(spaces, limited, evidence.summary.metric, figures_folder)
+    for name, rows in (("probe.csv", probe.probe_rows(evidence)), ("neighbours.csv", states.neighbour_rows(spaces))):
         if rows:
             write_text(folder / name, csv_text(rows))
     return figures

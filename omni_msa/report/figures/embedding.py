@@ -1,9 +1,9 @@
-"""Hidden states in two dimensions."""
+"""Projections of hidden states to few dimensions: PCA and t-SNE."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-NUM_COMPONENTS = 50  # t-SNE is given so many principal components, as van der Maaten and Hinton (2008, JMLR 9) do
+NUM_COMPONENTS = 50  # principal components that t-SNE gets, after van der Maaten and Hinton (2008, JMLR 9)
 _PERPLEXITY = 30.0
 _SEED = 0
 _NUM_STEPS = 500
@@ -16,15 +16,15 @@ def principal_components(states: Array, labels: Array, num: int) -> tuple[Array,
 
     Args:
         states: (N, D), N > 1.
-        labels: (N,); each component's sign is chosen so that it rises with them.
-        num: components; those that N or D do not allow are zero.
+        labels: (N,); the sign of each component is chosen so that it correlates positively with them.
+        num: number of components; those beyond min(N, D) are zero.
 
     Returns:
         (N, num) and (num,).
     """
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(1):  # sums of several threads differ in their last bits from run to run
+    with threadpool_limits(1):  # with several threads, sums differ in their last bits from run to run
         left, sizes, _ = np.linalg.svd(states - states.mean(axis=0), full_matrices=False)
     scores, shares = np.zeros((len(states), num)), np.zeros(num)
     there = min(num, len(sizes))
@@ -35,7 +35,7 @@ def principal_components(states: Array, labels: Array, num: int) -> tuple[Array,
 
 
 def tsne(scores: Array) -> Array:
-    """Return a t-SNE embedding (N, 2), the same for the same scores: one thread, a fixed seed, from PCA.
+    """Return a t-SNE embedding (N, 2), reproducible: one thread, a fixed seed, initialised by PCA.
 
     Args:
         scores: (N, D), N at least 10, D at least 2: principal components, the first ones first.
@@ -52,5 +52,5 @@ def tsne(scores: Array) -> Array:
 
 
 def perplexity(num_clips: int) -> float:
-    """Return the perplexity of t-SNE for so many clips: 30, or a third of few clips."""
+    """Return the perplexity of t-SNE for a number of clips: 30, or about a third of it if there are few."""
     return min(_PERPLEXITY, (num_clips - 1) / 3)

@@ -17,12 +17,12 @@ from omni_msa.stats.intervals import Interval
 from omni_msa.stats.metrics import METRICS
 
 _ROWS_MAX = 30
-_WIDER_MAX = 3.0  # an interval of two seeds is 13 standard errors wide: it may not squeeze all others
-_NARROW = 0.1  # numbers along a shorter axis have so many digits that only a few of them fit
+_WIDER_MAX = 3.0  # an interval of two seeds reaches 13 standard errors to each side: it would squeeze all others
+_NARROW = 0.1  # tick labels of a shorter axis have so many digits that only a few fit
 
 
 class _Line(NamedTuple):
-    """An interval of a difference: where it is, what it is called, where and how it is drawn."""
+    """A kind of interval: how to get it, its name in the legend, its offset from the row, and its style."""
 
     of: Callable[[Comparison], Interval | None]
     name: str
@@ -63,7 +63,7 @@ _MEAN: dict[str, Any] = {
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw each cell minus the one it is compared with: seeds, intervals, and the p-value of the test that there is."""
+    """Draw each cell minus the one it is compared with: values of seeds, intervals, and the p-value if it has one."""
     rows = [one for one in evidence.summary.differences if one.mean is not None]
     if not rows:
         return []
@@ -75,7 +75,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
     left, right = _range(rows, unit(metric))
     for row, one in enumerate(rows):
         _draw_row(axes, row, one, (left, right))
-        axes.text(1.02, row, _odds(one), transform=axes.get_yaxis_transform(), va="center", fontsize=canvas.SMALL)
+        axes.text(1.02, row, _p_text(one), transform=axes.get_yaxis_transform(), va="center", fontsize=canvas.SMALL)
     axes.axvline(0, color=canvas.INK, linewidth=1)
     axes.set_xlim(left, right)
     if right - left < _NARROW:
@@ -99,12 +99,12 @@ def _chosen(rows: Sequence[Comparison]) -> tuple[list[Comparison], str]:
 
 
 def _range(rows: Sequence[Comparison], size: float) -> Interval:
-    """Return the ends of the axis: all seeds, and intervals as far as they leave the seeds room."""
+    """Return the ends of the axis: room for all seeds, and for intervals up to a multiple of the range of seeds."""
     core = [0.0, *(value * size for one in rows for value in one.values)]
     room = (max(core) - min(core) or 1.0) * _WIDER_MAX / 2
     ends = [end * size for one in rows for line in _lines(one) for end in line.of(one) or ()]
     low, high = max(min([*core, *ends]), min(core) - room), min(max([*core, *ends]), max(core) + room)
-    if low == high:  # all differences are 0: as wide as ten of the last digits that are shown
+    if low == high:  # all differences are 0: ten units of the last digit to each side
         ten = 10.0 ** (1 - METRICS[rows[0].metric].decimals)
         return -ten, ten
     margin = 0.04 * (high - low)
@@ -112,7 +112,7 @@ def _range(rows: Sequence[Comparison], size: float) -> Interval:
 
 
 def _lines(one: Comparison) -> list[_Line]:
-    """The intervals that a row shows: that over clips alone only where it is the only one."""
+    """Return the intervals that a row shows; that over clips is shown only if it is the only one."""
     there = [line for line in _LINES if line.of(one)]
     return [line for line in there if line is not _OVER_CLIPS] or there
 
@@ -143,8 +143,8 @@ def _add_legend(drawing: Drawing, axes: Axes, rows: Sequence[Comparison]) -> Non
     canvas.add_legend(drawing, axes)
 
 
-def _odds(one: Comparison) -> str:
-    """The p-value of a row: over seeds, where neither cell is random over clips; its note says what is not testable."""
+def _p_text(one: Comparison) -> str:
+    """Return the p-value of a row as text: over seeds or, where neither cell is random, over clips."""
     holm = one.p_holm
     if one.p is None and (holm is None or one.p_clips is None):
         return "no p-value"
@@ -165,9 +165,9 @@ def _sides(metric: str, targets: Sequence[str]) -> str:
 def _caption(rows: Sequence[Comparison], fixed: Collection[str], limited: str) -> str:
     targets, pairs = list(dict.fromkeys(one.against for one in rows)), span(one.n for one in rows)
     against = f'"{targets[0]}"' if len(targets) == 1 else "the cell each is compared with"
-    each = "pair" if pairs == "1" else "pairs"
+    noun = "pair" if pairs == "1" else "pairs"
     sentences = [
-        f"Each cell minus {against} on test, paired by seed ({pairs} {each} a row); a line that runs out of the panel "
+        f"Each cell minus {against} on test, paired by seed ({pairs} {noun} per row); an interval beyond the panel "
         "ends in an arrow.",
         interval_note(rows),
         *_tests(rows, fixed),
@@ -177,13 +177,13 @@ def _caption(rows: Sequence[Comparison], fixed: Collection[str], limited: str) -
 
 
 def _tests(rows: Sequence[Comparison], fixed: Collection[str]) -> list[str]:
-    """Return what the p-values on the right are, as sentences."""
-    test, texts = sign_flip_note(rows, fixed), [_odds(one) for one in rows]
+    """Return sentences that explain the p-values on the right."""
+    test, texts = sign_flip_note(rows, fixed), [_p_text(one) for one in rows]
     found = [f"p: {test}."] if test else []
     if any(text.startswith("clips:") for text in texts):
-        found.append("clips: test over clips where neither cell is random; says nothing of other seeds.")
+        found.append("clips: test over clips where neither cell is random; it says nothing about other seeds.")
     if any("testable" in text for text in texts):
-        found.append("Not testable: with so few pairs it cannot reach 0.05 after correction.")
+        found.append("Not testable: with so few pairs p cannot go below 0.05 after correction.")
     return found + (
         ["Holm: corrected for all comparisons of the sweep."] if any("Holm" in text for text in texts) else []
     )

@@ -1,4 +1,4 @@
-"""Whether clips that lie close to each other in the space of hidden states have like labels."""
+"""Whether clips that are close to each other in the space of hidden states have similar labels."""
 
 import math
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ class Neighbours:
 
     Args:
         k: neighbours of each clip.
-        difference: observed mean of |label - label of a neighbour|; of classes the share of neighbours of other ones.
-        permuted_mean: its mean over permutations of the labels.
-        permuted_range: the middle 95 % of it over permutations.
-        p: one-sided, the share of permutations with as small a difference, the observed order counted among them.
+        difference: observed mean of |label - label of a neighbour|; for classes the share of neighbours that differ.
+        permuted_mean: mean of the difference over permutations of the labels.
+        permuted_range: the middle 95 % of the difference over permutations.
+        p: one-sided p-value: share of permutations, the observed order among them, with a difference at most as large.
     """
 
     k: int
@@ -30,7 +30,7 @@ class Neighbours:
 
     @property
     def ratio(self) -> float:
-        """Observed by permuted difference: 1 if the states say nothing about the label; NaN if all labels are equal."""
+        """Observed divided by permuted difference: about 1 if labels and states are unrelated; NaN if labels agree."""
         return self.difference / self.permuted_mean if self.permuted_mean else math.nan
 
 
@@ -38,10 +38,10 @@ def nearest(states: Array, k: int) -> NDArray[np.intp]:
     """Return the k nearest neighbours of each state by Euclidean distance, (N, k), nearest first, not itself.
 
     Args:
-        states: (N, D), N > k; of equally distant ones the first counts as nearer.
-        k: at least 1.
+        states: (N, D), N > k; of equally distant states the one with the lower index counts as nearer.
+        k: number of neighbours, at least 1.
     """
-    centred = states - states.mean(axis=0)  # small numbers lose less in the differences below
+    centred = states - states.mean(axis=0)  # smaller numbers lose less precision in the differences below
     squares = np.einsum("nd,nd->n", centred, centred)
     distances = squares[:, None] + squares - 2 * centred @ centred.T  # (N, N)
     np.fill_diagonal(distances, np.inf)
@@ -56,7 +56,7 @@ def neighbour_difference(
     generator: np.random.Generator,
     are_classes: bool = False,
 ) -> list[Neighbours]:
-    """Return how much labels of near neighbours differ, and how much they would if states and labels were unrelated.
+    """Return how much the labels of near neighbours differ, observed and with permuted labels.
 
     The p-value is that of a random permutation test, (b + 1) / (m + 1) (Phipson and Smyth 2010, Statistical
     Applications in Genetics and Molecular Biology 9, 39).
@@ -64,10 +64,10 @@ def neighbour_difference(
     Args:
         states: (N, D), finite.
         labels: (N,).
-        ks: numbers of neighbours; those that N clips do not have are left out.
+        ks: numbers of neighbours; those outside [1, N - 1] are left out.
         num_permutations: of the labels, at least 1.
-        generator: draws them.
-        are_classes: labels are numbers of classes, which are equal or not.
+        generator: draws the permutations.
+        are_classes: whether labels are class numbers, which are only equal or not.
 
     Returns:
         One entry for each k that is left, in their order.
@@ -85,12 +85,12 @@ def neighbour_difference(
     return [
         Neighbours(
             k=k,
-            difference=float(observed[place]),
-            permuted_mean=float(permuted[:, place].mean()),
-            permuted_range=(float(low[place]), float(high[place])),
-            p=(int(num_as_small[place]) + 1) / (num_permutations + 1),
+            difference=float(observed[index]),
+            permuted_mean=float(permuted[:, index].mean()),
+            permuted_range=(float(low[index]), float(high[index])),
+            p=(int(num_as_small[index]) + 1) / (num_permutations + 1),
         )
-        for place, k in enumerate(ks)
+        for index, k in enumerate(ks)
     ]
 
 

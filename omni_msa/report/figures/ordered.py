@@ -1,4 +1,4 @@
-"""The metric of the sweep along an axis of numbers: adapter rank, number of training clips."""
+"""The primary metric along a numeric axis, such as adapter rank or number of training clips."""
 
 import math
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from omni_msa.report.figures.shown import Spread, axis_values, best, explain, he
 from omni_msa.stats.metrics import METRICS
 
 _LINES_MAX = 6
-_BANDS_MAX = 3  # more would cover each other
+_BANDS_MAX = 3  # more bands would cover each other
 _RATIO_LOG = 10
-_TICK_GAP = 0.08  # of the axis
-_NO_SCALE = ("repeat",)  # counts reruns: its numbers have no order
+_TICK_GAP = 0.08  # least distance of two ticks, as a share of the axis
+_NO_SCALE = ("repeat",)  # numbers reruns: not a quantity
 
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw a figure for each axis that has at least two numbers, a line for each setting of the other axes."""
+    """Draw a figure for each axis with at least two numbers, with a line for each setting of the other axes."""
     cells = evidence.summary.cells
     axes = dict.fromkeys(axis for cell in cells for axis in cell.axes if axis not in _NO_SCALE)
     found = (_draw_axis(evidence, folder, axis) for axis in axes if len(axis_values(cells, axis, _is_number)) > 1)
@@ -46,14 +46,14 @@ def _draw_axis(evidence: Evidence, folder: Path, axis: str) -> Figure | None:
     drawing = canvas.new_drawing(3.4 + 0.2 * len(names))
     panel = drawing.subplots()
     spreads: list[Spread] = []
-    for place, name in enumerate(names):
-        spreads += _draw_line(panel, groups[name], axis, metric, place, name, has_band=len(names) <= _BANDS_MAX)
+    for index, name in enumerate(names):
+        spreads += _draw_line(panel, groups[name], axis, metric, index, name, has_band=len(names) <= _BANDS_MAX)
     is_log = _set_ticks(panel, sorted({cell.axes[axis] for name in names for cell in groups[name]}))
     panel.set(xlabel=axis + (" (log scale)" if is_log else ""), ylabel=heading(metric, "test").replace(", ", "\n"))
     if names != [""]:
         canvas.add_legend(drawing, panel)
     num_out = len(every) - len(cells)
-    without = f" Cells left out, because they have no number on this axis or no value: {num_out}." if num_out else ""
+    without = f" Cells left out, as they have no number on this axis or no value: {num_out}." if num_out else ""
     caption = f"{METRICS[metric].title} on test against {axis}, means over seeds. {explain(spreads)} {limited}{without}"
     alt = f"{heading(metric, 'test')}, against {axis}: " + "; ".join(
         f"{name or 'cells'}: {', '.join(_describe(cell, axis, metric) for cell in groups[name])}" for name in names
@@ -63,7 +63,7 @@ def _draw_axis(evidence: Evidence, folder: Path, axis: str) -> Figure | None:
 
 
 def _lines(groups: dict[str, list[CellSummary]], metric: str) -> tuple[list[str], str]:
-    """Choose the lines: those with the best cells if they are many."""
+    """Return the names of the lines to draw, those with the best cells if there are too many, and a sentence on it."""
     if len(groups) <= _LINES_MAX:
         return list(groups), ""
     leaders = {name: best(group, metric, 1)[0][0].name for name, group in groups.items()}
@@ -76,9 +76,9 @@ def _lines(groups: dict[str, list[CellSummary]], metric: str) -> tuple[list[str]
 
 
 def _draw_line(
-    panel: Axes, cells: Sequence[CellSummary], axis: str, metric: str, place: int, name: str, has_band: bool
+    panel: Axes, cells: Sequence[CellSummary], axis: str, metric: str, index: int, name: str, has_band: bool
 ) -> list[Spread]:
-    style, spreads = canvas.look(place), [spread(cell, metric) for cell in cells]
+    style, spreads = canvas.look(index), [spread(cell, metric) for cell in cells]
     values = [cell.axes[axis] for cell in cells]
     means = [one.mean or 0.0 for one in spreads]
     panel.plot(values, means, linewidth=1.8, markersize=6, label=name, zorder=3, **style.of_line)
@@ -94,7 +94,7 @@ def _draw_line(
 
 
 def _set_ticks(panel: Axes, values: Sequence[float]) -> bool:
-    """Write the values below the axis as far as there is room; return whether its scale is logarithmic."""
+    """Label the values on the axis as far as there is room; return whether its scale is logarithmic."""
     is_log = values[0] > 0 and values[-1] > _RATIO_LOG * values[0]
     if is_log:
         panel.set_xscale("log")
@@ -106,18 +106,18 @@ def _set_ticks(panel: Axes, values: Sequence[float]) -> bool:
 
 
 def spaced(values: Sequence[float], is_log: bool) -> list[float]:
-    """Return the values that can bear a tick: those not too near to the one before.
+    """Return the values that get a tick: those far enough from the tick before.
 
     Args:
-        values: rising, at least two.
-        is_log: they lie on a logarithmic scale, and so are positive.
+        values: increasing, at least two.
+        is_log: whether the scale is logarithmic; then all values are positive.
     """
-    places = [math.log(value) if is_log else value for value in values]
+    positions = [math.log(value) if is_log else value for value in values]
     kept = [0]
-    for place in range(1, len(values)):
-        if places[place] - places[kept[-1]] > _TICK_GAP * (places[-1] - places[0]):
-            kept.append(place)
-    return [values[place] for place in kept]
+    for index in range(1, len(values)):
+        if positions[index] - positions[kept[-1]] > _TICK_GAP * (positions[-1] - positions[0]):
+            kept.append(index)
+    return [values[index] for index in kept]
 
 
 def _describe(cell: CellSummary, axis: str, metric: str) -> str:

@@ -16,9 +16,9 @@ from omni_msa.report.figures.shown import best, span
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 6
-_POINTS_MAX = 2000  # more are counted in hexagons
-_VECTORS_MAX = 300  # more points than that are an image within the SVG
-_CLIPS_MIN = 20  # of a bin, for a t interval over clips: with fewer, absolute errors are too skewed for it
+_POINTS_MAX = 2000  # more points are counted in hexagons
+_VECTORS_MAX = 300  # more points are drawn as an image within the SVG
+_CLIPS_MIN = 20  # of a bin, for a t interval over clips: with fewer, absolute errors are too skewed
 
 Array = NDArray[np.float64]
 Seeds = list[tuple[Array, Array]]  # labels and scores of each seed
@@ -26,13 +26,13 @@ Seeds = list[tuple[Array, Array]]  # labels and scores of each seed
 
 @dataclass(frozen=True)
 class Bin:
-    """The errors of the clips with about one label, averaged over seeds.
+    """The errors of the clips whose labels lie in one bin, averaged over seeds.
 
     Args:
-        centre: the label.
-        num_clips: with that label, in a seed.
+        centre: of the bin.
+        num_clips: number of clips in the bin, of the seed that has most.
         bias: mean of score minus label; `mae`: mean absolute error.
-        bias_interval, mae_interval: 95 % Student t intervals over seeds; of one seed over 20 or more clips.
+        bias_interval, mae_interval: 95 % Student t intervals over seeds; with one seed over clips, at least 20.
     """
 
     centre: float
@@ -44,10 +44,10 @@ class Bin:
 
 
 def bin_edges(labels: Array) -> Array:
-    """Return the edges of label bins: one a whole number where labels span more than 3, else seven of one width.
+    """Return the edges of label bins: one bin per whole number if labels span more than 3, else seven of equal width.
 
     Args:
-        labels: (N,), at least one.
+        labels: (N,), N at least 1.
     """
     low, high = float(labels.min()), float(labels.max())
     if high - low > 3:
@@ -60,16 +60,16 @@ def errors_by_label(seeds: Seeds, edges: Array) -> list[Bin]:
 
     Args:
         seeds: labels and scores of each seed.
-        edges: of the bins, rising; a label on an inner edge belongs to the bin above, one outside to the nearest.
+        edges: of the bins, increasing; a label on an inner edge belongs to the bin above, one outside to the nearest.
     """
     num_bins = len(edges) - 1
-    places = [np.clip(np.searchsorted(edges, labels, side="right") - 1, 0, num_bins - 1) for labels, _ in seeds]
+    indices = [np.clip(np.searchsorted(edges, labels, side="right") - 1, 0, num_bins - 1) for labels, _ in seeds]
     bins = []
-    for place in range(num_bins):
-        errors = [(scores - labels)[where == place] for (labels, scores), where in zip(seeds, places, strict=True)]
+    for index in range(num_bins):
+        errors = [(scores - labels)[where == index] for (labels, scores), where in zip(seeds, indices, strict=True)]
         errors = [one for one in errors if len(one)]
         if errors:
-            bins.append(_bin((edges[place] + edges[place + 1]) / 2, errors))
+            bins.append(_bin((edges[index] + edges[index + 1]) / 2, errors))
     return bins
 
 
@@ -94,7 +94,7 @@ def _bin(centre: float, errors: list[Array]) -> Bin:
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw predicted against true scores, a panel a cell, and the error of the same cells by label."""
+    """Draw predicted against true scores, one panel per cell, and the error of the same cells by label."""
     cells, limited = _chosen(evidence)
     if not cells:
         return []
@@ -136,7 +136,7 @@ def _draw_scores(cells: dict[str, Seeds], limits: tuple[float, float], limited: 
     if any(_is_counted(seeds) for seeds in cells.values()):
         marks = f"Test clips ({span(counts)} a seed) of all seeds; the darker a hexagon, the more of them it holds"
     caption = f"{marks}. Dashed: predicted equals true. {limited}"
-    alt = "Predicted against true score on test, a panel a cell: " + "; ".join(map(_describe, cells.items())) + "."
+    alt = "Predicted against true score on test, one panel per cell: " + "; ".join(map(_describe, cells.items())) + "."
     return canvas.save(drawing, folder, "predictions", "Predicted against true scores", caption.strip(), alt)
 
 
@@ -160,8 +160,8 @@ def _draw_panel(axes: Axes, seeds: Seeds, limits: tuple[float, float]) -> None:
             true, score, gridsize=24, extent=(*limits, *limits), mincnt=1, bins="log", cmap="cividis_r", linewidths=0.1
         )
     else:
-        for place, (labels, scores) in enumerate(seeds):
-            style = canvas.look(place)
+        for index, (labels, scores) in enumerate(seeds):
+            style = canvas.look(index)
             looks: dict[str, Any] = {"marker": style.marker, "color": style.color, "alpha": 0.6, "linewidth": 0}
             axes.scatter(labels, scores, s=11, rasterized=total > _VECTORS_MAX, **looks)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
@@ -171,10 +171,10 @@ def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Pa
     drawing = canvas.new_drawing(4.9 + 0.2 * len(cells))
     above, below = drawing.subplots(2, 1, sharex=True)
     by_cell = {label: errors_by_label(seeds, edges) for label, seeds in cells.items()}
-    for place, (label, bins) in enumerate(by_cell.items()):
-        shift = (place - (len(cells) - 1) / 2) * 0.1 * float(edges[1] - edges[0])
-        _draw_line(above, bins, "bias", place, shift, label)
-        _draw_line(below, bins, "mae", place, shift, label)
+    for index, (label, bins) in enumerate(by_cell.items()):
+        shift = (index - (len(cells) - 1) / 2) * 0.1 * float(edges[1] - edges[0])
+        _draw_line(above, bins, "bias", index, shift, label)
+        _draw_line(below, bins, "mae", index, shift, label)
     above.axhline(0, color=canvas.INK, linewidth=0.8)
     above.set_ylabel("bias\n(predicted - true)")
     below.set(ylabel="MAE\n(lower is better)", xlabel="true score (bin)")
@@ -196,8 +196,8 @@ def _draw_errors(cells: dict[str, Seeds], edges: Array, limited: str, folder: Pa
     return canvas.save(drawing, folder, "errors", "Error by true score", caption.strip(), f"{alt}.")
 
 
-def _draw_line(axes: Axes, bins: Sequence[Bin], what: str, place: int, shift: float, label: str) -> None:
-    style = canvas.look(place)
+def _draw_line(axes: Axes, bins: Sequence[Bin], what: str, index: int, shift: float, label: str) -> None:
+    style = canvas.look(index)
     centres, values = [one.centre + shift for one in bins], [getattr(one, what) for one in bins]
     axes.plot(centres, values, markersize=4.5, linewidth=1.3, label=label, **style.of_line)
     for centre, one in zip(centres, bins, strict=True):

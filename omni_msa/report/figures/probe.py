@@ -1,4 +1,4 @@
-"""How well the score can be read from each layer of the frozen backbone."""
+"""How well the label can be predicted from the hidden states of each layer of the frozen backbone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,17 +23,17 @@ Row = Mapping[str, Any]
 
 
 def probe_rows(evidence: Evidence) -> list[dict[str, Any]]:
-    """Return the rows of the `probe.csv` of every trial that has a readable one, with its cell and id."""
+    """Return the rows of the `probe.csv` of every complete trial with a valid one, with cell and trial id added."""
     rows: list[dict[str, Any]] = []
     for record in evidence.records:
-        found = record.folder.table("probe") if record.is_complete else []
-        if found and _is_whole(found):
-            rows += [{"cell": record.trial.cells[0], "trial_id": record.trial_id, **row} for row in found]
+        table = record.folder.table("probe") if record.is_complete else []
+        if table and _is_whole(table):
+            rows += [{"cell": record.trial.cells[0], "trial_id": record.trial_id, **row} for row in table]
     return rows
 
 
 def _is_whole(rows: Sequence[Mapping[str, str]]) -> bool:
-    """Return whether these are rows as the probe writes them: somebody may have changed the file."""
+    """Return whether these are rows as the probe writes them: the file may have been edited."""
     try:
         return all(
             row["pooling"] and row["chosen"] in ("True", "False") and int(row["layer"]) >= 0 and _numbers(row)
@@ -48,7 +48,7 @@ def _numbers(row: Mapping[str, str]) -> dict[str, float]:
 
 
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw a figure for each trial that probed layers, at most six, a line a pooling."""
+    """Draw a figure for each trial that probed layers, at most six, with one line per pooling."""
     trials: dict[str, list[Row]] = {}
     for row in probe_rows(evidence):
         trials.setdefault(row["trial_id"], []).append(row)
@@ -57,7 +57,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
 
 @canvas.styled()
 def draw_trial(rows: Sequence[Row], folder: Path, num_trials: int = 1) -> Figure:
-    """Draw how well the score is readable in each layer, one line a pooling.
+    """Draw the probe's metrics on valid by layer, one line per pooling.
 
     Args:
         rows: of one trial, as `probe_rows` returns them.
@@ -71,14 +71,14 @@ def draw_trial(rows: Sequence[Row], folder: Path, num_trials: int = 1) -> Figure
         _draw_panel(axes, rows, column)
         axes.set_ylabel(name)
         axes.grid(True)
-    panels[-1].set_xlabel("layer (0: what enters the first)")
+    panels[-1].set_xlabel("layer (0: input of the first)")
     canvas.add_legend(drawing, panels[0])
     cell, chosen = rows[0]["cell"], next(row for row in rows if row["chosen"] == "True")
     limited = f" The first {_TRIALS_MAX} of {num_trials} such trials are shown." if num_trials > _TRIALS_MAX else ""
     where = f"layer {chosen['layer']}, pooling {chosen['pooling']}"
     caption = (
-        f"{cell}: a ridge regression on the frozen states of each layer, a line a pooling of the tokens, on valid. "
-        f"The ring: {where}, which was chosen on valid and alone was tested.{limited}"
+        f"{cell}: ridge regression on the frozen states of each layer, one line per pooling of tokens, on valid. "
+        f"Ring: {where}, chosen on valid; only this one was tested.{limited}"
     )
     alt = f"Probe of {cell} by layer; the best on valid is {where}: " + ", ".join(
         f"{name.splitlines()[0]} {float(chosen[column]):.3f}" for column, name in shown if chosen.get(column)
@@ -89,8 +89,8 @@ def draw_trial(rows: Sequence[Row], folder: Path, num_trials: int = 1) -> Figure
 
 
 def _draw_panel(axes: Axes, rows: Sequence[Row], column: str) -> None:
-    for place, pooling in enumerate(dict.fromkeys(row["pooling"] for row in rows)):
-        style = canvas.look(place)
+    for index, pooling in enumerate(dict.fromkeys(row["pooling"] for row in rows)):
+        style = canvas.look(index)
         points = sorted((int(row["layer"]), _numbers(row)[column]) for row in rows if row["pooling"] == pooling)
         looks = {"label": f"pooling: {pooling}", "markersize": 4, "linewidth": 1.4, **style.of_line}
         axes.plot(*zip(*points, strict=True), **looks)

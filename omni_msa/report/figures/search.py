@@ -1,4 +1,4 @@
-"""What a search found: its history, what mattered, search value beside fresh seeds, and the front of two objectives."""
+"""Figures of a search: history, parameter importance, values with search and fresh seeds, and the Pareto front."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ def draw_history(found: SearchFindings, folder: Path, name: str, title: str) -> 
     """Draw the value of each proposal in the order they were made, and the best so far.
 
     Args:
-        found: one search; a proposal has a value.
+        found: the findings of one search, in which at least one proposal has a value.
         folder, name, title: of the figure.
     """
     metric, rows = found.objectives[0], found.history
@@ -67,10 +67,8 @@ def draw_history(found: SearchFindings, folder: Path, name: str, title: str) -> 
     caption = (
         f"{METRICS[metric].title} of each proposal, the mean over its search seeds"
         f"{'; of the pruned ones, where they stopped: after less training or fewer seeds' if is_halved else ''}. "
-        "The best so far was chosen for being low on these very seeds: it flatters."
+        "The best so far was chosen by these same seeds, so its value is optimistically biased."
     )
-    if METRICS[metric].better == "higher":
-        caption = caption.replace("being low", "being high")
     states = [row.state for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     last = METRICS[metric].show(best[-1][1] / unit(metric)) if best else "none is complete"
@@ -95,7 +93,7 @@ def draw_confirmed(found: SearchFindings, folder: Path, name: str, title: str) -
     """Draw for each confirmed proposal its value in the search and with fresh seeds, and the default beside them.
 
     Args:
-        found: one search, of which something was confirmed.
+        found: the findings of one search with at least one confirmed proposal.
         folder, name, title: of the figure.
     """
     metric, rows = found.objectives[0], found.confirmed
@@ -125,8 +123,8 @@ def draw_confirmed(found: SearchFindings, folder: Path, name: str, title: str) -
 
 _DEFAULT_SEARCH: dict[str, Any] = {"color": canvas.GREY, "linewidth": 1.2, "linestyle": (0, (1, 1.5))}
 _DEFAULT_FRESH: dict[str, Any] = {"color": canvas.INK, "linewidth": 1, "linestyle": (0, (4, 2))}
-"""How the default's two values are drawn through all rows."""
-_FLATTERED = " The best of these is chosen by blue, which flatters it a little."
+"""Style of the lines through all rows at the two values of the default."""
+_FLATTERED = " The best of these is chosen by its blue value, which makes that value slightly optimistic."
 _FRESH: dict[str, Any] = {"linestyle": "none", "color": canvas.COLOURS[0], "markersize": 7, "zorder": 5}
 
 
@@ -156,14 +154,14 @@ def _describe(rows: Sequence[Confirmed], metric: str) -> str:
     each = "; ".join(
         f"{row.name}: {show(row.search_value)} in the search, {show(row.fresh_mean)} with fresh seeds" for row in rows
     )
-    return f"{METRICS[metric].heading} of what was confirmed. {each}."
+    return f"{METRICS[metric].heading} of the default and the confirmed proposals. {each}."
 
 
 def draw_importance(found: SearchFindings, folder: Path, name: str, title: str) -> Figure:
     """Draw the share of the variance that each parameter explains.
 
     Args:
-        found: one search with importances.
+        found: the findings of one search with importances.
         folder, name, title: of the figure.
     """
     shares = found.importances
@@ -177,18 +175,18 @@ def draw_importance(found: SearchFindings, folder: Path, name: str, title: str) 
     axes.grid(axis="x")
     caption = (
         f"fANOVA (Hutter et al., 2014) of {METRICS[found.objectives[0]].title}{search_space.early(found)}, over the "
-        "proposals of this search and within this space; parameters that count only at times are left out. "
-        "With few proposals it is a hint, no measurement."
+        "proposals of this search and within this space; conditional parameters are left out. "
+        "With few proposals it is an indication, not a measurement."
     )
     alt = "; ".join(f"{path}: {100 * share:.0f} %" for path, share in shares.items())
     return canvas.save(drawing, folder, name, title, caption, f"Importance of parameters: {alt}.")
 
 
 def draw_pareto(found: SearchFindings, folder: Path, name: str, title: str) -> Figure:
-    """Draw all complete proposals by both objectives, the front that no other beats, and what fresh seeds say of it.
+    """Draw all complete proposals by both objectives, the Pareto front, and the values with fresh seeds.
 
     Args:
-        found: one search with two objectives and a complete proposal.
+        found: the findings of one search with two objectives and at least one complete proposal.
         folder, name, title: of the figure.
     """
     up, across = found.objectives
@@ -212,7 +210,7 @@ def draw_pareto(found: SearchFindings, folder: Path, name: str, title: str) -> F
     caption = (
         "Each complete proposal and the default, the mean over the search seeds. Numbered, on the green line: those "
         "that no other proposal beats in both objectives (the Pareto front). "
-        f"{_AGAIN if again else ''}The first objective, {METRICS[up].title}, decides which of the front is named."
+        f"{_AGAIN if again else ''}The first objective, {METRICS[up].title}, decides which one on the front is named."
     )
     alt = "; ".join(f"proposal {label}: {_both(found, values[label])}" for label in front)
     fresh = [f"{row.name}: {_both(found, pair)}" for row in again if (pair := _with_fresh_seeds(row, across))]
@@ -220,7 +218,7 @@ def draw_pareto(found: SearchFindings, folder: Path, name: str, title: str) -> F
     return canvas.save(drawing, folder, name, title, caption, f"On the front: {alt}.{with_fresh}")
 
 
-_AGAIN = "A thin line leads from what was confirmed to its mean with fresh seeds. "
+_AGAIN = "A thin line leads from each confirmed configuration to its mean with fresh seeds. "
 
 
 def _in_search(row: Confirmed, second: str) -> tuple[float, float] | None:
@@ -238,12 +236,12 @@ def _known(first: float | None, second: float | None) -> tuple[float, float] | N
 
 
 def draw_again(axes: Axes, found: SearchFindings, rows: Sequence[Confirmed]) -> None:
-    """Draw a thin line from each point of the search to the same configuration with fresh seeds.
+    """Draw a thin line from each confirmed configuration's value in the search to its value with fresh seeds.
 
     Args:
-        axes: first objective up, second across.
-        found: one search with two objectives.
-        rows: what was confirmed.
+        axes: the panel, with the first objective on its y axis and the second on its x axis.
+        found: the findings of one search with two objectives.
+        rows: the confirmed configurations.
     """
     up, across = found.objectives
     looks: dict[str, Any] = {"fillstyle": "none", "color": canvas.INK, "markersize": 6}

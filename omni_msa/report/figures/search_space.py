@@ -1,4 +1,4 @@
-"""Where a search has looked: one panel a parameter, and all parameters of each proposal as a line."""
+"""The part of the space that a search explored: one panel per parameter, and parallel coordinates."""
 
 import json
 import math
@@ -18,20 +18,20 @@ from omni_msa.stats.metrics import METRICS
 _PARAMETERS_MAX = 16
 _FEW = 2
 _WIDTH = 36
-"""Of a panel with one parameter, in characters."""
+"""Width of a panel with one parameter, in characters."""
 _HALO = {"boxstyle": "square,pad=0.05", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
 Valued = list[tuple[ProposalSummary, float]]
-"""Proposals that have a value at the first rung, and that value as people read it."""
+"""Proposals that have a value at the first rung, each with that value in the unit of display."""
 
 
 def draw(found: SearchFindings, folder: Path, ending: str, of: str) -> Iterator[Figure]:
-    """Draw slices and parallel coordinates, if two proposals at least have values.
+    """Draw slices and parallel coordinates, if at least two proposals have values.
 
     Args:
-        found: by one search.
+        found: the findings of one search.
         folder: of the figures.
-        ending: of their names.
-        of: which search it is, for the titles; "" if there is one.
+        ending: suffix of their names.
+        of: suffix of their titles that names the search, "" if there is only one.
     """
     rows, (paths, limited) = _valued(found), _chosen(found)
     if len(rows) >= _FEW:
@@ -41,7 +41,7 @@ def draw(found: SearchFindings, folder: Path, ending: str, of: str) -> Iterator[
 
 
 def axis_name(metric: str) -> str:
-    """Return the name of an axis that shows an objective: quality is measured on valid, costs on no split."""
+    """Return the label of an axis that shows an objective: quality is measured on valid, costs on no split."""
     return heading(metric, "valid" if METRICS[metric].kind == "quality" else "")
 
 
@@ -51,7 +51,7 @@ def _valued(found: SearchFindings) -> Valued:
 
 
 def _chosen(found: SearchFindings) -> tuple[list[str], str]:
-    """Return the parameters that are shown, and the sentence that says so if they are not all."""
+    """Return the parameters to show, and a sentence on their number if they are not all."""
     space, order = list(found.space), list(found.importances)
     if len(space) <= _PARAMETERS_MAX:
         return space, ""
@@ -60,15 +60,15 @@ def _chosen(found: SearchFindings) -> tuple[list[str], str]:
 
 
 def kind_of(parameter: Mapping[str, Any]) -> str:
-    """Return which range a parameter has, as `choice` or `log_uniform`."""
+    """Return the kind of a parameter's range, such as `choice` or `log_uniform`."""
     return next(name for name in parameter if name != "when")
 
 
 def place_of(parameter: Mapping[str, Any], value: Any) -> float:
-    """Return where a value lies in its range, from 0 to 1; choices lie evenly spaced.
+    """Return the position of a value in its range, in [0, 1]; choices are evenly spaced.
 
     Args:
-        parameter: as the sweep file has it: its kind to its range.
+        parameter: as in the sweep file: the kind of its range, mapped to the range.
         value: in the range.
     """
     kind = kind_of(parameter)
@@ -82,19 +82,19 @@ def place_of(parameter: Mapping[str, Any], value: Any) -> float:
 
 
 def early(found: SearchFindings) -> str:
-    """Return at which rung values are compared that all proposals have, as ` after 1 of 4 epochs of one seed`.
+    """Return the rung at which all proposals have a value, as text such as ` after 1 of 4 epochs of one seed`.
 
     Returns:
-        with a space before it; "" if nothing is pruned: then it is the whole training.
+        The text with a leading space; "" if nothing is pruned: values are then those after the whole training.
     """
     return f" {found.first_rung}" if found.first_rung else ""
 
 
 def choices_of(parameter: Mapping[str, Any]) -> list[str]:
-    """Return how each choice is written at an axis: as it is, or, where that is too long, as a letter.
+    """Return the tick label of each choice: its text or, where that is too long, a letter.
 
     Args:
-        parameter: a choice, as the sweep file has it. Of many numbers some are "".
+        parameter: a choice, as in the sweep file. If it has many numbers, only some get a label, the others "".
     """
     names = list(map(_text, parameter["choice"]))
     width = max(map(len, names)) + 2
@@ -102,13 +102,13 @@ def choices_of(parameter: Mapping[str, Any]) -> list[str]:
         return names
     if all(isinstance(value, int | float) for value in parameter["choice"]):
         step = math.ceil(len(names) * width / _WIDTH)
-        return [name if place % step == 0 else "" for place, name in enumerate(names)]
-    return [_letter(place) for place in range(len(names))]
+        return [name if index % step == 0 else "" for index, name in enumerate(names)]
+    return [_letter(index) for index in range(len(names))]
 
 
-def _letter(place: int) -> str:
-    """Return a, b, ..., z, aa, ab and so on."""
-    first, last = divmod(place, 26)
+def _letter(index: int) -> str:
+    """Return the label of the n-th choice: a, b, ..., z, aa, ab and so on."""
+    first, last = divmod(index, 26)
     return (chr(96 + first) if first else "") + chr(97 + last)
 
 
@@ -136,7 +136,7 @@ def draw_slices(
     """Draw the value of all proposals by each parameter, those that were confirmed in orange.
 
     Args:
-        found: one search.
+        found: the findings of one search.
         rows: proposals with values.
         paths: parameters that are shown.
         limited: what to say if they are not all.
@@ -157,7 +157,7 @@ def draw_slices(
     drawing.supylabel(axis_name(metric), fontsize=9.5)
     caption = (
         f"{METRICS[metric].title} of each proposal{early(found)}, by one parameter at a time; orange: those that "
-        "were run again with fresh seeds. A parameter that does not count in a proposal has no dot. "
+        "were run again with fresh seeds. A proposal that does not use a parameter has no dot in its panel. "
         f"{_letters(found, paths)} {limited}"
     )
     alt = f"{METRICS[metric].title} of {len(rows)} proposals by each of {', '.join(paths)}."
@@ -195,10 +195,10 @@ def _name_slice(axes: Axes, parameter: Mapping[str, Any], path: str) -> None:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return where a logarithmic axis has numbers: at powers of ten, or at ends and middle if there are not two.
+    """Return the ticks of a logarithmic axis: powers of ten, or ends and middle if it has fewer than two of these.
 
     Args:
-        low, high: of the axis, above 0.
+        low, high: ends of the axis, above 0.
     """
     powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
     few = powers[:: math.ceil(len(powers) / 4)] if powers else []
@@ -208,10 +208,10 @@ def log_ticks(low: float, high: float) -> list[float]:
 def draw_parallel(
     found: SearchFindings, rows: Valued, paths: Sequence[str], limited: str, folder: Path, name: str, title: str
 ) -> Figure:
-    """Draw each proposal as a line through all parameters, from top to bottom, the better the darker.
+    """Draw each proposal as a line through all parameters, from top to bottom; darker lines are better.
 
     Args:
-        found: one search.
+        found: the findings of one search.
         rows: proposals with values.
         paths: parameters that are shown.
         limited: what to say if they are not all.
@@ -219,20 +219,20 @@ def draw_parallel(
     """
     metric, chosen = found.objectives[0], _confirmed(found)
     sign = -1 if METRICS[metric].better == "higher" else 1
-    ranked = sorted(rows, key=lambda item: -sign * item[1])  # the best last: on top
+    ranked = sorted(rows, key=lambda item: -sign * item[1])  # the best is drawn last, on top
     drawing = canvas.new_drawing(0.5 * len(paths) + 0.5)
     axes = drawing.subplots()
     shades = matplotlib.colormaps["cividis"]
-    for place, (row, _) in enumerate(ranked):
+    for index, (row, _) in enumerate(ranked):
         line = [
             place_of(found.space[path], row.parameters[path]) if path in row.parameters else math.nan for path in paths
         ]
-        looks: dict[str, Any] = {"color": shades(0.9 * (1 - place / max(1, len(ranked) - 1))), "linewidth": 1.0}
+        looks: dict[str, Any] = {"color": shades(0.9 * (1 - index / max(1, len(ranked) - 1))), "linewidth": 1.0}
         if row.proposal in chosen:
             looks = {"color": canvas.COLOURS[1], "linewidth": 2.0, "zorder": 3}
         axes.plot(line, range(len(paths)), marker="o", markersize=3, **looks)
-    for place, path in enumerate(paths):
-        _name_axis(axes, place, found.space[path])
+    for index, path in enumerate(paths):
+        _name_axis(axes, index, found.space[path])
     canvas.name_rows(axes, list(paths), 30)
     axes.set_xlim(-0.04, 1.04)
     axes.set_xticks([])
@@ -240,14 +240,14 @@ def draw_parallel(
     caption = (
         f"Each line is a proposal, from the first parameter to the last; the darker, the better its "
         f"{METRICS[metric].title}{early(found)}; orange: those that were run again with fresh seeds. A line is "
-        f"broken where a parameter does not count. {_letters(found, paths)} {limited}"
+        f"broken where its proposal does not use a parameter. {_letters(found, paths)} {limited}"
     )
     alt = f"{len(rows)} proposals as lines through {', '.join(paths)}."
     return canvas.save(drawing, folder, name, title, " ".join(caption.split()), alt)
 
 
 def _name_axis(axes: Axes, row: int, parameter: Mapping[str, Any]) -> None:
-    """Write the values of a choice, or the ends of a range, above the row's line."""
+    """Write the values of a choice, or the ends of a range, above the line of the parameter."""
     kind = kind_of(parameter)
     values = parameter[kind]
     axes.axhline(row, color=canvas.PALE, linewidth=0.8, zorder=0)

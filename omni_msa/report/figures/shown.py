@@ -1,4 +1,4 @@
-"""Which cells a figure shows, and their numbers in the unit people read."""
+"""Which cells a figure shows, and their numbers in the unit of display."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -16,13 +16,13 @@ _ARROWS = {"lower": "lower is better", "higher": "higher is better", "none": "no
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric of one cell, percentages times 100.
+    """One metric of one cell in the unit of display (shares times 100).
 
     Args:
         mean: over the seeds that have a value, None if none has.
         interval: 95 %, None where so few seeds or clips allow none.
         over: what the interval is over, "seeds" or "clips"; "" without one.
-        values: one a seed that has a value.
+        values: one per seed that has a value.
         num_collapsed: seeds whose value is undefined (NaN).
     """
 
@@ -34,33 +34,33 @@ class Spread:
 
 
 def unit(metric: str) -> float:
-    """Return what a stored value is multiplied by to be shown: 100 for a share, else 1."""
+    """Return the factor from a stored value to the displayed one: 100 for a share, else 1."""
     return 100.0 if METRICS[metric].percent else 1.0
 
 
 def heading(metric: str, split: str = "") -> str:
-    """Return the name of an axis that shows a metric: title, unit and which direction is better."""
-    place = f" on {split}" if split else ""
-    return f"{METRICS[metric].heading}{place}, {_ARROWS[METRICS[metric].better]}"
+    """Return the label of an axis that shows a metric: title, unit, split and which direction is better."""
+    where = f" on {split}" if split else ""
+    return f"{METRICS[metric].heading}{where}, {_ARROWS[METRICS[metric].better]}"
 
 
 def spread(cell: CellSummary, metric: str) -> Spread:
-    """Return a metric of a cell of the summary; the interval over clips where there is none over seeds.
+    """Return a metric of a cell; its interval is that over clips where there is none over seeds.
 
     Args:
         cell: of the sweep.
-        metric: its name; a cell without it has no values.
+        metric: its name; a cell without this metric has no values.
     """
-    found, size = cell.of(metric), unit(metric)
-    ends, over = found.interval_95, "seeds"
+    summary, size = cell.of(metric), unit(metric)
+    ends, over = summary.interval_95, "seeds"
     if ends is None:
-        ends, over = found.interval_clips_95, "clips"
+        ends, over = summary.interval_clips_95, "clips"
     return Spread(
-        mean=None if found.mean is None else found.mean * size,
+        mean=None if summary.mean is None else summary.mean * size,
         interval=None if ends is None else (ends[0] * size, ends[1] * size),
         over=over if ends is not None else "",
-        values=[value * size for value in found.values if value is not None],
-        num_collapsed=found.num_collapsed,
+        values=[value * size for value in summary.values if value is not None],
+        num_collapsed=summary.num_collapsed,
     )
 
 
@@ -71,29 +71,29 @@ def best(
 
     Args:
         cells: to choose from.
-        metric: what is best.
+        metric: the name of the metric that ranks them.
         num_max: how many can be shown.
-        keep: labels of cells that are shown whatever their mean.
-        what: the cells are, for the sentence.
+        keep: labels of cells that come before all others, whatever their mean.
+        what: a noun for the cells, for the sentence.
 
     Returns:
-        The cells in the order given, and the sentence that says so, "" if all are shown.
+        The cells in the order given, and a sentence that says how they were chosen, "" if all are shown.
     """
     if len(cells) <= num_max:
         return list(cells), ""
     sign = -1 if METRICS[metric].better == "higher" else 1
 
-    def order(place: int) -> tuple[bool, float]:
-        mean = spread(cells[place], metric).mean
-        return cells[place].name not in keep, math.inf if mean is None else sign * mean
+    def order(index: int) -> tuple[bool, float]:
+        mean = spread(cells[index], metric).mean
+        return cells[index].name not in keep, math.inf if mean is None else sign * mean
 
     chosen = sorted(sorted(range(len(cells)), key=order)[:num_max])
     title = METRICS[metric].title
-    return [cells[place] for place in chosen], f"The {num_max} best of {len(cells)} {what} by {title} are shown."
+    return [cells[index] for index in chosen], f"The {num_max} best of {len(cells)} {what} by {title} are shown."
 
 
 def quality_metrics(summary: SweepSummary) -> list[str]:
-    """Return the headline metrics of a sweep that any cell has, the one the sweep is about first."""
+    """Return the headline metrics of a sweep that any cell has, the primary one first."""
     there = {name for cell in summary.cells for name in cell.metrics}
     names = [name for name in headline(there) if name in there]
     primary = summary.metric
@@ -101,12 +101,12 @@ def quality_metrics(summary: SweepSummary) -> list[str]:
 
 
 def explain(spreads: Sequence[Spread]) -> str:
-    """Return the sentence that says what dots and intervals are, for these numbers."""
+    """Return the sentence that explains the dots and intervals of a figure with these values."""
     counts = [len(one.values) for one in spreads if one.values]
     over = {one.over for one in spreads} - {""}
     if not counts:
         return "No seed has a value: all are undefined (NaN)."
-    text = f"Dots: each seed ({span(counts)} a cell); "
+    text = f"Dots: each seed ({span(counts)} per cell); "
     seeds = "95 % Student t intervals of the mean over seeds"
     clips = "95 % bootstrap (BCa) intervals over test clips"
     texts = {
@@ -118,12 +118,12 @@ def explain(spreads: Sequence[Spread]) -> str:
 
 
 def by_fit(evidence: Evidence, cells: Sequence[CellSummary]) -> list[tuple[CellSummary, str]]:
-    """Return the cells that were trained apart, each with its name.
+    """Return the cells with different fits, each with its name.
 
     Args:
         evidence: of the sweep.
-        cells: of its summary; those that share all fits with an earlier one, and so its curves and states, are added to
-            its name.
+        cells: of its summary. Cells that share all fits, and so curves and hidden states, are returned as the first
+            of them, under the names of all.
     """
     found: dict[tuple[str, ...], tuple[CellSummary, list[str]]] = {}
     for cell in cells:
@@ -133,7 +133,7 @@ def by_fit(evidence: Evidence, cells: Sequence[CellSummary]) -> list[tuple[CellS
 
 
 def span(counts: Iterable[int]) -> str:
-    """Return the least and the largest of some counts as "2 to 5", or as "5" if they are the same."""
+    """Return the range of some counts as "2 to 5", or as "5" if all are equal; there must be at least one."""
     low, high = min(found := list(counts)), max(found)
     return f"{low} to {high}" if low < high else str(low)
 
@@ -144,11 +144,11 @@ def axis_values(cells: Sequence[CellSummary], axis: str, usable: Callable[[Any],
     Args:
         cells: of the summary.
         axis: its name.
-        usable: whether a value counts.
+        usable: returns whether a value counts.
     """
-    found: list[Any] = []
+    values: list[Any] = []
     for cell in cells:
         value = cell.axes.get(axis)
-        if usable(value) and value not in found:
-            found.append(value)
-    return found
+        if usable(value) and value not in values:
+            values.append(value)
+    return values

@@ -1,4 +1,4 @@
-"""The space of last-token hidden states: PCA, t-SNE, and label differences between near neighbours."""
+"""Last-token hidden states: PCA, t-SNE, and label differences between near neighbours."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from omni_msa.report.figures.shown import best, by_fit
 from omni_msa.stats.metrics import METRICS
 
 _CELLS_MAX = 4
-_CLIPS_MAX = 1000  # of t-SNE, which takes seconds for so many
+_CLIPS_MAX = 1000  # t-SNE takes seconds for this many
 _CLIPS_MIN = 10
 _KS = (5, 10, 20)
 _NUM_PERMUTATIONS = 1000
@@ -33,14 +33,14 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Space:
-    """The states of one trial that stands for its cell.
+    """The hidden states of the trial that represents its cell.
 
     Args:
-        label: of the cell, or of the cells that share the fit.
+        label: name of the cell, or of the cells that share fit or states.
         record: the trial.
-        states: (N, D); `labels`: (N,).
-        are_classes: labels are numbers of classes.
-        neighbours: for each k.
+        states: hidden states of test clips, float64 (N, D); `labels`: of the clips, float64 (N,).
+        are_classes: whether labels are class numbers.
+        neighbours: label differences for each k.
     """
 
     label: str
@@ -52,9 +52,9 @@ class Space:
 
 
 def spaces(evidence: Evidence) -> tuple[list[Space], str]:
-    """Return the states of one trial for each of at most four cells, and the sentence that says which cells these are.
+    """Return the hidden states of one trial for each of at most four cells, and a sentence on how they were chosen.
 
-    A cell is represented by the trial whose value of the sweep's metric is the (lower) median.
+    A cell is represented by the trial whose value of the primary metric is the (lower) median.
 
     Args:
         evidence: of the sweep.
@@ -70,7 +70,7 @@ def spaces(evidence: Evidence) -> tuple[list[Space], str]:
 def _by_states(
     evidence: Evidence, cells: Sequence[tuple[CellSummary, str]], metric: str
 ) -> list[tuple[CellSummary, str]]:
-    """Return the cells with states, those with equal ones (of a backbone that nothing trained) as one of both names."""
+    """Return the cells with hidden states; those with equal ones (of an untrained backbone) as one, with all names."""
     found: dict[bytes, tuple[CellSummary, list[str]]] = {}
     for cell, name in cells:
         record = _median_trial(evidence, cell.name, metric)
@@ -126,12 +126,12 @@ def neighbour_rows(found: Sequence[Space]) -> list[dict[str, Any]]:
 
 @canvas.styled()
 def draw(found: Sequence[Space], limited: str, metric: str, folder: Path) -> list[Figure]:
-    """Draw the spaces, one cell a row, and how much the labels of near neighbours differ.
+    """Draw the hidden states, one row per cell, and how much the labels of near neighbours differ.
 
     Args:
-        found: what `spaces` returned; nothing is drawn of none.
-        limited: the sentence beside it.
-        metric: the one by which a trial stands for its cell.
+        found: as `spaces` returned them; without any, nothing is drawn.
+        limited: the sentence that `spaces` returned.
+        metric: the name of the metric that chose the trials.
         folder: of the figures.
     """
     if not found:
@@ -156,8 +156,8 @@ def _draw_spaces(found: Sequence[Space], limited: str, metric: str, folder: Path
     sizes = sorted({len(space.labels) for space in found})
     caption = (
         f"Last-token hidden states of {' or '.join(map(str, sizes))} test clips, coloured by label: PCA left, t-SNE "
-        f"right (perplexity {perplexity(sizes[-1]):.3g}, of {NUM_COMPONENTS} components). One trial a cell, that "
-        f"with the median {METRICS[metric].title}. {limited}"
+        f"right (perplexity {perplexity(sizes[-1]):.3g}, of {NUM_COMPONENTS} components). One trial per cell, the "
+        f"one with the median {METRICS[metric].title}. {limited}"
     )
     names = "; ".join(space.label for space in found)
     alt = f"Clouds of test clips in two dimensions by PCA and t-SNE, coloured by label, for {names}."
@@ -168,7 +168,7 @@ def _draw_points(axes: Axes, points: Array, space: Space, limits: tuple[float, f
     signs = np.sign(space.labels) if not space.are_classes else np.zeros(len(points))
     looks: dict[str, Any] = {"s": 15, "vmin": limits[0], "vmax": limits[1], "edgecolor": canvas.GREY, "linewidth": 0.25}
     drawn = None
-    for sign, marker in ((-1, "v"), (0, "o"), (1, "^")):  # the label's sign is seen in grey as well
+    for sign, marker in ((-1, "v"), (0, "o"), (1, "^")):  # markers show the label's sign, also without colour
         mask = signs == sign
         shown = points[mask, 0], points[mask, 1]
         is_image = len(points) > 300
@@ -182,24 +182,24 @@ def _draw_points(axes: Axes, points: Array, space: Space, limits: tuple[float, f
 def _draw_neighbours(found: Sequence[Space], limited: str, folder: Path) -> Figure:
     drawing = canvas.new_drawing(3.3 + 0.2 * len(found))
     axes = drawing.subplots()
-    for place, space in enumerate(found):
-        _draw_line(axes, space, place, is_last=place == len(found) - 1)
+    for index, space in enumerate(found):
+        _draw_line(axes, space, index, is_last=index == len(found) - 1)
     axes.set_xticks(range(len(_KS)), [str(k) for k in _KS])
     axes.set_ylim(bottom=0)
     what = "share of another class" if found[0].are_classes else "mean difference of labels"
-    axes.set(xlabel="k nearest neighbours", ylabel=f"{what}\nlower: like labels lie together")
+    axes.set(xlabel="k nearest neighbours", ylabel=f"{what}\nlower: similar labels are closer")
     axes.grid(axis="y")
     canvas.add_legend(drawing, axes)
     caption = (
         f"How much labels differ between each test clip and its k nearest neighbours (Euclidean) among the hidden "
-        f"states of one trial a cell, on average, against {_NUM_PERMUTATIONS:,} random orders of the labels. {limited}"
+        f"states of one trial per cell, on average, against {_NUM_PERMUTATIONS:,} permutations of labels. {limited}"
     )
     alt = "Label difference of nearest neighbours: " + "; ".join(map(_describe, found))
     return canvas.save(drawing, folder, "neighbours", "Labels of near neighbours", caption.strip(), f"{alt}.")
 
 
-def _draw_line(axes: Axes, space: Space, place: int, is_last: bool) -> None:
-    style, near = canvas.look(place), space.neighbours
+def _draw_line(axes: Axes, space: Space, index: int, is_last: bool) -> None:
+    style, near = canvas.look(index), space.neighbours
     ks, (low, high) = [_KS.index(one.k) for one in near], zip(*(one.permuted_range for one in near), strict=True)
     axes.plot(ks, [one.difference for one in near], label=space.label, zorder=3, markersize=7, **style.of_line)
     label = "labels permuted: mean and middle 95 %" if is_last else None

@@ -1,4 +1,4 @@
-"""What accuracy costs: the metric of the sweep against latency and memory."""
+"""The primary metric against its cost: latency and memory."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ _OFFSETS = [
 
 @dataclass(frozen=True)
 class Point:
-    """A cell in a panel: its cost across, its metric up."""
+    """A cell in a panel: its cost on the x axis (`across`), its metric on the y axis (`up`)."""
 
     label: str
     across: Spread
@@ -40,7 +40,7 @@ class Point:
 
 @canvas.styled()
 def draw(evidence: Evidence, folder: Path) -> list[Figure]:
-    """Draw the metric of each cell against each cost that was measured, with the cells that no other beats in both."""
+    """Draw the metric of each cell against each measured cost, with the Pareto front."""
     metric = evidence.summary.metric
     cells = [cell for cell in evidence.summary.cells if cell.of(metric).mean is not None]
     cells, limited = best(cells, metric, _CELLS_MAX)
@@ -71,7 +71,7 @@ def _points(cells: Sequence[CellSummary], cost: str, metric: str) -> list[Point]
 
 
 def _names(labels: Sequence[str], fronts: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """Return what is written at points, and a key: long or many labels are numbers, and only on a front."""
+    """Return the text at each point and a key; long or many labels become numbers, only for points on a front."""
     if len(labels) <= _NAMED_MAX and max(map(len, labels)) <= _NAME_LENGTH_MAX:
         return {label: label for label in labels}, []
     numbers = {label: str(place) for place, label in enumerate(dict.fromkeys(fronts), start=1)}
@@ -79,7 +79,7 @@ def _names(labels: Sequence[str], fronts: Sequence[str]) -> tuple[dict[str, str]
 
 
 def _caption(metric: str, num_cells: int, has_key: bool, limited: str) -> str:
-    texts = [f"{METRICS[metric].title} on test against cost, the mean over seeds a point a cell."]
+    texts = [f"{METRICS[metric].title} on test against cost, means over seeds, one point per cell."]
     if num_cells <= _NAMED_MAX:
         texts.append(
             "Lines: 95 % intervals, where there are any (Student t over seeds; over clips where a cell ran once)."
@@ -91,28 +91,28 @@ def _caption(metric: str, num_cells: int, has_key: bool, limited: str) -> str:
 
 
 def pareto(points: Sequence[tuple[float, float]], higher_is_better: bool) -> list[int]:
-    """Return which points no other beats: none costs as little and is as good, and better in one of both.
+    """Return the Pareto front: points for which no other is at least as good in both values and better in one.
 
     Args:
         points: (cost, metric) of each; less cost is better.
         higher_is_better: of the metric.
 
     Returns:
-        Their places, by rising cost.
+        The indices of these points, by increasing cost.
     """
     sign = -1 if higher_is_better else 1
     costs = [(cost, sign * value) for cost, value in points]
 
-    def is_beaten(one: tuple[float, float]) -> bool:
-        return any(other[0] <= one[0] and other[1] <= one[1] and other != one for other in costs)
+    def is_beaten(point: tuple[float, float]) -> bool:
+        return any(other[0] <= point[0] and other[1] <= point[1] and other != point for other in costs)
 
-    return sorted((place for place, one in enumerate(costs) if not is_beaten(one)), key=lambda place: costs[place])
+    return sorted((index for index, point in enumerate(costs) if not is_beaten(point)), key=lambda index: costs[index])
 
 
 def _front(points: Sequence[Point], metric: str) -> list[str]:
-    """Return the labels of the cells on the front, by rising cost."""
+    """Return the labels of the cells on the front, by increasing cost."""
     return [
-        points[place].label for place in pareto([_means(one) for one in points], METRICS[metric].better == "higher")
+        points[index].label for index in pareto([_means(one) for one in points], METRICS[metric].better == "higher")
     ]
 
 
@@ -126,8 +126,8 @@ def draw_panel(axes: Axes, points: Sequence[Point], front: Sequence[str], names:
     Args:
         axes: the panel.
         points: of the cells.
-        front: labels of those that no other beats, by rising cost.
-        names: what is written at a point, by its label; the others have no name.
+        front: labels of the points on the Pareto front, by increasing cost.
+        names: label of a point to the text beside it; points without an entry have no text.
     """
     means = {point.label: _means(point) for point in points}
     line = [means[label] for label in front]
@@ -160,7 +160,7 @@ def _write_name(axes: Axes, place: tuple[float, float], name: str) -> None:
 
 
 def place_labels(drawing: Drawing) -> None:
-    """Move the labels of points so that none covers another one, a point, or leaves its panel, if there is room."""
+    """Move the labels so that, if there is room, none covers a label or a point or leaves its panel."""
     drawing.draw_without_rendering()
     for axes in drawing.axes:
         labels = [child for child in axes.get_children() if isinstance(child, Annotation)]
@@ -176,11 +176,11 @@ def _around(axes: Axes, label: Annotation) -> Bbox:
 
 
 def _place(label: Annotation, taken: Sequence[Bbox], area: Bbox) -> Bbox:
-    """Take the nearest place that covers least of what is there."""
+    """Move a label to the nearest position with the least overlap, and return its box."""
     tried = []
     for order, (across, up) in enumerate(_OFFSETS):
         label.set(position=(across, up), ha=_side(across, "left", "right"), va=_side(up, "bottom", "top"))
-        box = Text.get_window_extent(label)  # without the line to its point
+        box = Text.get_window_extent(label)  # the box without the line to its point
         outside = box.width * box.height - _overlap(box, area)
         tried.append((sum(_overlap(box, other) for other in taken) + 3 * outside, order, box))
         if tried[-1][0] < 1:
@@ -195,6 +195,6 @@ def _side(offset: float, positive: str, negative: str) -> str:
     return positive if offset > 0 else negative if offset < 0 else "center"
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
-    both = Bbox.intersection(one, other)
-    return 0.0 if both is None else both.width * both.height
+def _overlap(first: Bbox, second: Bbox) -> float:
+    common = Bbox.intersection(first, second)
+    return 0.0 if common is None else common.width * common.height

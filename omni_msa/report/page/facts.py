@@ -1,4 +1,4 @@
-"""What the page says of trials, failures, machines and settings, as rows of plain texts."""
+"""What the page shows of trials, failures, environments and settings, as rows of plain text."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ _HISTORY_FIELDS = ("attempt", "time", "retried", "reaction", "kind", "message")
 
 @dataclass(frozen=True)
 class SortableText:
-    """One place of a table that sorts: what is read, and what it is sorted by ("" goes last)."""
+    """One entry of a sortable table: the text shown, and the key that it is sorted by ("" goes last)."""
 
     text: str
     key: str = ""
@@ -27,7 +27,7 @@ class SortableText:
 
 @dataclass(frozen=True)
 class TrialTable:
-    """All trials: headings, one row each, and the states there are, with their number."""
+    """All trials: headings, one row for each trial of each cell, and the number of rows in each state."""
 
     headings: list[SortableText]
     rows: list[list[SortableText]]
@@ -93,7 +93,7 @@ def _failure(record: TrialRecord, evidence: Evidence) -> str:
 
 @dataclass(frozen=True)
 class Failure:
-    """A trial with attempts that failed; `message` is empty where a later attempt was complete."""
+    """A trial with failed attempts; `message` is "" unless the trial itself has failed."""
 
     label: str
     trial_id: str
@@ -104,7 +104,7 @@ class Failure:
 
 
 def failures(evidence: Evidence) -> list[Failure]:
-    """Return every trial that failed or had failed attempts, with what was done about each."""
+    """Return every trial that failed or had failed attempts, with the reaction to each failure."""
     return [
         _of_trial(record, evidence)
         for record in evidence.records
@@ -122,7 +122,7 @@ def _of_trial(record: TrialRecord, evidence: Evidence) -> Failure:
 
 @dataclass(frozen=True)
 class Group:
-    """Trials made in the same environment; `values` are only those that differ from other groups."""
+    """Trials that ran in the same environment; `values` has only what differs between the groups."""
 
     values: dict[str, str]
     trials: list[str]
@@ -130,13 +130,13 @@ class Group:
 
 @dataclass(frozen=True)
 class Environment:
-    """What complete trials say of code, versions and machines.
+    """What complete trials recorded of code, versions and machines.
 
     Args:
-        common: what all say, by dotted path.
-        groups: trials that say the same, the largest group first.
-        ended: date of the first and the last trial (ISO), "" if not known.
-        attempt_s: seconds of the last attempts, summed.
+        common: values that all of them share, by dotted path.
+        groups: trials with equal values, the largest group first.
+        ended: ISO dates on which the first and the last trial ended, "" if not known.
+        attempt_s: total duration of the last attempts, in seconds.
     """
 
     common: dict[str, str]
@@ -146,16 +146,16 @@ class Environment:
 
 
 def environment(records: Sequence[TrialRecord]) -> Environment:
-    """Return where the complete trials were made, grouped by what they say.
+    """Return the environments of the complete trials, grouped by equal values.
 
     Args:
         records: of the sweep.
     """
     known = [record for record in records if record.is_complete and record.provenance]
-    said = [flatten({k: v for k, v in record.provenance.items() if k not in _OF_ONE_ATTEMPT}) for record in known]
-    common, _ = split_common(said)
+    recorded = [flatten({k: v for k, v in record.provenance.items() if k not in _OF_ONE_ATTEMPT}) for record in known]
+    common, _ = split_common(recorded)
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for record, values in zip(known, said, strict=True):
+    for record, values in zip(known, recorded, strict=True):
         own = tuple(sorted((name, value) for name, value in values.items() if name not in common))
         groups.setdefault(own, []).append(record.trial.label)
     dates = sorted(str(record.provenance.get("ended", ""))[:10] for record in known) or [""]
@@ -165,10 +165,10 @@ def environment(records: Sequence[TrialRecord]) -> Environment:
 
 
 def split_common(mappings: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """Return what all mappings have in common, and the names of all else.
+    """Return the entries that all mappings share, and the names of all other entries.
 
     Args:
-        mappings: flat, texts by name.
+        mappings: name to text, not nested.
     """
     names = dict.fromkeys(name for values in mappings for name in values)
     common = {name: mappings[0][name] for name in names if len({values.get(name) for values in mappings}) == 1}
@@ -177,7 +177,7 @@ def split_common(mappings: Sequence[Mapping[str, str]]) -> tuple[dict[str, str],
 
 @dataclass(frozen=True)
 class Configuration:
-    """Settings of all cells: what is common to them, and a table of what is not, laid out with the fewest columns."""
+    """Settings of all cells: those they share, and a table of the others, with cells or settings across: the fewer."""
 
     common: dict[str, str]
     headings: list[str]
@@ -185,7 +185,7 @@ class Configuration:
 
 
 def configuration(evidence: Evidence) -> Configuration:
-    """Return the full configuration of the cells, the seed left out.
+    """Return the full configurations of the cells, without the seed.
 
     Args:
         evidence: of the sweep.

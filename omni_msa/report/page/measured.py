@@ -10,24 +10,24 @@ SEVERAL = "several"
 
 
 def measured_on(evidence: Evidence) -> str:
-    """Return what the sweep was measured on; "several" where cells differ. Nothing is fetched to know it.
+    """Return what the sweep was measured on; "several" where cells differ. Nothing is downloaded for it.
 
     Args:
-        evidence: of the sweep; the number of test clips is that of the predictions, where there are any.
+        evidence: of the sweep; the number of test clips is taken from the predictions where there are any.
     """
     configs = [cell.config for cell in evidence.plan.sweep.cells]
-    dataset = _one("datasets", (config.dataset.name for config in configs))
-    modalities = _one("sets of modalities", ("+".join(config.modalities) for config in configs))
-    backbone = _one("backbones", (config.backbone.name for config in configs))
-    clips = _one("numbers of", _sizes(evidence))
+    dataset = _shared("datasets", (config.dataset.name for config in configs))
+    modalities = _shared("sets of modalities", ("+".join(config.modalities) for config in configs))
+    backbone = _shared("backbones", (config.backbone.name for config in configs))
+    clips = _shared("numbers of", _sizes(evidence))
     return " \N{MIDDLE DOT} ".join([f"{dataset}: {clips} clips (train/valid/test)", modalities, backbone])
 
 
 def _sizes(evidence: Evidence) -> Iterable[str]:
     tested: dict[str, int] = {}
     for record in evidence.records:
-        if (said := record.test_predictions) is not None:
-            tested |= dict.fromkeys(record.trial.cells, len(said.clip_ids))
+        if (predictions := record.test_predictions) is not None:
+            tested |= dict.fromkeys(record.trial.cells, len(predictions.clip_ids))
     for cell in evidence.plan.sweep.cells:
         dataset = cell.config.dataset
         sizes = (num_train_clips(cell.config), num_clips(dataset, "valid"), num_clips(dataset, "test"))
@@ -35,7 +35,7 @@ def _sizes(evidence: Evidence) -> Iterable[str]:
         yield "/".join(str(known[split] or "?") for split in SPLITS)
 
 
-def _one(what: str, values: Iterable[str]) -> str:
-    """Return the value that all have, or that there are several of them."""
+def _shared(what: str, values: Iterable[str]) -> str:
+    """Return the value that all cells share, or "several" and what it is that differs."""
     different = list(dict.fromkeys(values))
     return different[0] if len(different) == 1 else f"{SEVERAL} {what}"

@@ -1,4 +1,4 @@
-"""Writes report.html: one file with everything in it, which opens from disk and asks nothing of the network."""
+"""Writes report.html: one self-contained file that opens from disk and needs no network."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "report.html"
 SVG_BYTES_MAX = 300_000
-"""A figure with more points than this takes is embedded as PNG."""
+"""A figure whose SVG is larger than this is embedded as PNG."""
 BESIDE = {
     "table.md": "headline table, Markdown",
     "table.csv": "cells, full precision",
@@ -45,7 +45,7 @@ BESIDE = {
     "probe.csv": "probes of every layer",
     "neighbours.csv": "label differences to the nearest neighbours",
 }
-"""Files of the report's folder that the page links to, where they are there."""
+"""Files of the report's folder that the page links to if they exist, and what each holds."""
 _HERE = Path(__file__).parent
 _HASH_STATES = {
     "identical": "recorded as identical",
@@ -77,13 +77,13 @@ def write_page(evidence: Evidence, figures: "Sequence[Figure]", folder: Path, co
 
     Args:
         evidence: of the sweep.
-        figures: drawn from it; `bars` stands below the headline table, `differences` below the differences, all
-            others in a section of their own.
-        folder: the report's; tables written there before are linked to.
-        command: what to type to make all of it again.
+        figures: drawn from it; `bars` goes below the headline table, `differences` below the table of differences,
+            those of searches into the section on searches, all others into a section of their own.
+        folder: of the report; tables that it holds already are linked to.
+        command: the command line that reproduces the report, "" if unknown.
 
     Returns:
-        the file; the same evidence gives the same bytes.
+        The path of the file; the same evidence gives the same bytes.
     """
     text = _template().render(
         command=command,
@@ -108,7 +108,7 @@ def _template() -> Template:
 
 
 def _files() -> dict[str, str]:
-    """Return what stands in the page as it is; the browser runs only the script with this digest."""
+    """Return style and script, which the page embeds verbatim; the browser runs only the script with this digest."""
     script = (_HERE / "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     style = (_HERE / "report.css").read_text(encoding="utf-8")
@@ -140,13 +140,13 @@ def _contents(evidence: Evidence) -> dict[str, Any]:
 
 
 def _tables(evidence: Evidence) -> dict[str, Markup]:
-    """Return the tables of numbers by name; what differs between the cells of a pair has a section of its own."""
+    """Return the tables of numbers by name, without `controls`: the page has a section for these."""
     grids = {"headline": build_grid(evidence.summary), **side_grids(evidence.summary, evidence.plan.sweep.file.pivot)}
     return {name: _boxed(grid, name) for name, grid in grids.items() if name != "controls"}
 
 
 def _boxed(grid: Grid, name: str) -> Markup:
-    """Return a table that scrolls within its box, which the keyboard reaches; its title and notes stay outside."""
+    """Return a table in a scrollable box that can be focused by keyboard; its title and notes stay outside the box."""
     table, end, notes = html_table(replace(grid, title=""), name).partition("</table>\n")
     title = Markup('<p class="caption">{}</p>\n').format(grid.title) if grid.title else ""
     label = Markup('<div class="scroll" tabindex="0" role="region" aria-label="{}">').format(grid.title or name)
@@ -154,16 +154,16 @@ def _boxed(grid: Grid, name: str) -> Markup:
 
 
 def _pictures(figures: "Sequence[Figure]") -> "dict[str, list[Figure]]":
-    """Return the figures by the section they stand in."""
-    found: dict[str, list[Figure]] = {"bars": [], "differences": [], "others": []}
-    for each in figures:
-        if not each.name.startswith("search_"):
-            found[each.name if each.name in found else "others"].append(each)
-    return found
+    """Return the figures by the section of the page that they belong to, without those of searches."""
+    by_section: dict[str, list[Figure]] = {"bars": [], "differences": [], "others": []}
+    for figure in figures:
+        if not figure.name.startswith("search_"):
+            by_section[figure.name if figure.name in by_section else "others"].append(figure)
+    return by_section
 
 
 def _address(figure: "Figure") -> str:
-    """Return a figure as a data URI: sharp at any size where that is not too large."""
+    """Return a figure as a data URI: SVG, or PNG where the SVG is too large."""
     is_vector = figure.svg.stat().st_size <= SVG_BYTES_MAX
     path, kind = (figure.svg, "svg+xml") if is_vector else (figure.png, "png")
     return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
@@ -183,18 +183,18 @@ def _clips(evidence: Evidence) -> list[Shown]:
 
 
 def _without_state(text: str, state: str) -> str:
-    """Return the answer without the words that stand above it."""
+    """Return the answer without a leading repetition of the state, which the page shows above it."""
     rest = text.removeprefix(f"{state}: ")
     return text if rest == text else rest[:1].upper() + rest[1:]
 
 
 def _setting(value: Any) -> str:
-    """Return a setting as people read it."""
+    """Return the value of a setting as text for the page."""
     if isinstance(value, list | tuple) and not all(isinstance(item, str) for item in value):
         return json.dumps(value)
     return (axis_text(value) if value is not None else "") or "none"
 
 
 def _breakable(name: str) -> Markup:
-    """Return a dotted path that may go on in a new line after each dot."""
+    """Return a dotted path in which a line may break after each dot."""
     return Markup(".<wbr>").join(name.split("."))

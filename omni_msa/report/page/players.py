@@ -1,4 +1,4 @@
-"""Sound and picture of clips, inside the page as far as there is room."""
+"""Audio and video of clips, embedded in the page up to a size limit."""
 
 import base64
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ TYPES = {
         **{".ogg": "audio/ogg", ".opus": "audio/ogg", ".flac": "audio/flac", ".webm": "audio/webm"},
     },
 }
-"""What browsers play, by the file's ending."""
+"""The MIME types that browsers play, by file name extension."""
 
 
 @dataclass(frozen=True)
 class Player:
-    """One file of a clip: `address` is a data URI, or "" with a note that says where the file is and why."""
+    """One media file of a clip: `address` is a data URI, or "" with a note: the file, and why it is not embedded."""
 
     kind: str
     address: str = ""
@@ -33,11 +33,11 @@ class Player:
 
 
 class Players:
-    """Embeds the files of clips until the room is used up.
+    """Embeds the media files of clips until the size limit of the page is reached.
 
     Args:
-        is_on: False embeds none.
-        all_bytes_max: room for all files, as they stand in the page.
+        is_on: whether any file is embedded.
+        all_bytes_max: limit of all files together, in bytes of base64 text.
     """
 
     def __init__(self, is_on: bool, all_bytes_max: int = ALL_BYTES_MAX) -> None:
@@ -45,11 +45,11 @@ class Players:
         self._left = all_bytes_max
 
     def of(self, clip: Clip, root: Path | None) -> list[Player]:
-        """Return the players of a clip's picture and sound: one if both are in one file.
+        """Return the players of a clip's audio and video: a single one if both are in one file.
 
         Args:
-            clip: with the files.
-            root: folder of the dataset; notes name files relative to it.
+            clip: with the paths of its files.
+            root: folder of the dataset, None if unknown; notes name files relative to it.
         """
         files = {path: kind for kind, path in (("audio", clip.audio), ("video", clip.video)) if path is not None}
         return [self._player(path, kind, _relative(path, root)) for path, kind in files.items()]
@@ -68,15 +68,15 @@ class Players:
         if path.suffix.lower() not in TYPES[kind]:
             return "a format that browsers do not play"
         if not path.is_file():
-            return "not there"
+            return "file not found"
         num_bytes = path.stat().st_size
         if num_bytes > CLIP_BYTES_MAX:
             return f"{num_bytes / 1e6:.1f} MB; up to {CLIP_BYTES_MAX / 1e6:.0f} MB are embedded"
-        return "" if -(-num_bytes // 3) * 4 <= self._left else "the room for media in this page is used up"
+        return "" if -(-num_bytes // 3) * 4 <= self._left else "the size limit for media in this page is reached"
 
 
 def clips_of(dataset: DatasetOptions) -> Mapping[str, Clip]:
-    """Return the clips of a dataset by id; empty if they are not on this machine: a report fetches and renders nothing.
+    """Return the clips of a dataset by id, empty if they are not on this machine; nothing is downloaded or generated.
 
     Args:
         dataset: its options.

@@ -1,8 +1,8 @@
 "use strict";
-// Tables sort and filter; everything is open on paper; a player that cannot play says so.
+// Tables sort and filter; all details are opened for printing; a player that cannot play its file shows a message.
 
 function compare(a, b, sign) {
-  if (a === "" || b === "") return (a === "") - (b === ""); // what is not known goes last, whichever way
+  if (a === "" || b === "") return (a === "") - (b === ""); // missing values go last in either direction
   const x = Number(a), y = Number(b);
   if (!Number.isNaN(x) && !Number.isNaN(y)) return sign * (x - y);
   return sign * a.localeCompare(b, "en", { numeric: true });
@@ -12,7 +12,7 @@ function sort(table, column, direction) {
   const body = table.tBodies[0];
   const sign = direction === "ascending" ? 1 : -1;
   const rows = Array.from(body.rows, (row) => [row.cells[column].dataset.key, row]);
-  rows.sort((one, other) => compare(one[0], other[0], sign)); // stable: equal ones keep their order
+  rows.sort((a, b) => compare(a[0], b[0], sign)); // stable: equal rows keep their order
   body.append(...rows.map(([, row]) => row));
 }
 
@@ -37,8 +37,8 @@ for (const form of document.querySelectorAll("form[data-filter]")) {
     const words = form.elements.words.value.toLowerCase().split(/\s+/).filter(Boolean);
     const state = form.elements.state.value;
     let count = 0;
-    rows.forEach((row, place) => {
-      const fits = (!state || states[place] === state) && words.every((word) => texts[place].includes(word));
+    rows.forEach((row, index) => {
+      const fits = (!state || states[index] === state) && words.every((word) => texts[index].includes(word));
       row.hidden = !fits;
       count += fits;
     });
@@ -46,7 +46,7 @@ for (const form of document.querySelectorAll("form[data-filter]")) {
   };
   for (const kind of ["input", "change"]) form.addEventListener(kind, filter);
   form.addEventListener("submit", (event) => event.preventDefault());
-  filter(); // a browser may have kept what was typed before
+  filter(); // a browser may restore what was typed before a reload
 }
 
 let closed = [];
@@ -59,7 +59,7 @@ window.addEventListener("afterprint", () => {
 });
 
 for (const player of document.querySelectorAll("video, audio")) {
-  const tell = () => { player.hidden = true; player.nextElementSibling.hidden = false; };
-  player.addEventListener("error", tell);
-  if (player.error) tell();
+  const showMessage = () => { player.hidden = true; player.nextElementSibling.hidden = false; };
+  player.addEventListener("error", showMessage);
+  if (player.error) showMessage();
 }

@@ -1,4 +1,4 @@
-"""What the page says of each search of a sweep."""
+"""What the page shows of each search of a sweep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ STATES = {
     "default failed": "Default failed",
     "unfinished": "Unfinished",
 }
-"""How the states of a search's verdict are read."""
+"""How the page names the states of a search's verdict."""
 _FAILED_MAX = 5
 
 
@@ -27,14 +27,14 @@ class Searched:
     """One search, as the page shows it.
 
     Args:
-        number: from 1; figures of it end in it, from 2 on.
+        number: from 1; from 2 on, the names of its figures end in it.
         title: its name where there are several, else "".
         state: of its verdict, in words.
-        text: the sentences of its verdict, "" where they stand in the page's head already.
-        facts: what was tried, sentences.
+        text: the sentences of its verdict, "" if the head of the page shows them already.
+        facts: sentences on what was tried.
         grids: name to table.
-        best: the file with the winning configuration, "" while there is none.
-        command: that runs it.
+        best: name of the file with the winning configuration, "" if there is none.
+        command: the command that runs that file, "" if there is none.
     """
 
     number: int
@@ -47,13 +47,13 @@ class Searched:
     command: str
 
     def has(self, figure: str) -> bool:
-        """Return whether a figure, by its name, is of this search."""
+        """Return whether the figure with this name belongs to this search."""
         last = figure.rpartition("_")[2]
         return figure.startswith("search_") and (int(last) if last.isdecimal() else 1) == self.number
 
 
 def searches_of(evidence: Evidence) -> list[Searched]:
-    """Return what is said of each search of a sweep."""
+    """Return what the page shows of each search of a sweep, in the order of the searches."""
     num = len(evidence.searches)
     return [_searched(evidence, found, number, num) for number, found in enumerate(evidence.searches, 1)]
 
@@ -76,20 +76,20 @@ def _searched(evidence: Evidence, found: SearchFindings, number: int, num: int) 
 
 
 def facts_of(found: SearchFindings) -> list[str]:
-    """Return as sentences what was tried, what it took, what was chosen and how often the test split was opened."""
+    """Return sentences on what was tried, how long it took, what won, and how often the test split was opened."""
     states = [row.state for row in found.history]
-    each = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    by_state = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     hours = found.spent.work_s / 3600
-    seeds = f"{count(len(found.seeds), 'seed')} a whole proposal" if found.is_fresh else "no seeds"
+    seeds = f"{count(len(found.seeds), 'seed')} for each complete proposal" if found.is_fresh else "no seeds"
     text = [
         f"{count(len(states), 'proposal')} by {found.sampler} (seed {found.seed})"
-        f"{f': {each}' if each else ''}; {count(len(found.space), 'parameter')}, {seeds}, "
+        f"{f': {by_state}' if by_state else ''}; {count(len(found.space), 'parameter')}, {seeds}, "
         f"{hours:.1f} hours of trials.",
         f"Proposals were chosen on valid alone. The test split was opened {_times(found.times_test_was_opened)}.",
         *_failed(found.history),
     ]
     if found.num_known:
-        text.append(f"Told at the start: {count(found.num_known, 'cell')} that the ledger knew before.")
+        text.append(f"Given to the sampler at the start: {count(found.num_known, 'cell')} with results in the ledger.")
     if found.winner is not None:
         winner = "the default configuration" if found.winner == DEFAULT else f"proposal {found.winner}"
         text.append(f"Winner: {winner}.")
@@ -97,7 +97,7 @@ def facts_of(found: SearchFindings) -> list[str]:
 
 
 def _failed(history: Sequence[ProposalSummary]) -> list[str]:
-    """Return why proposals failed, a sentence each, of many only the first ones."""
+    """Return why proposals failed, one sentence each; of many, only the first five."""
     failed = [row for row in history if row.state == "failed"]
     text = [f"Proposal {row.proposal} failed: {row.why.rstrip('.')}." for row in failed[:_FAILED_MAX]]
     rest = count(len(failed) - _FAILED_MAX, "further proposal")

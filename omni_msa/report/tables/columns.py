@@ -1,4 +1,4 @@
-"""How the columns of a table are made from its rows; what is not known leaves no column."""
+"""Builds the columns of a table from its rows; a column without any known value is left out."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -8,33 +8,33 @@ from omni_msa.stats.metrics import Metric
 
 T = TypeVar("T")
 ColumnOf = tuple[str, Callable[[T], Entry | None]]
-"""A heading, and what makes the entry of a row, None where nothing is known."""
+"""A heading, and the function from a row to its entry (None: not known)."""
 
 
 def lay_out(
     title: str, rows: Sequence[T], columns: Sequence[ColumnOf[T]], words: Sequence[str] = (), num_words: int = 1
 ) -> Grid:
-    """Lay out rows; a column in which nothing is known is left out.
+    """Return a table of these rows, without the columns in which no value is known.
 
     Args:
         title: of the table.
-        rows: each the argument of every column.
-        columns: heading, and what makes a row's entry, None where nothing is known.
-        words: headings of further columns that are words.
-        num_words: how many columns on the left are words.
+        rows: passed one by one to the function of every column.
+        columns: heading and function of each column.
+        words: headings of further columns of text, aligned left.
+        num_words: how many columns on the left are text.
     """
     shown = [
-        (place, name, entries)
-        for place, (name, show) in enumerate(columns)
+        (index, name, entries)
+        for index, (name, show) in enumerate(columns)
         if any(entries := [show(row) for row in rows])
     ]
-    align = "".join("l" if place < num_words or name in words else "r" for place, name, _ in shown)
+    align = "".join("l" if index < num_words or name in words else "r" for index, name, _ in shown)
     lines = [[entry or Entry(DASH) for entry in line] for line in zip(*(entries for *_, entries in shown), strict=True)]
     return Grid([name for _, name, _ in shown], lines, [], align, title)
 
 
 def number(value: float | None, metric: Metric) -> Entry | None:
-    """Return a number in the unit of its column, None for None."""
+    """Return a metric's value as it is shown, None for None."""
     return None if value is None else Entry(metric.show(value), value=value)
 
 

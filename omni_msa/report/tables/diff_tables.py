@@ -1,4 +1,4 @@
-"""The difference of two sweeps as files, and as a terminal shows it."""
+"""The difference of two sweeps as files, and for a terminal."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 _MARKS = {"lower": "Negative: A is better.", "higher": "Positive: A is better.", "none": ""}
 _NOTE = (
     "A and B: means over all seeds of each sweep. A - B: mean of the paired differences, ± their standard deviation "
-    "(ddof 1), with its 95 % Student-t interval; pairs share a seed. Intervals assume roughly normal seeds; they and "
+    "(ddof 1), with its 95 % Student-t interval; pairs share a seed. Intervals assume roughly normal values; they and "
     "p are for one row each, not corrected for their number. p: two-sided sign-flip test over seeds, exact between two "
-    "random cells; against a cell without randomness it assumes that seeds scatter symmetrically. "
+    "random cells; against a cell without randomness it assumes symmetrically distributed values. "
 )
 
 
@@ -43,14 +43,14 @@ def write_diff(found: SweepDiff, folder: Path) -> list[Path]:
 
 
 def summary_lines(found: SweepDiff) -> list[str]:
-    """Return what is compared, what differs between the settings, and what one sweep alone has, as sentences."""
+    """Return sentences on what is compared, which settings differ, and which cells only one sweep has."""
     lines = [f"A: {found.name}, {_counted(found.counts)}. B: {found.other}, {_counted(found.other_counts)}."]
     lines += [_settings_line(cells, len(found.cells)) for cells in _alike(found.cells)]
     for name, labels in (("A", found.only), ("B", found.only_other)):
         if labels:
-            lines.append(f"In {name} alone: {'; '.join(labels)}.")
+            lines.append(f"Only in {name}: {'; '.join(labels)}.")
     renamed = [f"{cell.label} (A) is {cell.other_label} (B)" for cell in found.cells if cell.label != cell.other_label]
-    return [*lines, *([f"By the same axis values, {'; '.join(renamed)}."] if renamed else [])]
+    return [*lines, *([f"Matched by their axis values: {'; '.join(renamed)}."] if renamed else [])]
 
 
 def _counted(counts: Mapping[str, int]) -> str:
@@ -66,7 +66,7 @@ def _alike(cells: Sequence[SharedCell]) -> list[list[SharedCell]]:
 
 
 def _settings_line(cells: Sequence[SharedCell], num_cells: int) -> str:
-    """Say for cells that are alike what differs between the sweeps."""
+    """Return what differs between the sweeps for cells with equal differences."""
     one = cells[0]
     everything = f"All {num_cells} shared cells" if num_cells > 1 else "The one shared cell"
     which = everything if len(cells) == num_cells else "; ".join(cell.label for cell in cells)
@@ -87,7 +87,7 @@ def _settings_text(settings: Mapping[str, Sequence[Any]]) -> str:
 
 
 def diff_grids(found: SweepDiff) -> list[Grid]:
-    """Return a table for each metric, one row a shared cell; the deciding metric's first, with what all have in common.
+    """Return a table for each metric, one row per shared cell; the first, of the primary metric, has the common notes.
 
     Args:
         found: of the two sweeps.
@@ -151,7 +151,7 @@ def _page(found: SweepDiff) -> str:
 
 
 def _flat_rows(found: SweepDiff) -> list[dict[str, Any]]:
-    """One row a shared cell and metric, unrounded; then the cells that one sweep alone has."""
+    """Return one unrounded row per shared cell and metric, then the cells that only one sweep has."""
     rows: list[dict[str, Any]] = []
     for cell in found.cells:
         settings = _settings_text(cell.settings)

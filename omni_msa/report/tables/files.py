@@ -1,4 +1,4 @@
-"""The tables of a sweep as files, and the one that a terminal shows."""
+"""The tables of a sweep as files, and the headline table for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,10 +27,10 @@ def write_tables(
 
     Args:
         folder: `mlruns/reports/<sweep>/`, made if missing.
-        summary: of the sweep; clips that were left out go to `dropped_clips.csv`. Beside mosi and mosei stand numbers
-            of papers.
+        summary: of the sweep; its dropped clips go to `dropped_clips.csv`. On mosi and mosei, numbers from papers are
+            added.
         trials: a row for every trial of the plan.
-        pivot: the axes that the sweep names, down and across.
+        pivot: the axes that the sweep file names, down and across, None if it names none.
 
     Returns:
         The files written.
@@ -64,7 +64,7 @@ def _texts(summary: SweepSummary, pivot: Sequence[str] | None) -> dict[str, str]
 
 
 def side_grids(summary: SweepSummary, pivot: Sequence[str] | None = None) -> dict[str, Grid]:
-    """Return the tables that stand below the headline table, by name; what is not known is left out.
+    """Return the tables below the headline table, by name; those without data are left out.
 
     Args:
         summary, pivot: as in `write_tables`.
@@ -98,17 +98,17 @@ def markdown(summary: SweepSummary, grid: Grid, pivot: Sequence[str] | None = No
     for side in side_grids(summary, pivot).values():
         lines += ["", *markdown_section(side)]
     if said := summary.selection.text:
-        lines += ["", "## What was tried and what selected", "", *(f"- {sentence}" for sentence in said)]
+        lines += ["", "## What was tried and what was selected", "", *(f"- {sentence}" for sentence in said)]
     return "\n".join(lines) + "\n"
 
 
 def terminal_table(summary: SweepSummary) -> TerminalTable:
-    """Return the headline table, without numbers of papers, and the answer for `rich` to print."""
+    """Return the headline table, without numbers from papers, and the answer, for `rich` to print."""
     return TerminalTable(replace(summary, dataset=""))
 
 
 def _latex_headline(summary: SweepSummary) -> str:
-    """Return the headline table in two parts that fit a page: quality; rates and costs."""
+    """Return the headline table in two parts that each fit a page: quality; rates and costs."""
     names = default_columns(summary.cells)
     quality = [name for name in names if METRICS[name].kind == "quality"]
     rest = [name for name in names if name not in quality]
@@ -119,7 +119,7 @@ def _latex_headline(summary: SweepSummary) -> str:
 
 
 def _flat_rows(summary: SweepSummary) -> list[dict[str, Any]]:
-    """One row a cell, full precision; then the human row and what others reported."""
+    """Return one row per cell in full precision, then the human row and the numbers from publications."""
     rows = []
     for cell in summary.cells:
         row = {"kind": "cell", **finite(cell_row(cell))} | (_mmsa_columns(cell) if summary.style == MMSA else {})
@@ -142,7 +142,7 @@ def _reported_columns(metrics: Mapping[str, published.Value], of: str = "") -> d
 
 
 def _mmsa_columns(cell: CellSummary) -> dict[str, float]:
-    """Mean and ± of the metrics of quality in the convention of the MMSA framework, beside the standard ones."""
+    """Return mean and standard deviation of each metric of quality in the convention of the MMSA framework."""
     row: dict[str, float] = {}
     for name in (name for name in cell.metrics if METRICS[name].kind == "quality"):
         row[f"{name}_mmsa_mean"], row[f"{name}_mmsa_std"] = mmsa_summary(cell.metrics[name].values)

@@ -25,7 +25,7 @@ table.omni-msa tr.human > *, table.omni-msa tr.reported > * { font-style: italic
 ul.omni-msa-notes { font-size: 0.85em; padding-left: 1.2em; }
 </style>
 """
-"""For a page that has no style of its own for the tables."""
+"""Style for a page that has none of its own for these tables."""
 
 
 def pipe_table(grid: Grid) -> list[str]:
@@ -65,7 +65,7 @@ def _tex_entry(entry: Entry) -> str:
 
 
 def tex(text: str) -> str:
-    """Return plain text as LaTeX takes it; a `[` or `*` that the end of the row above would take is put in braces."""
+    """Return plain text escaped for LaTeX; a leading `[` or `*` is braced, else it would belong to the `\\\\` above."""
     escaped = _MINUS.sub("$-$", text.translate(_TEX))
     return f"{{{escaped[0]}}}{escaped[1:]}" if escaped[:1] in ("[", "*") else escaped
 
@@ -74,8 +74,8 @@ def html_table(grid: Grid, name: str = "headline") -> str:
     """Return a `<table>` with its notes in a `<ul>`; numbers carry their unrounded value in `data-value`.
 
     Args:
-        grid: of which title and all texts are escaped.
-        name: a class of the table, beside `omni-msa`.
+        grid: the table; its title and texts are escaped here.
+        name: a second CSS class of the table, beside `omni-msa`.
     """
     caption = f"<caption>{html.escape(grid.title)}</caption>\n" if grid.title else ""
     heads = "".join(
@@ -89,11 +89,11 @@ def html_table(grid: Grid, name: str = "headline") -> str:
     table = f"{caption}<thead>\n<tr>{heads}</tr>\n</thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
     below = f'<ul class="omni-msa-notes">\n{notes}</ul>\n' if notes else ""
     whole = f'<table class="omni-msa {html.escape(name)}">\n{table}{below}'
-    return whole.encode("ascii", "xmlcharrefreplace").decode()  # a fragment does not know its page's encoding
+    return whole.encode("ascii", "xmlcharrefreplace").decode()  # the page's encoding is not known here
 
 
 def _html_row(row: list[Entry], grid: Grid) -> str:
-    return "".join(_html_entry(entry, place < grid.num_axes, grid.align[place]) for place, entry in enumerate(row))
+    return "".join(_html_entry(entry, index < grid.num_axes, grid.align[index]) for index, entry in enumerate(row))
 
 
 def _html_entry(entry: Entry, is_head: bool, letter: str) -> str:

@@ -1,4 +1,4 @@
-"""What stands in a table: the headline table of a sweep, before it takes a format."""
+"""The content of a table before it is formatted, and the headline table of a sweep."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from omni_msa.sweep.labels import axis_text
 
 RATES = ("unparsable_rate", "zero_rate")
 COSTS = ("train_s", "latency_s", "peak_memory_gb", "trainable_parameters")
-"""Of the costs those that stand in the headline table; `table.csv` has all."""
+"""The costs that the headline table shows; `table.csv` has all."""
 DASH = "\N{EN DASH}"
 STANDARD, MMSA = "standard", "mmsa"
 _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
@@ -20,12 +20,12 @@ _ARROWS = {"lower": " ↓", "higher": " ↑", "none": ""}
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of a table.
+    """One entry of a table.
 
     Args:
-        text: what is read there.
+        text: as it is shown.
         bold: whether it is the best of its column.
-        value: the unrounded number in its stored unit, for sorting; None for words.
+        value: the unrounded number in its stored unit, for sorting; None for text.
     """
 
     text: str
@@ -35,15 +35,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table before it takes a format.
+    """A table before it is formatted.
 
     Args:
-        headings: one a column.
-        rows: each with one entry a column.
+        headings: one per column.
+        rows: each with one entry per column.
         notes: what the reader must know, plain text.
-        align: one letter a column, "l" for words and "r" for numbers.
-        title: what the table is of, "" for the headline table.
-        kinds: what each row is ("cell", "human", "reported"), or empty where all are alike.
+        align: one letter per column, "l" for text and "r" for numbers.
+        title: of the table, "" for the headline table.
+        kinds: the kind of each row ("cell", "human", "reported"), or empty where rows are not distinguished.
     """
 
     headings: list[str]
@@ -55,7 +55,7 @@ class Grid:
 
     @property
     def num_axes(self) -> int:
-        """The number of columns on the left that are words."""
+        """The number of text columns on the left."""
         return len(self.align) - len(self.align.lstrip("l"))
 
 
@@ -63,8 +63,8 @@ def build_grid(summary: SweepSummary, columns: Sequence[str] | None = None) -> G
     """Lay out the headline table: mean and standard deviation of each cell, and the human row.
 
     Args:
-        summary: of the sweep; by its `style` numbers are shown as they are, or as MMSA prints them. Beside those on
-            mosi and mosei stand the paper's.
+        summary: of the sweep; its `style` says whether numbers are shown as stored or as the MMSA framework prints
+            them. On mosi and mosei the paper's numbers are shown beside them.
         columns: metrics to show; by default those of `default_columns`.
     """
     cells, style, human = summary.cells, summary.style, summary.human
@@ -75,9 +75,9 @@ def build_grid(summary: SweepSummary, columns: Sequence[str] | None = None) -> G
         + [mean_entry(cell, name, style) for name in names]
         for cell in cells
     ]
-    for place, name in enumerate(names, start=len(axes) + 1):
+    for index, name in enumerate(names, start=len(axes) + 1):
         for row in best_rows(cells, name):
-            rows[row][place] = replace(rows[row][place], bold=True)
+            rows[row][index] = replace(rows[row][index], bold=True)
     if human is not None:
         rows.append([Entry("human rater"), *[Entry("")] * (len(axes) - 1), Entry(DASH)])
         rows[-1] += [Entry(_one(name, human.get(name), style), value=human.get(name)) for name in names]
@@ -92,7 +92,7 @@ def build_grid(summary: SweepSummary, columns: Sequence[str] | None = None) -> G
 
 
 def default_columns(cells: Sequence[CellSummary]) -> list[str]:
-    """Return the metrics of the headline table: quality, and rates and the main costs that any cell has."""
+    """Return the metrics of the headline table: quality, then the rates and main costs that any cell has."""
     there = {name for cell in cells for name in cell.metrics}
     return [*headline(there), *(name for name in (*RATES, *COSTS) if name in there)]
 
@@ -103,7 +103,7 @@ def axes_of(cells: Sequence[CellSummary]) -> list[str]:
 
 
 def heading(name: str, style: str = STANDARD) -> str:
-    """Return a metric's column heading: title, unit, and an arrow to the better side."""
+    """Return a metric's column heading: title, unit, and an arrow (down: lower is better)."""
     metric = METRICS[name]
     return (f"{metric.title} (x100)" if _is_scaled(name, style) else metric.heading) + _ARROWS[metric.better]
 
@@ -113,19 +113,19 @@ def _is_scaled(name: str, style: str) -> bool:
 
 
 def _one(name: str, value: float | None, style: str) -> str:
-    """A number that is no mean over seeds, in the unit of its column."""
+    """Return a number that is not a mean over seeds, in the unit of its column."""
     return METRICS[name].show(value) if value is None or not _is_scaled(name, style) else f"{value * 100:z.2f}"
 
 
 def seeds_entry(cell: CellSummary) -> Entry:
-    """Return how many seeds of a cell there are, as `3`, `2/3`, or `1 (det.)`."""
+    """Return how many seeds of a cell are finished, as `3`, `2/3` (one is missing), or `1 (det.)`."""
     num, num_missing = len(cell.seeds), len(cell.missing)
     count = f"{num - num_missing}/{num}" if num_missing else str(num)
     return Entry(f"{count} (det.)" if cell.deterministic else count, value=num - num_missing)
 
 
 def mean_entry(cell: CellSummary, name: str, style: str = STANDARD) -> Entry:
-    """Return a mean, its ±, and how many seeds counted where some collapsed.
+    """Return a mean, its standard deviation after ±, and the number of defined values where some are undefined.
 
     Args:
         cell: of the summary.
@@ -134,18 +134,18 @@ def mean_entry(cell: CellSummary, name: str, style: str = STANDARD) -> Entry:
     """
     if name not in cell.metrics:
         return Entry(DASH)
-    one, metric = cell.metrics[name], METRICS[name]
-    counted = f" ({one.n}/{one.n + one.num_collapsed})" if one.num_collapsed else ""
-    if one.mean is None:
+    summary, metric = cell.metrics[name], METRICS[name]
+    counted = f" ({summary.n}/{summary.n + summary.num_collapsed})" if summary.num_collapsed else ""
+    if summary.mean is None:
         return Entry("NaN" + counted)
     if _is_scaled(name, style):
-        return Entry(mmsa_text(one.values) + counted, value=one.mean)
-    spread = "" if one.std is None or metric.count else f" ± {metric.show(one.std)}"
-    return Entry(metric.show(one.mean) + spread + counted, value=one.mean)
+        return Entry(mmsa_text(summary.values) + counted, value=summary.mean)
+    spread = "" if summary.std is None or metric.count else f" ± {metric.show(summary.std)}"
+    return Entry(metric.show(summary.mean) + spread + counted, value=summary.mean)
 
 
 def best_rows(cells: Sequence[CellSummary], name: str) -> list[int]:
-    """Return the cells with the best mean; only those where every seed counted compete, and some must be worse."""
+    """Return the rows of the best mean, among cells with a value at every seed; none if all of these are equal."""
     better = METRICS[name].better
     means = {
         row: mean for row, cell in enumerate(cells) if cell.is_whole(name) and (mean := cell.of(name).mean) is not None
@@ -162,18 +162,18 @@ def _notes(cells: Sequence[CellSummary], names: Sequence[str], human: bool, styl
     notes = {
         "Test split. ±: sample standard deviation (ddof 1) over seeds, of unrounded values; one seed has none.": style
         != MMSA,
-        "Test split, in the convention of the MMSA framework, to be read beside old tables only: metrics of quality "
+        "Test split, in the convention of the MMSA framework, only to be compared with old tables: metrics of quality "
         "times 100, each seed's value rounded before averaging, ± with ddof 0 (smaller than ddof 1, and 0 for one "
-        "seed). Other tables, intervals and tests keep to unrounded values and ddof 1; what papers reported is times "
+        "seed). Other tables, intervals and tests use unrounded values and ddof 1; numbers from papers are times "
         "100 too.": style == MMSA,
         "Bold: best mean of a column, among cells with every seed.": True,
         "(det.): the cell has no randomness and is run once.": any(cell.deterministic for cell in cells),
         "Seeds such as 2/3: two of three are finished, the mean is over these.": any(cell.missing for cell in cells),
-        "(1/2) after a number: of two finished seeds one counts, the other is undefined (NaN); a constant has no "
-        "correlation.": collapsed,
+        "(1/2) after a number: of two finished seeds one has a value, that of the other is undefined (NaN); constant "
+        "predictions have no correlation.": collapsed,
         _zeros_note(names): "zero_rate" in names,
         _latency_note(names): "latency_s" in names,
-        "Human rater: how well people's own ratings agree; it does not compete for bold.": human,
+        "Human rater: how well people's own ratings agree; never in bold.": human,
     }
     return [note for note, applies in notes.items() if applies]
 
@@ -188,20 +188,20 @@ def _zeros_note(names: Sequence[str]) -> str:
 def _latency_note(names: Sequence[str]) -> str:
     model = "; model: from prompt to score" if "latency_model_s" in names else ""
     p95 = " p95: 95th percentile." if {"latency_p95_s", "latency_model_p95_s"} & set(names) else ""
-    return f"Latency: one clip alone, from files to score{model}.{p95}"
+    return f"Latency: one clip at a time, from files to score{model}.{p95}"
 
 
 def _with_reported(grid: Grid, summary: SweepSummary, names: Sequence[str]) -> Grid:
-    """Add the paper's numbers on the right, where it has any for these cells."""
+    """Add columns with the paper's numbers on the right, if it has any for these cells."""
     style, rows = summary.style, [published.lookup(summary.dataset, cell.axes) for cell in summary.cells]
-    found = [row for row in rows if row]
-    shown = [name for name in names if any(name in row.metrics for row in found)]
+    published_rows = [row for row in rows if row]
+    shown = [name for name in names if any(name in row.metrics for row in published_rows)]
     if not shown:
         return grid
     extra = [[reported_entry(row.metrics if row else {}, name, style) for name in shown] for row in rows]
     extra += [[Entry("")] * len(shown)] * (len(grid.rows) - len(rows))
-    settings = " and ".join(dict.fromkeys(row.setting for row in found))
-    note = f"(paper): as reported in {published.CITATION} ({settings}); other code and machines: context, no threshold."
+    settings = " and ".join(dict.fromkeys(row.setting for row in published_rows))
+    note = f"(paper): reported in {published.CITATION} ({settings}); other code and machines: context, not a threshold."
     return replace(
         grid,
         headings=[*grid.headings, *(f"{heading(name, style).rstrip(' ↓↑')} (paper)" for name in shown)],
@@ -212,6 +212,6 @@ def _with_reported(grid: Grid, summary: SweepSummary, names: Sequence[str]) -> G
 
 
 def reported_entry(metrics: Mapping[str, published.Value], name: str, style: str = STANDARD) -> Entry:
-    """Return a number somebody reported, with its ± if one was printed."""
+    """Return a number from a publication, with its standard deviation after ± if one was printed."""
     mean, std = metrics.get(name, (None, None))
     return Entry(_one(name, mean, style) + (f" ± {_one(name, std, style)}" if std is not None else ""), value=mean)

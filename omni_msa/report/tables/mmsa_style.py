@@ -1,4 +1,4 @@
-"""Mean and spread as the MMSA framework prints them, so that its tables can be compared; never for conclusions.
+"""Mean and spread as the MMSA framework prints them, so that its tables can be compared; not for conclusions.
 
 Source: github.com/thuiar/MMSA, src/MMSA/run.py and src/MMSA/utils/metricsTop.py as of commit 177bc04: every metric of a
 seed is rounded to 4 decimals, mean and *population* standard deviation (ddof 0) of these are multiplied by 100, MAE and
@@ -16,10 +16,10 @@ DECIMALS = 2
 
 
 def mmsa_summary(values: Sequence[float | None]) -> tuple[float, float]:
-    """Return mean and standard deviation of a metric over seeds in that convention.
+    """Return mean and standard deviation of a metric over seeds as the MMSA framework computes them.
 
     Args:
-        values: float (n,), n >= 1, in the stored unit, one a finished trial; None and NaN are undefined.
+        values: float (n,), n >= 1, in the stored unit, one per finished trial; None and NaN are undefined.
 
     Returns:
         Both times 100, with 2 decimals; NaN if any value is undefined.
@@ -29,7 +29,7 @@ def mmsa_summary(values: Sequence[float | None]) -> tuple[float, float]:
 
 
 def mmsa_text(values: Sequence[float | None]) -> str:
-    """Return mean and standard deviation in that convention as text, such as `57.00 ± 1.22`.
+    """Return mean and standard deviation as the MMSA framework prints them, such as `57.00 ± 1.22`.
 
     Args:
         values: as for `mmsa_summary`.

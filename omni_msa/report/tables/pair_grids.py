@@ -1,4 +1,4 @@
-"""The tables of pairs of cells: differences, how sure they are, and what besides the axis differs."""
+"""The tables of pairs of cells: differences, their uncertainty, and what differs besides the axis."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -37,12 +37,12 @@ def differences_grid(differences: Sequence[Comparison], cells: Sequence[CellSumm
 
 
 def _pair_notes(rows: Sequence[Comparison], fixed: Collection[str], family: str = "") -> list[str]:
-    """Return what must be known of intervals and p-values over seeds, of their correction, and of what is left out.
+    """Return notes on intervals, on p-values over seeds and their correction, and on pairs that are left out.
 
     Args:
         rows: comparisons.
         fixed: labels of the cells without randomness.
-        family: what is corrected together, in words.
+        family: where the comparisons that are corrected together come from, in words.
     """
     test, tested = sign_flip_note(rows, fixed), [one.n for one in rows if one.p is not None]
     notes = [
@@ -55,18 +55,18 @@ def _pair_notes(rows: Sequence[Comparison], fixed: Collection[str], family: str 
 
 
 def _holm_note(rows: Sequence[Comparison], family: str) -> str:
-    """Return over what the p-values are corrected, "" where there is nothing to correct."""
+    """Return for which comparisons the p-values are corrected, "" where there is nothing to correct."""
     num = _family(rows)
     if num < 2 or all(one.p_holm is None for one in rows):
         return ""
     once = " (rows with the same trials on both sides count once)" if num < len(rows) else ""
     named = f", {family}" if family else ""
     of_clips = "; where neither cell is random, of the clip p" if any(map(_is_over_clips, rows)) else ""
-    return f"Holm p: corrected over all {num} comparisons{once}{named}{of_clips}."
+    return f"Holm p: corrected for all {num} comparisons{once}{named}{of_clips}."
 
 
 def _corrected(rows: Sequence[Comparison]) -> PairColumn:
-    """Return the column of corrected p-values; of one test alone that of its clip p, if that is what it rests on."""
+    """Return the column of corrected p-values; with one test, which needs no correction, that of p over clips."""
     if _family(rows) > 1:
         return "Holm p", lambda one: p_text(one.p_holm)
     return "clip p", lambda one: p_text(one.p_clips) if _is_over_clips(one) else None
@@ -81,10 +81,10 @@ def _is_over_clips(one: Comparison) -> bool:
 
 
 def strength_grid(differences: Sequence[Comparison], exploratory: Sequence[Comparison] = ()) -> Grid | None:
-    """Return how large and how sure each difference of `differences_grid` is, None where nothing of it is known.
+    """Return effect sizes, further tests and required seeds for `differences_grid`, None where none is known.
 
     Args:
-        differences: as there.
+        differences: as for `differences_grid`.
         exploratory: the same pairs on other metrics.
     """
     metric = METRICS[differences[0].metric]
@@ -106,7 +106,7 @@ def strength_grid(differences: Sequence[Comparison], exploratory: Sequence[Compa
     if not any(show(one) for _, show in known for one in differences):
         return None
     grid = lay_out(
-        f"How large and how sure, in {metric.heading}",
+        f"Size and certainty of the differences in {metric.heading}",
         differences,
         [*_pair_columns(targets), *known],
         words=("against",),
@@ -124,13 +124,13 @@ def strength_grid(differences: Sequence[Comparison], exploratory: Sequence[Compa
 
 
 def _amount(value: float | None, metric: Metric) -> str:
-    """Return a difference with its unit."""
+    """Return the stated difference with its unit."""
     text = metric.show(value)
     return f"{text} points" if metric.percent else f"{text} {metric.unit or f'in {metric.title}'}"
 
 
 def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
-    """One column for each accuracy; the test is of hits, which an F1 is not."""
+    """Return a column for each accuracy; McNemar's test is on correct clips, so it has no F1."""
 
     def shown(name: str) -> Callable[[Comparison], Entry | None]:
         return lambda one: p_text(one.mcnemar.get(name))
@@ -140,13 +140,13 @@ def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
 
 
 def _clip_corr_columns(exploratory: Sequence[Comparison]) -> list[PairColumn]:
-    """The clip p of the correlation, where that is not the metric of the table."""
+    """Return the column of p over clips of the correlation, if that is not the metric of the table."""
     known = {(one.label, one.against): one.p_clips for one in exploratory if one.metric == "corr"}
     return [("clip p, Corr", lambda one: p_text(known.get((one.label, one.against))))] if known else []
 
 
 def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[CellSummary] = ()) -> Grid:
-    """Return the same pairs on metrics that do not decide the sweep.
+    """Return the table of the same pairs on metrics other than the primary one.
 
     Args:
         exploratory: at least one.
@@ -174,32 +174,36 @@ def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[CellSumm
 
 
 def controls_grid(controls: Sequence[Control]) -> Grid:
-    """Return for each comparison what differs between its cells beside the axis (at least one row)."""
+    """Return the table of what differs between the two cells of each comparison.
+
+    Args:
+        controls: at least one.
+    """
     columns: list[ColumnOf[Control]] = [
         ("cell", lambda one: Entry(one.label)),
         ("against", lambda one: Entry(one.against)),
         ("controlled", lambda one: Entry("yes" if one.controlled else "NO")),
         ("axis", lambda one: word(", ".join(one.axes))),
-        ("differs besides", lambda one: word(_settings(one.other_settings))),
+        ("also differs", lambda one: word(_settings(one.other_settings))),
         ("follows from the axis", lambda one: word(_followers(one))),
         ("equal settings", lambda one: count(one.num_equal_settings)),
         ("recorded hashes", lambda one: word(_hashes(one.hashes))),
     ]
-    words = ("against", "controlled", "axis", "differs besides", "follows from the axis", "recorded hashes")
+    words = ("against", "controlled", "axis", "also differs", "follows from the axis", "recorded hashes")
     grid = lay_out("Controlled comparison", controls, columns, words=words)
     grid.notes.append(
-        "Controlled: nothing but the axis, and what follows from it, differs between the two cells. Every setting that "
-        "is equal or differs stands in aggregate.json."
+        "Controlled: nothing is known to differ between the two cells but the axis and what follows from it. "
+        "aggregate.json lists all settings, equal and different ones."
     )
     grid.notes.extend(once_each([(one.label, one.flags) for one in controls]))
     return grid
 
 
 def once_each(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-    """Return what is said of several cells, each sentence once; in front of it the cells, if it is not said of all.
+    """Return each sentence once, preceded by the labels of its cells unless it applies to all of them.
 
     Args:
-        said: of each cell its label and the sentences.
+        said: the label of each cell and the sentences about it.
     """
     about: dict[str, list[str]] = {}
     for label, sentences in said:
@@ -209,7 +213,7 @@ def once_each(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
 
 
 def _pair_columns(targets: Sequence[str]) -> list[PairColumn]:
-    """The cell, and the cell it is compared with where that is not always the same one."""
+    """Return the column of cells, and that of the cells they are compared with if these differ."""
     columns: list[PairColumn] = [("cell", lambda one: Entry(one.label))]
     return [*columns, ("against", lambda one: Entry(one.against or DASH))] if len(targets) > 1 else columns
 
@@ -236,7 +240,7 @@ def _settings(differ: Mapping[str, Sequence[Any]]) -> str:
 
 
 def _followers(one: Control) -> str:
-    """The settings that follow from the axis, those inside of it in a word."""
+    """Return the settings that follow from the axis; those below an axis are summed up as its options."""
     inside = [axis for axis in one.axes if any(key.startswith(f"{axis}.") for key in one.follows)]
     others = [key for key in one.follows if not any(key.startswith(f"{axis}.") for axis in inside)]
     return ", ".join([*others, *(f"options of {axis}" for axis in inside)])
@@ -256,19 +260,19 @@ _STRENGTH: list[PairColumn] = [
     ("clip p", lambda one: p_text(one.p_clips)),
 ]
 _COMBINED = (
-    "several seed pairs are combined by Rueger's rule, the middle p times the number of pairs over its rank (1.5 with "
+    "several seed pairs are combined by Rueger's rule: the middle p times the number of pairs over its rank (1.5 with "
     "three pairs)."
 )
 _STRENGTH_NOTES = {
     "better in seeds": "Better in seeds: share of seed pairs in which the cell is better; nearer in clips: share of "
-    "(seed, clip) pairs in which its score is nearer to the label; ties count half.",
+    "(seed, clip) pairs in which its score is nearer to the label; a tie counts half.",
     "effect size": "Effect size: mean difference over the standard deviation of the differences, corrected for few "
     "pairs (Hedges 1981).",
-    "clip p": "Clip p: these trained models on other clips; says nothing of other seeds. A sign-flip test over 9,999 "
-    "random patterns, which cannot go below 0.0001; not corrected for the number of comparisons.",
-    "McNemar": "McNemar: exact, on which clips each got right.",
-    "Williams": "Williams: two correlations with the same labels; assumes normal errors; with skewed ones it rejects "
-    "up to 9 % at 5 %: read the clip p beside it.",
-    "seeds needed": "Seeds needed: in all, for 80 % power at level 0.05 after correction, if spread and difference "
-    "are as observed; at the upper spread: if the spread is at its upper 80 % limit.",
+    "clip p": "Clip p: for these trained models on other clips; it says nothing about other seeds. A sign-flip test "
+    "over 9,999 random patterns, so at least 0.0001; not corrected for the number of comparisons.",
+    "McNemar": "McNemar: exact test on the clips that only one of the two cells got right.",
+    "Williams": "Williams: test of two correlations with the same labels; it assumes normal errors. With skewed ones "
+    "its error rate is up to 9 % at level 5 %: read the clip p beside it.",
+    "seeds needed": "Seeds needed: total number for 80 % power at level 0.05 after correction, if difference and "
+    "spread are as observed; at the upper spread: if the spread is at its upper 80 % limit.",
 }

@@ -1,4 +1,4 @@
-"""What a reader of paired comparisons must know of their p-values and intervals, for tables and figures alike."""
+"""Notes on the p-values and intervals of paired comparisons, for both tables and figures."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,7 +8,7 @@ from omni_msa.stats.metrics import METRICS
 from omni_msa.stats.paired import NUM_DRAWS, NUM_EXACT_MAX
 
 _FLOOR = f"1/{NUM_DRAWS + 1:,}"
-_SYMMETRIC = "it assumes that seeds scatter symmetrically"
+_SYMMETRIC = "it assumes symmetrically distributed values"
 
 
 def fixed_cells(cells: Sequence[CellSummary]) -> set[str]:
@@ -17,7 +17,7 @@ def fixed_cells(cells: Sequence[CellSummary]) -> set[str]:
 
 
 def sign_flip_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:
-    """Return what the p-values over seeds rest on, "" where there are none.
+    """Return the test behind the p-values over seeds and what it assumes, "" without such p-values.
 
     Args:
         rows: comparisons.
@@ -39,10 +39,10 @@ def _is_one_sided(one: Comparison, fixed: Collection[str]) -> bool:
 
 
 def floor_note(counts: Collection[int]) -> str:
-    """Return over which sign patterns the test runs, and how small its p-value can get.
+    """Return which sign patterns the test goes through, and its floor: the smallest p-value that it can give.
 
     Args:
-        counts: of the pairs of each row.
+        counts: the number of pairs of each row.
     """
     if all(num <= NUM_EXACT_MAX for num in counts):
         return "It runs over all sign patterns: no result of so many pairs can go below its floor."
@@ -55,21 +55,24 @@ def floor_note(counts: Collection[int]) -> str:
 
 
 def interval_note(rows: Sequence[Comparison]) -> str:
-    """Return what the 95 % intervals of comparisons leave out, "" where there is nothing to say.
+    """Return what the 95 % intervals assume and are not corrected for, "" where there is nothing to say.
 
     Args:
         rows: comparisons.
     """
     is_over_seeds = any(one.interval for one in rows)
     if len(rows) == 1:
-        return "The interval over seeds assumes roughly normal seeds." if is_over_seeds else ""
+        return "The interval over seeds assumes that values over seeds are roughly normal." if is_over_seeds else ""
     if is_over_seeds:
-        return "Intervals are for one comparison each, not corrected for their number, and assume roughly normal seeds."
+        return (
+            "Intervals are for one comparison each, not corrected for their number, and assume that values over seeds "
+            "are roughly normal."
+        )
     return "Intervals are for one comparison each, not corrected for their number."
 
 
 def left_out_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:
-    """Return how many pairs an undefined value takes away, by metric where there are several; "" if none.
+    """Return how many pairs are left out for an undefined value, by metric if there are several; "" if none.
 
     Args:
         rows: comparisons.

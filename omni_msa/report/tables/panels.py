@@ -1,4 +1,4 @@
-"""The tables of single cells beside the headline table: the deciding metric in detail, best of n, other people's."""
+"""Further tables of cells: the primary metric in detail, best of n, and numbers from publications."""
 
 from collections.abc import Sequence
 
@@ -49,16 +49,16 @@ def selection_grid(summary: SweepSummary) -> Grid | None:
         ("seed of the best", lambda cell: word(cell.of(name).best_seed)),
     ]
     grid = lay_out(f"Best of n beside the mean, {metric.heading}", cells, columns)
-    grid.notes.append("Best of n: the best seed on test, chosen after seeing test. It flatters, more so with larger n.")
+    grid.notes.append("Best of n: the seed with the best value on test; optimistically biased, more so with larger n.")
     return grid
 
 
 def elsewhere_grid(rows: Sequence[Elsewhere], style: str) -> Grid:
-    """Return what other people reported on the corpus, each row with its source.
+    """Return the table of numbers from publications on the corpus, each row with its source.
 
     Args:
         rows: at least one.
-        style: of the headline table, so that the numbers can be read side by side.
+        style: of the headline table, so that the numbers are in the same unit.
     """
     names = list(dict.fromkeys(name for row in rows for name in row.metrics))
     texts = [
@@ -67,7 +67,7 @@ def elsewhere_grid(rows: Sequence[Elsewhere], style: str) -> Grid:
     ]
     titles = ["method", *(heading(name, style).rstrip(" ↓↑") for name in names), "source"]
     note = (
-        "Other code, features, machines and selection: context, no threshold. Accuracies as their authors printed them."
+        "Other code, features, machines, selection: context, not a threshold. Accuracies as their authors printed them."
     )
     notes = [note, *dict.fromkeys(row.note for row in rows if row.note)]
     kinds = ["reported"] * len(rows)
@@ -75,8 +75,8 @@ def elsewhere_grid(rows: Sequence[Elsewhere], style: str) -> Grid:
 
 
 _DETAIL_NOTES = {
-    "95 % over seeds": "Over seeds: Student's t, other seeds on these clips.",
-    "95 % over clips": "Over clips: BCa bootstrap, these trained models on other clips.",
-    "95 % over both": "Over both: other seeds and other clips.",
+    "95 % over seeds": "Over seeds: Student's t, for other seeds on these clips.",
+    "95 % over clips": "Over clips: BCa bootstrap, for these trained models on other clips.",
+    "95 % over both": "Over both: for other seeds and other clips.",
     "gap closed (%)": "Gap closed: 0 is the constant row, 100 the human rater.",
 }

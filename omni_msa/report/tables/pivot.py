@@ -11,17 +11,17 @@ from omni_msa.report.tables.grid import DASH, Entry, Grid, axes_of, best_rows, h
 from omni_msa.sweep.labels import axis_text
 
 _OF_SEARCHES = ("proposal", "stage")
-"""Axes that a search gives its cells: proposal 3 of one search has nothing to do with proposal 3 of another."""
+"""Axes that a search adds to its cells; proposals with the same number in two searches are unrelated."""
 _CONVENTION = "Test split, mean ± sample standard deviation (ddof 1) over seeds; one seed has none."
 
 
 def pivot_axes(cells: Sequence[CellSummary], wanted: Sequence[str] | None = None) -> tuple[str, str] | None:
-    """Return the axes to lay out, down and across, or None if the sweep has no two.
+    """Return the axes to lay out, down and across, or None if there are no such two axes.
 
     Args:
         cells: of the summary.
-        wanted: what the sweep names; without it there must be exactly two axes with more than one value, not
-            counting those that a search gives its cells.
+        wanted: the axes that the sweep file names; without them there must be exactly two axes with more than one
+            value, not counting those that a search adds to its cells.
     """
     there = [axis for axis in axes_of(cells) if axis not in _OF_SEARCHES and len(_values(cells, axis)) > 1]
     if wanted:
@@ -35,7 +35,7 @@ def pivot_grid(summary: SweepSummary, down: str, across: str) -> Grid:
 
     Args:
         summary: of the sweep.
-        down, across: axes; any further axes with several values stand on the left as well.
+        down, across: axes; further axes with several values become columns on the left.
     """
     cells, name = summary.cells, summary.metric
     lefts, values, found = _layout(cells, down, across)
@@ -78,14 +78,14 @@ def pivot_rows(summary: SweepSummary, down: str, across: str) -> list[dict[str, 
 def _layout(
     cells: Sequence[CellSummary], down: str, across: str
 ) -> tuple[list[str], list[Any], dict[tuple[str, str], int]]:
-    """Return the axes on the left, the values across, and which cell stands where."""
+    """Return the axes on the left, the values across, and the index of the cell at each position."""
     others = [axis for axis in axes_of(cells) if axis not in (down, across) and len(_values(cells, axis)) > 1]
     lefts = [*others, down]
-    found = {
-        (_key([cell.axes.get(axis) for axis in lefts]), _key(cell.axes.get(across))): place
-        for place, cell in enumerate(cells)
+    index_of = {
+        (_key([cell.axes.get(axis) for axis in lefts]), _key(cell.axes.get(across))): index
+        for index, cell in enumerate(cells)
     }
-    return lefts, _values(cells, across), found
+    return lefts, _values(cells, across), index_of
 
 
 def _values(cells: Sequence[CellSummary], axis: str) -> list[Any]:

@@ -11,7 +11,7 @@ from omni_msa.sweep.labels import axis_text
 
 
 def cell_row(cell: CellSummary) -> dict[str, Any]:
-    """Flatten the statistics of a cell: each number in a column of its own."""
+    """Return the statistics of a cell as one row, with a column for each number."""
     row: dict[str, Any] = {axis: axis_text(value) for axis, value in cell.axes.items()}
     row |= {"label": cell.name, "deterministic": cell.deterministic, "num_seeds": len(cell.seeds)}
     row |= {"missing_seeds": " ".join(map(str, cell.missing))}

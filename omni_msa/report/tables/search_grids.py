@@ -1,4 +1,4 @@
-"""The tables of a search: what was run again with fresh seeds beside the default, and which parameters mattered."""
+"""The tables of a search: proposals and default with fresh seeds, and the importance of parameters."""
 
 from collections.abc import Sequence
 
@@ -13,10 +13,10 @@ ConfirmedColumn = ColumnOf[Confirmed]
 
 
 def confirmed_grid(found: SearchFindings) -> Grid | None:
-    """Return what each confirmed configuration reached in the search and with fresh seeds, and the default with both.
+    """Return the values of each confirmed configuration and of the default, in the search and with fresh seeds.
 
     Args:
-        found: by one search.
+        found: the findings of one search.
 
     Returns:
         None before anything was confirmed.
@@ -38,7 +38,7 @@ def confirmed_grid(found: SearchFindings) -> Grid | None:
 
 
 def _measured(metric: Metric, others: Sequence[Metric]) -> list[ConfirmedColumn]:
-    """The columns of a search with seeds; of a further objective both means and no gain: it names nobody."""
+    """Return the columns of a search with seeds; further objectives have no gain, as they do not choose the winner."""
     return [
         ("in the search", lambda row: number(row.search_value, metric)),
         ("better than the default by (search)", lambda row: _gain(row.search_gain, metric)),
@@ -59,7 +59,7 @@ def _further(metric: Metric) -> list[ConfirmedColumn]:
 
 
 def _measured_once(metric: Metric, others: Sequence[Metric]) -> list[ConfirmedColumn]:
-    """The columns of a search without seeds: there is one number, by which was chosen."""
+    """Return the columns of a search without seeds: one value, by which the winner was chosen."""
     return [
         ("value", lambda row: number(row.fresh_mean, metric)),
         ("better than the default by", lambda row: _gain(row.fresh_gain, metric)),
@@ -80,17 +80,17 @@ def _about_numbers(found: SearchFindings) -> str:
     if not found.is_fresh:
         return (
             "The readout has no seeds: nothing is drawn at random, and the choice was made on this very number. "
-            "It is flattered for these clips, and no seed can tell by how much."
+            "It is optimistically biased for these clips, and further seeds cannot show by how much."
         )
     return (
         "In the search: the mean over the search seeds, by which proposals were chosen. The default has run on both "
-        "sets of seeds, so both gains compare like with like (above 0: better). A gain that shrinks from search to "
-        "fresh is the winner's curse."
+        "sets of seeds, so each gain compares values on the same seeds (above 0: better). A gain that shrinks from "
+        "search to fresh is the winner's curse."
     )
 
 
 def _choice(found: SearchFindings) -> str:
-    """Say what fresh seeds chose and what they did not."""
+    """Return what the fresh seeds chose and what they did not."""
     if not found.is_fresh:
         return ""
     num = sum(row is not found.default for row in found.confirmed)
@@ -99,7 +99,7 @@ def _choice(found: SearchFindings) -> str:
     these = f"these {num} proposals" if num > 1 else "this proposal"
     return (
         f"The fresh seeds did not choose {these}: the search seeds did. But they choose the best of all that were "
-        f"confirmed, so its mean is flattered a little; the interval of the verdict is corrected for it "
+        f"confirmed, so its mean is slightly optimistic; the interval of the verdict is corrected for this "
         f"({counted(found.num_confirmed, 'confirmation')} so far)."
     )
 
@@ -107,11 +107,11 @@ def _choice(found: SearchFindings) -> str:
 def _front(found: SearchFindings, metric: Metric) -> str:
     if len(found.objectives) < 2:
         return ""
-    return f"The first objective, {metric.title}, decides which of the front is named."
+    return f"The first objective, {metric.title}, decides which one on the front is named."
 
 
 def _same(found: SearchFindings) -> str:
-    """Say which proposals are the default itself, as far as numbers tell."""
+    """Return which proposals have exactly the numbers of the default, "" if none has."""
     theirs = found.default
     if theirs is None or not theirs.fresh_values:
         return ""
@@ -121,14 +121,11 @@ def _same(found: SearchFindings) -> str:
     if not same:
         return ""
     which = f"{' and '.join(same).capitalize()} {'has' if len(same) == 1 else 'have'}"
-    return (
-        f"{which} the numbers of the default to the last digit: what they set makes no "
-        "difference, or is what the default has."
-    )
+    return f"{which} exactly the numbers of the default: the settings that differ have no effect, or none differs."
 
 
 def importance_grid(found: SearchFindings) -> Grid | None:
-    """Return the share of the variance that each parameter explains, None where there is none."""
+    """Return the table of the variance share that each parameter explains, None without importances."""
     columns: list[ColumnOf[tuple[str, float]]] = [
         ("parameter", lambda item: Entry(item[0])),
         ("share of the variance (%)", lambda item: percent(item[1])),

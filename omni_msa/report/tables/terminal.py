@@ -1,4 +1,4 @@
-"""The headline table as a terminal shows it: as many metrics beside each other as its width has room for."""
+"""The headline table for a terminal: as many metrics side by side as fit its width."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
-_WORDS_WIDTH_MAX = 28  # longer words go on in the next line
+_WORDS_WIDTH_MAX = 28  # longer text is folded
 _WORDS_WIDTH_MIN = 10
 _GAP = 2  # blanks between two columns
 
 
 @dataclass(frozen=True)
 class TerminalTable:
-    """The answer, the headline table and its notes, for `rich` to print.
+    """The headline table, its notes and the answer, for `rich` to print.
 
-    Metrics of quality are always shown, in several tables below each other if they do not fit beside each other;
-    rates and costs as far as there is room in the last one. A number is never cut.
+    Metrics of quality are always shown, in several tables if they do not fit side by side; rates and costs only as far
+    as they fit into the last table. A number is never cut.
 
     Args:
         summary: of the sweep.
@@ -38,33 +38,33 @@ class TerminalTable:
         whole = _short(build_grid(self.summary, names), self.summary.style, names)
         num_left = whole.num_axes + 1
         parts = _parts(whole, num_left, options.max_width, [METRICS[name].kind == "quality" for name in names])
-        for place, part in enumerate(parts):
-            yield _table(_pick(whole, part), "" if place else self.summary.sweep)
-        shown = [names[place - num_left] for part in parts for place in part[num_left:]]
+        for index, part in enumerate(parts):
+            yield _table(_pick(whole, part), "" if index else self.summary.sweep)
+        shown = [names[index - num_left] for part in parts for index in part[num_left:]]
         yield Text("\n".join(build_grid(self.summary, shown).notes), "italic dim")
         if answer := self.summary.verdict.text:
             yield Text(f"\n{answer}", "bold")
 
 
 def parts_that_fit(grid: Grid, num_left: int, title: str, width: int) -> "list[Table]":
-    """Return a table as one or more that each fit a width, with the first `num_left` columns in all of them."""
+    """Return a table in parts that each fit a width (in characters); all have the first `num_left` columns."""
     parts = _parts(grid, num_left, width, [True] * (len(grid.headings) - num_left))
-    return [_table(_pick(grid, part), "" if place else title) for place, part in enumerate(parts)]
+    return [_table(_pick(grid, part), "" if index else title) for index, part in enumerate(parts)]
 
 
 def _short(grid: Grid, style: str, names: Sequence[str]) -> Grid:
-    """Return the table with what takes no room: no unit in a heading (shares are in percent), no blank around a ±."""
+    """Return a narrower table: headings without units except for costs (shares are in percent), no spaces around ±."""
     titles = [heading(name, style) if METRICS[name].kind == "cost" else METRICS[name].title for name in names]
     rows = [[replace(entry, text=entry.text.replace(" ± ", "±")) for entry in row] for row in grid.rows]
     return replace(grid, headings=[*grid.headings[: grid.num_axes + 1], *titles], rows=rows)
 
 
 def _parts(grid: Grid, num_left: int, width: int, must: Sequence[bool]) -> list[list[int]]:
-    """Return the columns of each part of a table, so that it fits a width; those on the left stand in all.
+    """Return the column indices of each part of a table, so that it fits a width.
 
     Args:
-        num_left: columns on the left.
-        must: for each other column whether it has to be shown; the first that has not and does not fit ends it.
+        num_left: number of columns on the left, which all parts have.
+        must: for each other column whether it must be shown; the first optional one that does not fit ends the list.
     """
     lengths = [
         max(len(text) for text in (title, *texts)) for title, texts in zip(grid.headings, _columns(grid), strict=True)
@@ -75,23 +75,23 @@ def _parts(grid: Grid, num_left: int, width: int, must: Sequence[bool]) -> list[
     ]
     room = width - 2 - sum(widths[:num_left])
     parts: list[list[int]] = [[]]
-    for place, has_to in enumerate(must, start=num_left):
-        if sum(widths[other] for other in parts[-1]) + widths[place] > room and parts[-1]:
+    for index, has_to in enumerate(must, start=num_left):
+        if sum(widths[other] for other in parts[-1]) + widths[index] > room and parts[-1]:
             if not has_to:
                 break
             parts.append([])
-        parts[-1].append(place)
+        parts[-1].append(index)
     return [[*range(num_left), *part] for part in parts]
 
 
 def _columns(grid: Grid) -> list[list[str]]:
-    return [[row[place].text for row in grid.rows] for place in range(len(grid.headings))]
+    return [[row[index].text for row in grid.rows] for index in range(len(grid.headings))]
 
 
-def _pick(grid: Grid, places: Sequence[int]) -> Grid:
-    rows = [[row[place] for place in places] for row in grid.rows]
-    align = "".join(grid.align[place] for place in places)
-    return Grid([grid.headings[place] for place in places], rows, [], align)
+def _pick(grid: Grid, indices: Sequence[int]) -> Grid:
+    rows = [[row[index] for index in indices] for row in grid.rows]
+    align = "".join(grid.align[index] for index in indices)
+    return Grid([grid.headings[index] for index in indices], rows, [], align)
 
 
 def _table(grid: Grid, title: str) -> "Table":

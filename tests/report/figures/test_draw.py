@@ -79,8 +79,8 @@ def test_figures_are_captioned_and_their_text_is_large_enough(report):
 
 def test_captions_say_what_is_shown(report):
     captions = {figure.name: figure.caption for figure in report[2]}
-    assert "1 to 3 a cell" in captions["bars"] and "BCa" in captions["bars"] and "Student t" in captions["bars"]
-    assert "3 pairs a row" in captions["differences"] and "cannot reach 0.05" in captions["differences"]
+    assert "1 to 3 per cell" in captions["bars"] and "BCa" in captions["bars"] and "Student t" in captions["bars"]
+    assert "3 pairs per row" in captions["differences"] and "cannot go below 0.05" in captions["differences"]
     assert "120 test clips" in captions["predictions"]
     assert "median MAE" in captions["states"] and "perplexity 19.7" in captions["states"]
 

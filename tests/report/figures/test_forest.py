@@ -42,13 +42,13 @@ def test_an_interval_over_clips_gives_way_to_any_other(tmp_path):
 
 def test_a_row_without_any_test_says_so(tmp_path):
     figure, text = drawn(tmp_path, pair("constant", "fixed", [-0.25], p=None, p_floor=None, note="the same trial"))
-    assert ">no p-value<" in text and "p:" not in figure.caption and "1 pair a row" in figure.caption
+    assert ">no p-value<" in text and "p:" not in figure.caption and "1 pair per row" in figure.caption
 
 
 @pytest.mark.parametrize("note", ["not testable at 0.05 with n = 7 < 8 pairs (5 comparisons)", ""])
 def test_what_is_not_testable_is_said_by_the_rows_note(tmp_path, note):
     figure, text = drawn(tmp_path, pair("b", "a", [0.25] * 7, note=note, p_holm=0.04, family=5))
-    assert (">testable (n = 7)<" in text) == bool(note) == ("cannot reach 0.05" in figure.caption)
+    assert (">testable (n = 7)<" in text) == bool(note) == ("cannot go below 0.05" in figure.caption)
     assert (">Holm 0.04<" in text) != bool(note)
 
 
@@ -57,7 +57,7 @@ def test_the_caption_calls_no_test_exact_that_is_not(tmp_path):
     assert "exact between two random cells." in drawn(tmp_path, random)[0].caption
     assert "exact" not in drawn(tmp_path, mixed)[0].caption
     caption = drawn(tmp_path, random, mixed)[0].caption
-    assert "exact between two random cells; against a cell without randomness it assumes that seeds scatter" in caption
+    assert "exact between two random cells; against a cell without randomness it assumes symmetric" in caption
     assert "Intervals are for one comparison each, not corrected for their number" in caption
 
 

@@ -79,11 +79,14 @@ def test_search_value_and_fresh_value_are_read_of_each_that_was_confirmed(drawn)
 def test_both_values_are_read_against_the_default_with_the_same_seeds(drawn, tmp_path):
     evidence, found = drawn
     caption, drawing = found["search_confirmed"].caption, found["search_confirmed"].svg.read_text()
-    assert "winner's curse" in caption and "chosen by blue, which flatters it a little" in caption
+    assert (
+        "winner's curse" in caption
+        and "chosen by its blue value, which makes that value slightly optimistic" in caption
+    )
     assert "no part" not in caption and "is what the choice flattered" not in caption
     assert ">default, in the search<" in drawing and ">default, fresh seeds<" in drawing
     single = replace(evidence, searches=(replace(evidence.searches[0], num_confirmed=1),))
-    assert not any("flatters it a little" in figure.caption for figure in figures.draw(single, tmp_path))
+    assert not any("slightly optimistic" in figure.caption for figure in figures.draw(single, tmp_path))
     once = replace(evidence, searches=(replace(evidence.searches[0], is_fresh=False),))
     assert "search_confirmed" not in [figure.name for figure in figures.draw(once, tmp_path)]
 
@@ -118,8 +121,8 @@ def test_two_objectives_have_a_front(tmp_path, monkeypatch):
     assert f"default: MAE {default.fresh_mean:.3f}, Peak memory {default.further['peak_memory_gb'].fresh:.2f}" in fresh
     for row in others:
         assert f"proposal {row.configuration}: MAE {row.fresh_mean:.3f}, Peak memory " in fresh
-    assert "The first objective, MAE, decides which of the front is named." in figure.caption
-    assert "A thin line leads from what was confirmed" in figure.caption
+    assert "The first objective, MAE, decides which one on the front is named." in figure.caption
+    assert "A thin line leads from each confirmed configuration" in figure.caption
     assert ">with fresh seeds<" in figure.svg.read_text() and ">default<" in figure.svg.read_text()
 
 

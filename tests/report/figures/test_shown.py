@@ -52,9 +52,9 @@ def test_the_metric_of_the_sweep_comes_first():
 
 def test_sentences_say_what_dots_and_intervals_are():
     seeds, clips = shown.Spread(1, (0, 2), "seeds", [1, 1, 1], 0), shown.Spread(1, (0, 2), "clips", [1], 0)
-    assert "(3 a cell)" in shown.explain([seeds]) and "Student t" in shown.explain([seeds])
+    assert "(3 per cell)" in shown.explain([seeds]) and "Student t" in shown.explain([seeds])
     both = shown.explain([seeds, clips])
-    assert "(1 to 3 a cell)" in both and "Student t" in both and "BCa" in both
+    assert "(1 to 3 per cell)" in both and "Student t" in both and "BCa" in both
     assert "no intervals" in shown.explain([shown.Spread(1, None, "", [1], 0)])
     assert "No seed" in shown.explain([shown.Spread(None, None, "", [], 3)])
 

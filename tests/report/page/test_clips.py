@@ -25,7 +25,7 @@ def evidence(tmp_path, write_sweep, own_cache):
 
 def test_the_worst_clips_come_first_then_the_disputed_ones(evidence, monkeypatch):
     # Mean errors over seeds: discriminative 1.0, 0, 0.5, 2.1; generative 4.0, 0.1, 0.1, 2.3: means 2.5, .05, .3, 2.2.
-    # The runner-up is the constant: mean scores 1.5, 0.8, 1.4, 0.9 apart.
+    # The best other cell is the constant: mean scores 1.5, 0.8, 1.4, 0.9 apart.
     monkeypatch.setattr(clips, "NUM_WORST", 2)
     monkeypatch.setattr(clips, "NUM_DISPUTED", 1)
     found = clips.choose(evidence)
@@ -41,7 +41,7 @@ def test_every_cell_answers_the_compared_pair_first(evidence):
     first = clips.choose(evidence)[0]
     assert (first.clip_id, first.label) == ("clip_12", "-2.50")
     roles = [(answer.cell, answer.role) for answer in first.answers]
-    assert roles == [("discriminative", "compared with"), ("constant", "runner-up"), ("generative", "")]
+    assert roles == [("discriminative", "compared with"), ("constant", "best other cell"), ("generative", "")]
     said = {answer.cell: answer for answer in first.answers}
     assert said["discriminative"].scores == ["-2.00", "-1.00"]
     assert said["discriminative"].texts == [] and said["generative"].texts == ["“+2.5”", "“0.5”"]

@@ -54,13 +54,13 @@ def test_the_page_answers_in_the_order_that_readers_ask(evidence, tmp_path):
     assert headings == [
         ("1", "Does it work?"),
         *(("2", "Result"), ("2", "Differences between cells"), ("2", "What was held equal")),
-        *(("2", "What was chosen, and from how many"), ("2", "Clips to look at"), ("2", "Trials"), ("2", "Failures")),
-        *(("2", "Environment"), ("2", "Do it again")),
+        *(("2", "What was chosen, and from how many"), ("2", "Clips to inspect"), ("2", "Trials"), ("2", "Failures")),
+        *(("2", "Environment"), ("2", "Reproduce")),
     ]
     text = parse(path).text
     answer = evidence.summary.verdict.text.partition(": ")[2]
     assert text.index("Does it work?") < text.index(answer[1:]) < text.index("trials complete")
-    assert COMMAND in text.rpartition("Do it again")[2]
+    assert COMMAND in text.rpartition("Reproduce")[2]
 
 
 def test_the_badge_is_not_repeated_by_the_answer(evidence, tmp_path):
@@ -175,14 +175,16 @@ def test_failures_and_provenance_are_told(evidence, tmp_path, write_sweep):
 
 def test_a_sweep_without_comparison_or_results_has_a_page(tmp_path, write_sweep, own_cache):
     parsed = parse(write_page(gather(finished_plan(tmp_path / "mlruns", write_sweep, {})), [], tmp_path, COMMAND))
-    assert "No trial has predictions yet." in parsed.text and "No trial says where it was made." in parsed.text
+    assert "No trial has predictions yet." in parsed.text and "No trial recorded where it ran." in parsed.text
     assert "Differences between cells" not in parsed.text
 
 
 def test_clips_that_are_not_here_are_named(tmp_path, own_cache):
     evidence = gather(recorded_plan("readout_comparison", tmp_path / "mlruns"))
     parsed = parse(write_page(evidence, [], tmp_path, COMMAND))
-    assert parsed.text.count("The clip itself is not on the machine that wrote this report.") == 18
+    assert (
+        parsed.text.count("The media and transcript of this clip are not on the machine that wrote this report.") == 18
+    )
     assert not parsed.all("video") and not own_cache.exists()  # nothing was rendered for it
 
 
@@ -198,7 +200,7 @@ def test_all_settings_equal_and_differing_are_there(evidence, tmp_path):
     controls = evidence.summary.controls
     assert f"{controls[0].num_equal_settings} settings are equal" in parsed.text
     assert f"{controls[0].label} against {controls[0].against}" in parsed.text
-    assert "Differs besides: nothing" in parsed.text
+    assert "Also differs: nothing" in parsed.text
     marks = [one for one in parsed.all("article") if one.get("class") == "control"]
     assert len(marks) == len(controls)
     assert [one["data-controlled"] for one in marks] == [str(one.controlled).lower() for one in controls]

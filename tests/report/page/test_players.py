@@ -38,7 +38,7 @@ def test_separate_files_and_missing_ones(media, tmp_path):
         ("video", "data:video/webm"),
     ]
     assert Players(True).of(clip(), tmp_path) == []
-    assert Players(True).of(clip(None, tmp_path / "a" / "no.mp4"), tmp_path)[0].note == "a/no.mp4 (not there)"
+    assert Players(True).of(clip(None, tmp_path / "a" / "no.mp4"), tmp_path)[0].note == "a/no.mp4 (file not found)"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_room_counts_what_stands_in_the_page(media):
     some = Players(True, all_bytes_max=12)  # 4 bytes for each 3 of the file
     found = [some.of(clip(None, media(f"{n}.mp4", 4)), None)[0] for n in range(3)]
     assert [bool(one.address) for one in found] == [True, False, False]  # 8 of 12, then 8 more would be too many
-    assert found[1].note == "1.mp4 (the room for media in this page is used up)"
+    assert found[1].note == "1.mp4 (the size limit for media in this page is reached)"
     assert some.of(clip(None, media("small.mp4", 3)), None)[0].address  # the last 4
 
 

@@ -57,7 +57,7 @@ def test_the_section_has_verdict_table_figures_and_what_to_run(tmp_path):
     assert len(re.findall(r'<figure id="figure-search_', section)) == 5
     assert "figure-search_" not in path.read_text(encoding="utf-8").replace(section, "")
     assert "4 of 4 trials in the table complete" in " ".join(page.text.split())
-    assert "6 proposals by tpe (seed 0): 6 complete; 5 parameters, 2 seeds a whole proposal" in page.text
+    assert "6 proposals by tpe (seed 0): 6 complete; 5 parameters, 2 seeds for each complete proposal" in page.text
     assert f"python orchestrate.py {place.ledger.report_folder('surface')}/surface_best.yaml" in page.text
     for name in re.findall(r'href="([^"#]+)"', section):
         assert (folder / name).is_file(), name
@@ -160,14 +160,14 @@ def test_gains_over_the_default_with_the_same_seeds_by_hand():
     notes = " ".join(grid.notes)
     assert "The default has run on both sets of seeds" in notes and "winner's curse" in notes
     assert "The fresh seeds did not choose this proposal" in notes and "no part" not in notes
-    assert "flattered" not in notes and "Bold: the winner." in grid.notes
+    assert "optimistic" not in notes and "Bold: the winner." in grid.notes
     assert "Bold" not in " ".join(confirmed_grid(replace(FOUND, winner=None)).notes)
 
 
 def test_the_best_of_several_is_said_to_be_chosen_by_fresh_seeds():
     several = replace(FOUND, confirmed=[DEFAULT, FOURTH, replace(FOURTH, configuration="5")], num_confirmed=3)
     notes = " ".join(confirmed_grid(several).notes)
-    assert "did not choose these 2 proposals" in notes and "its mean is flattered a little" in notes
+    assert "did not choose these 2 proposals" in notes and "its mean is slightly optimistic" in notes
     assert "(3 confirmations so far)" in notes
     assert "(2 confirmations so far)" in " ".join(confirmed_grid(replace(FOUND, num_confirmed=2)).notes)
 
@@ -185,7 +185,7 @@ def test_a_second_objective_has_both_means_and_names_nobody():
     places = [grid.headings.index(f"Peak memory (GB), {when}") for when in ("in the search", "fresh seeds")]
     assert [grid.rows[1][place].text for place in places] == ["2.00", "2.25"]
     assert grid.rows[1][grid.headings.index("Peak memory, std")].text == "0.50"
-    assert "The first objective, Corr, decides which of the front is named." in grid.notes
+    assert "The first objective, Corr, decides which one on the front is named." in grid.notes
     assert not any("first objective" in note for note in confirmed_grid(FOUND).notes)
 
 
@@ -193,9 +193,9 @@ def test_a_proposal_with_the_numbers_of_the_default_is_said_to_be_it():
     same = replace(DEFAULT, configuration="7", search_gain=0.0, fresh_gain=0.0, parameters="adapter.rank=2")
     grid = confirmed_grid(replace(FOUND, confirmed=[DEFAULT, FOURTH, same]))
     assert [grid.rows[2][place].text for place in (2, 6)] == ["0.000", "0.000"]
-    (note,) = [note for note in grid.notes if "to the last digit" in note]
-    assert note.startswith("Proposal 7 has the numbers of the default to the last digit")
-    assert not any("to the last digit" in note for note in confirmed_grid(FOUND).notes)
+    (note,) = [note for note in grid.notes if "exactly the numbers" in note]
+    assert note.startswith("Proposal 7 has exactly the numbers of the default")
+    assert not any("exactly the numbers" in note for note in confirmed_grid(FOUND).notes)
 
 
 def test_importances_of_a_first_rung_say_so():
@@ -216,9 +216,10 @@ def facts_with(history, **changes):
 def test_the_facts_by_hand():
     history = [ProposalSummary(number, state) for number, state in HISTORY]
     assert facts_with(history) == [
-        "3 proposals by gp (seed 3): 2 pruned, 1 complete; 1 parameter, 2 seeds a whole proposal, 1.5 hours of trials.",
+        "3 proposals by gp (seed 3): 2 pruned, 1 complete; 1 parameter, 2 seeds for each complete proposal, "
+        "1.5 hours of trials.",
         "Proposals were chosen on valid alone. The test split was opened twice, each time after a winner was named.",
-        "Told at the start: 1 cell that the ledger knew before.",
+        "Given to the sampler at the start: 1 cell with results in the ledger.",
         "Winner: proposal 1.",
     ]
     assert facts_with(history, winner="default")[-1] == "Winner: the default configuration."

@@ -32,8 +32,8 @@ def test_what_is_compared_is_said_first(found):
         "A: one, 5 of 6 trials complete. B: other, 6 of 6 trials complete.",
         "text|audio: controlled, nothing but this setting differs: training.epochs 2 (A), 7 (B).",
         "constant: the same trials in both sweeps, the difference is zero by construction.",
-        "In A alone: rank 4.",
-        "In B alone: rank 2; rank 8.",
+        "Only in A: rank 4.",
+        "Only in B: rank 2; rank 8.",
     ]
 
 
@@ -47,7 +47,7 @@ def test_what_is_compared_is_said_first(found):
         ({"controlled": False}, "NOT controlled, more than this setting differs"),
         ({"settings": {}}, "The one shared cell: no setting differs."),
         ({"settings": {}, "controlled": False}, "but what the trials recorded does"),
-        ({"other_label": "b"}, "By the same axis values, text|audio (A) is b (B)."),
+        ({"other_label": "b"}, "Matched by their axis values: text|audio (A) is b (B)."),
     ],
 )
 def test_how_far_it_is_controlled(found, changes, said):
@@ -97,5 +97,5 @@ def test_numbers_are_whole_at_any_width(found, width):
     console.print(TerminalDiff(found))
     text = console.file.getvalue()
     assert max(map(len, text.splitlines())) <= width and "…" not in text
-    for part in ("one minus other", "-0.250 ± 0.050", "[-0.374, -0.126]", "0.750", "the same trials", "In A alone"):
+    for part in ("one minus other", "-0.250 ± 0.050", "[-0.374, -0.126]", "0.750", "the same trials", "Only in A"):
         assert part in text

@@ -73,7 +73,7 @@ def test_markdown_has_the_answer_first_and_every_table_is_regular(tmp_path, made
         '## Paired differences in MAE against "discriminative"',
         "## Exploratory comparisons",
         "## Best of n beside the mean, MAE",
-        "## What was tried and what selected",
+        "## What was tried and what was selected",
     ]
     assert lines[-2:] == ["- 3 cells.", "- Best of 4 epochs."]
     starts = [0, *(lines.index(title) for title in titles)]

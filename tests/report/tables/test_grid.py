@@ -74,7 +74,7 @@ def test_a_seed_that_is_missing_is_not_called_undefined(style):
     grid = build_grid(summary(one, style=style))
     assert column(grid, "seeds") == ["2/3"]
     assert column(grid, "Corr") == ["0.975 (1/2)" if style == "standard" else "NaN (1/2)"]
-    assert any("of two finished seeds one counts" in note for note in grid.notes)
+    assert any("of two finished seeds one has a value" in note for note in grid.notes)
 
 
 def test_human_row_is_labelled_and_not_bold(cells):
@@ -129,13 +129,13 @@ def test_of_the_costs_only_the_main_ones_are_columns_and_notes_explain_only_thes
     cells = [cell("a", with_corr({1: 0.5}, zero_rate=0.0, acc7=0.5, acc2_non0=0.5, f1_non0=0.5, **costs))]
     assert default_columns(cells)[-4:] == ["train_s", "latency_s", "peak_memory_gb", "trainable_parameters"]
     grid = build_grid(summary(*cells))
-    assert "Latency: one clip alone, from files to score." in grid.notes
+    assert "Latency: one clip at a time, from files to score." in grid.notes
     assert "Exact zeros: scores that are 0; non0 metrics count them as negative." in grid.notes
     notes = build_grid(summary(*cells), columns=["acc2_has0", "zero_rate", "latency_s", "latency_model_p95_s"]).notes
     assert "Exact zeros: scores that are 0; has0 metrics count them as positive." in notes
-    assert "Latency: one clip alone, from files to score. p95: 95th percentile." in notes
+    assert "Latency: one clip at a time, from files to score. p95: 95th percentile." in notes
     notes = build_grid(summary(*cells), columns=["latency_s", "latency_model_s"]).notes
-    assert "Latency: one clip alone, from files to score; model: from prompt to score." in notes
+    assert "Latency: one clip at a time, from files to score; model: from prompt to score." in notes
 
 
 def test_notes_on_the_data_stand_below():

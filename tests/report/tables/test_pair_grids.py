@@ -39,7 +39,7 @@ def test_columns_that_nothing_is_known_of_are_left_out_and_others_come_with_thei
     assert "note" not in grid.headings and "over clips" not in grid.headings
     assert grid.notes[1].startswith("Intervals are for one comparison each, not corrected for their number")
     assert grid.notes[-2:] == [
-        "Holm p: corrected over all 2 comparisons, named by the sweep.",
+        "Holm p: corrected for all 2 comparisons, named by the sweep.",
         "Seed pairs left out because a value is undefined (NaN): 1.",
     ]
 
@@ -60,7 +60,7 @@ def test_what_is_corrected_over_clips_and_shared_trials_are_named():
     rows = [pair("b", "a", [-0.5], **over_clips), pair("c", "a", [-0.5], **over_clips), pair("d", "a", [], family=2)]
     note = differences_grid(rows).notes[-1]
     assert note == (
-        "Holm p: corrected over all 2 comparisons (rows with the same trials on both sides count once), named by the "
+        "Holm p: corrected for all 2 comparisons (rows with the same trials on both sides count once), named by the "
         "sweep; where neither cell is random, of the clip p."
     )
 
@@ -73,7 +73,7 @@ def test_the_test_over_seeds_is_called_exact_between_random_cells_alone():
         return differences_grid(rows, [a, b, fixed]).notes[-1]
 
     assert "exact between two random cells." in said(random) and "symmetrically" not in said(random)
-    assert "exact" not in said(mixed) and "it assumes that seeds scatter symmetrically" in said(mixed)
+    assert "exact" not in said(mixed) and "it assumes symmetrically distributed values" in said(mixed)
     assert "exact between two random cells; against a cell without randomness it assumes" in said(random, mixed)
     assert "exact" not in differences_grid([pair("a", "c", [0.1, 0.2])], [a, fixed]).notes[-1]
 
@@ -126,7 +126,7 @@ def test_how_sure_a_difference_is():
     ]
     assert {entry.text for entry in grid.rows[1][1:]} == {"–"}  # noqa: RUF001
     assert not any("Williams" in name for name in grid.headings) and len(grid.notes) == 7
-    assert "cannot go below 0.0001" in grid.notes[2] and "the middle p times the number of pairs" in grid.notes[5]
+    assert "so at least 0.0001" in grid.notes[2] and "the middle p times the number of pairs" in grid.notes[5]
     assert grid.notes[6] == (
         "For 0.050 in MAE: seeds needed to find a difference of 0.050 in MAE, as stated in compare.smallest_difference."
     )
@@ -145,7 +145,7 @@ def test_the_clip_p_of_the_correlation_stands_beside_williams():
     grid = strength_grid(rows, others)
     assert grid.headings == ["cell", "Williams p", "clip p, Corr"]
     assert column(grid, "clip p, Corr") == ["0.5", "–"]  # noqa: RUF001
-    assert any("rejects up to 9 % at 5 %: read the clip p beside it" in note for note in grid.notes)
+    assert any("error rate is up to 9 % at level 5 %: read the clip p beside it" in note for note in grid.notes)
 
 
 def test_exploratory_rows_name_their_metric_and_say_what_they_are():
@@ -157,7 +157,7 @@ def test_exploratory_rows_name_their_metric_and_say_what_they_are():
     assert column(grid, "metric") == ["Acc-7 (%)", "Corr"] and column(grid, "difference")[1] == "+0.100 ± 0.000"
     assert "not for conclusions" in grid.notes[0] and 'Against "a".' in grid.notes[0]
     assert column(grid, "clip p") == ["0.25", "–"] and grid.notes[-1].startswith("Clip p: ")  # noqa: RUF001
-    assert grid.notes[-2] == "Holm p: corrected over all 2 comparisons."
+    assert grid.notes[-2] == "Holm p: corrected for all 2 comparisons."
 
 
 def control(label, **more):
@@ -176,7 +176,7 @@ def test_a_comparison_that_is_not_controlled_stands_out_with_what_differs():
     ]
     grid = controls_grid(rows)
     assert column(grid, "controlled") == ["NO", "yes"]
-    assert column(grid, "differs besides") == ["media.num_frames_max: 4, 8", "–"]  # noqa: RUF001
+    assert column(grid, "also differs") == ["media.num_frames_max: 4, 8", "–"]  # noqa: RUF001
     assert column(grid, "follows from the axis")[0] == "adapter, options of readout"
     assert column(grid, "recorded hashes")[0] == "identical: inputs; differs: data_order"
     assert column(grid, "equal settings") == ["40", "40"] and grid.notes[1:] == ["x", "b: y"]

@@ -49,7 +49,7 @@ def test_best_of_n_stands_beside_the_mean_and_is_called_so():
         "3",
         "1",
     ]
-    assert "chosen after seeing test" in grid.notes[0]
+    assert "the seed with the best value on test" in grid.notes[0]
     assert selection_grid(summary(cell("b", {None: {"mae": 0.9}}))) is None
     assert selection_grid(summary(cell("b", {}))) is None
 
@@ -60,5 +60,5 @@ def test_numbers_from_elsewhere_are_labelled_and_sourced():
     assert column(grid, "source")[0] == "Zadeh et al., EMNLP 2017, arXiv 1707.07250"
     assert "0.570 ± 0.014" in column(grid, "MAE") and "–" in column(grid, "Corr")  # noqa: RUF001
     assert set(grid.kinds) == {"reported"} and grid.align == "lrrrrrl"
-    assert "no threshold" in grid.notes[0] and sum("MMSA framework" in note for note in grid.notes) == 1
+    assert "not a threshold" in grid.notes[0] and sum("MMSA framework" in note for note in grid.notes) == 1
     assert column(elsewhere_grid(published.elsewhere("mosi"), "mmsa"), "MAE (x100)")[0] == "94.70"

@@ -41,7 +41,7 @@ def test_every_quality_number_is_whole_at_any_width(made, width):
 def test_a_wide_terminal_shows_rates_and_costs_too_as_far_as_there_is_room(made):
     assert [name in printed(made, 240) for name in ("Unparsable", "Exact zeros", "Latency")] == [True] * 3
     narrow = printed(made, 90)
-    assert "Latency" not in narrow and "Latency: one clip alone" not in narrow
+    assert "Latency" not in narrow and "Latency: one clip at a time" not in narrow
     assert printed(made, 240).count("generative_zero_shot") == 1 < printed(made, 60).count("generative_zero_shot")
 
 
