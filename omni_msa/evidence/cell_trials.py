@@ -34,9 +34,9 @@ class CellTrials:
     trial_ids: tuple[str, ...] = ()
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """The cell's name."""
-        return self.cell.label
+        return self.cell.name
 
     @property
     def seeds(self) -> list[Seed]:
@@ -64,11 +64,11 @@ def cell_trials(plan: Plan, records: Sequence[TrialRecord]) -> list[CellTrials]:
     Returns:
         One entry for each cell, in the order of the sweep.
     """
-    by_cell: dict[str, dict[Seed, TrialRecord]] = {cell.label: {} for cell in plan.sweep.cells}
+    by_cell: dict[str, dict[Seed, TrialRecord]] = {cell.name: {} for cell in plan.sweep.cells}
     for record in records:
         for label in record.trial.cells:
             by_cell[label][record.seed] = record
-    return [_cell_trials(cell, by_cell[cell.label]) for cell in plan.sweep.cells]
+    return [_cell_trials(cell, by_cell[cell.name]) for cell in plan.sweep.cells]
 
 
 def _cell_trials(cell: Cell, by_seed: Mapping[Seed, TrialRecord]) -> CellTrials:

@@ -91,8 +91,8 @@ def _cells(
     trials: Sequence[CellTrials], human: Mapping[str, float], resampler: Resampler
 ) -> tuple[list[CellSummary], str | None]:
     """Return the statistics of all cells, and the name of the first constant cell that is a reference, if any."""
-    cells = {each.label: cell_summary(each, resampler) for each in trials}
-    floors = {each.label: floor.label for each in trials if (floor := floor_of(trials, each))}
+    cells = {each.name: cell_summary(each, resampler) for each in trials}
+    floors = {each.name: floor.name for each in trials if (floor := floor_of(trials, each))}
     shares = {
         name: gap_shares(cell.metrics, cells[floors[name]].metrics if name in floors else {}, human)
         for name, cell in cells.items()
@@ -113,10 +113,10 @@ def _compared(
     primary = compare(pairs, [metric], resampler, compared.smallest_difference)
     exploratory = compare(pairs, others, resampler)
     controls = [prove_pair(cell, other) for cell, other in pairs if other]
-    known = {(one.label, one.against): one.controlled for one in controls}
+    known = {(one.name, one.against): one.controlled for one in controls}
 
     def with_control(one: Comparison) -> Comparison:
-        return replace(one, controlled=known.get((one.label, one.against)) if one.n else None)
+        return replace(one, controlled=known.get((one.name, one.against)) if one.n else None)
 
     return [*map(with_control, primary)], [*map(with_control, exploratory)], controls
 

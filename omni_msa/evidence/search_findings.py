@@ -233,4 +233,4 @@ def _locked(study: Study, cell: Cell) -> CellSummary:
             values.setdefault(name, []).append(value)
     missing = [seed for seed, result in by_seed.items() if result is None]
     metrics = {name: summarise(each) for name, each in values.items()}
-    return CellSummary(cell.label, cell.axes, cell.deterministic, cell.seeds, missing, metrics=metrics)
+    return CellSummary(cell.name, cell.axes, cell.deterministic, cell.seeds, missing, metrics=metrics)

@@ -101,7 +101,7 @@ def cell_summary(trials: CellTrials, resampler: Resampler) -> CellSummary:
             interval_two_level_95=within_range(interval, name),
         )
     missing = [seed for seed in cell.seeds if seed not in trials.records]
-    return CellSummary(cell.label, cell.axes, cell.deterministic, cell.seeds, missing, trials.failed, metrics)
+    return CellSummary(cell.name, cell.axes, cell.deterministic, cell.seeds, missing, trials.failed, metrics)
 
 
 def within_range(interval: Interval | None, metric: str) -> Interval | None:

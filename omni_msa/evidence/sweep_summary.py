@@ -65,5 +65,13 @@ class SweepSummary:
     def as_json(self) -> dict[str, Any]:
         """Return the content of `aggregate.json`: plain values, numbers that are not finite as None."""
         cells, clips = [cell.as_json() for cell in self.cells], [clip.as_row() for clip in self.dropped_clips]
-        values: dict[str, Any] = finite(asdict(self) | {"cells": cells, "dropped_clips": clips})
+        pairs = {
+            key: [_as_pair(pair) for pair in getattr(self, key)] for key in ("differences", "exploratory", "controls")
+        }
+        values: dict[str, Any] = finite(asdict(self) | {"cells": cells, "dropped_clips": clips, **pairs})
         return values
+
+
+def _as_pair(pair: Comparison | Control) -> dict[str, Any]:
+    values = asdict(pair)
+    return {"label": values.pop("name"), **values}

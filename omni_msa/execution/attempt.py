@@ -48,7 +48,7 @@ class Job:
     def of(cls, trial: PlannedTrial, ledger: Ledger) -> "Job":
         """Return the job for a trial of a plan."""
         config = trial.config.model_dump(mode="json")
-        return cls(str(ledger.root), trial.trial_id, trial.fit_id, config, trial.label)
+        return cls(str(ledger.root), trial.trial_id, trial.fit_id, config, trial.name)
 
     def folder(self) -> TrialFolder:
         """Return the trial's folder."""

@@ -113,15 +113,15 @@ class Monitor:
         return Snapshot(
             len(elsewhere) + sum(len(by_state[state]) for state in _DONE),
             [self._running(trial, statuses[trial.trial_id]) for trial in by_state["running"]],
-            {trial.label: (statuses[trial.trial_id].failure or {}).get("message", "") for trial in by_state["failed"]},
+            {trial.name: (statuses[trial.trial_id].failure or {}).get("message", "") for trial in by_state["failed"]},
             retried={
-                trial.label: [_retry_text(entry) for entry in status.history if entry.get("retried")]
+                trial.name: [_retry_text(entry) for entry in status.history if entry.get("retried")]
                 for trial in trials
                 if (status := statuses[trial.trial_id]).history
             },
             num_trials=None if self._outlook is None else len(trials) + len(elsewhere) + outlook.num_new,
             is_least=outlook.is_least,
-            ends={trial.label: _end(trial) for state in _DONE for trial in self._just_ended(by_state[state])},
+            ends={trial.name: _end(trial) for state in _DONE for trial in self._just_ended(by_state[state])},
             proposals=tuple(self._proposals),
             num_stopped=len(by_state["pruned"]),
         )

@@ -134,7 +134,7 @@ class SearchSource:
             return
         for seed in cell.seeds:
             config = cell.config.model_copy(update={"seed": seed})
-            trial = planned(config, study.fingerprint, self._plan.ledger, (cell.label,), label(cell.parameters))
+            trial = planned(config, study.fingerprint, self._plan.ledger, (cell.name,), label(cell.parameters))
             is_left = trial.status.state in ("pending", "running") or (
                 self._plan.retry and trial.status.state == "failed"
             )

@@ -29,7 +29,7 @@ class PlannedTrial:
     detail: str = ""
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """Name of the trial for display: cell and seed."""
         seed = "" if self.config.seed is None else f", seed {self.config.seed}"
         return (self.cells or ("to be proposed",))[0] + seed

@@ -110,7 +110,7 @@ class Plan:
 
         A trial of several cells counts in each of them; a shared fit counts for the first trial that needs it.
         """
-        hours_of_cell: dict[str, float | None] = {cell.label: 0.0 for cell in self.sweep.cells}
+        hours_of_cell: dict[str, float | None] = {cell.name: 0.0 for cell in self.sweep.cells}
         for trial in self.missing():
             hours = self.hours(self.costs[trial.trial_id].seconds)
             for cell in trial.cells:
@@ -145,7 +145,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
     configs, fits = [trial.config for trial in to_run], _untrained(to_run, ledger)
     weights_gb = max((model.weights_gb for model in models), default=0.0)
     slots = choose(configs, sweep.cells[0].config.runtime, weights_gb, known, _running(trials), elsewhere)
-    named_cells = {cell.label for cell in sweep.cells if not cell.parameters}
+    named_cells = {cell.name for cell in sweep.cells if not cell.parameters}
     proposals = [trial.config for trial in to_run if trial.cells and named_cells.isdisjoint(trial.cells)]
     obstacles = preflight.check(configs, ledger.root, elsewhere, fits, min(slots.num, max(1, len(to_run))), proposals)
     if open_cells := [study.cell for study in searches if study.may_propose()]:
@@ -168,7 +168,7 @@ def make_plan(sweep: Sweep, ledger: Ledger, retry: bool = False, elsewhere: bool
         retry=retry,
         stores=stores,
         data_notes=notes,
-        largest=largest((cell.label, cell.config) for cell in sweep.cells),
+        largest=largest((cell.name, cell.config) for cell in sweep.cells),
         asked=asked,
         studies=searches,
         ahead=ahead,
@@ -225,7 +225,7 @@ def _trials(sweep: Sweep, ledger: Ledger, prints: dict[DatasetOptions, str]) -> 
     for cell, config in sweep.trials():
         name = trial_id(config, prints[config.dataset])
         configs.setdefault(name, config)
-        cells.setdefault(name, []).append(cell.label)
+        cells.setdefault(name, []).append(cell.name)
         details.setdefault(name, label(cell.parameters))
     return [
         planned(config, prints[config.dataset], ledger, tuple(cells[name]), details[name])
@@ -244,7 +244,7 @@ def opened(plan: Plan) -> Plan:
     if not plan.studies:
         return plan
     cells = [cell for cell in plan.sweep.cells if cell.config.opens_test] or list(plan.sweep.cells[:1])
-    labels = {cell.label for cell in cells}
+    labels = {cell.name for cell in cells}
     trials = [replace(trial, cells=tuple(cell for cell in trial.cells if cell in labels)) for trial in plan.trials]
     file = plan.sweep.file.model_copy(update={"seeds": plan.studies[0].search.confirm.seeds})
     shown = replace(plan.sweep, cells=tuple(cells), file=file)

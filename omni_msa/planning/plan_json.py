@@ -55,7 +55,7 @@ def open_end(plan: Plan) -> dict[str, Any] | None:
     if not open_ended:
         return None
     least, most = len(plan.missing()), [look.most for look in ahead]
-    defaults = {cell.label for cell in plan.sweep.cells if cell.axes.get(PROPOSAL) == DEFAULT}
+    defaults = {cell.name for cell in plan.sweep.cells if cell.axes.get(PROPOSAL) == DEFAULT}
     last = [trial for trial in plan.missing() if trial.detail == "confirmed" or not defaults.isdisjoint(trial.cells)]
     seconds = [look.seconds_left for look in open_ended if look.seconds_left is not None]
     work_s = [look.work_s_left for look in open_ended if look.work_s_left is not None]

@@ -90,7 +90,7 @@ def _hours(hours: float | None) -> str:
 
 
 def _cell_rows(plan: Plan) -> list[tuple[str, ...]]:
-    of_cell: dict[str, list[PlannedTrial]] = {cell.label: [] for cell in plan.sweep.cells}
+    of_cell: dict[str, list[PlannedTrial]] = {cell.name: [] for cell in plan.sweep.cells}
     for trial in plan.trials:
         for cell in trial.cells:
             of_cell[cell].append(trial)
@@ -144,7 +144,7 @@ def _trial_row(trial: PlannedTrial) -> tuple[str, ...]:
     elif status.state == "pending":
         state += f", stopped at {position}" if status.step else ""
         state += f", again after: {status.history[-1].get('kind', 'unknown')}" if status.history else ""
-    return trial.label, state, str(status.attempt), trial.trial_id
+    return trial.name, state, str(status.attempt), trial.trial_id
 
 
 def closing_text(plan: Plan) -> str:
@@ -161,5 +161,5 @@ def failures_text(plan: Plan) -> Iterable[str]:
     for trial in plan.trials:
         if trial.status.state == "failed":
             kind = (trial.status.failure or {}).get("kind", "unknown")
-            yield f"\nfailed: {trial.label} ({kind})\n    {last_line(trial, plan.ledger)}"
+            yield f"\nfailed: {trial.name} ({kind})\n    {last_line(trial, plan.ledger)}"
             yield f"    {plan.ledger.trial(trial.trial_id).error_file}"

@@ -97,7 +97,7 @@ class Study:
     @property
     def name(self) -> str:
         """The study's name for people: of the sweep and the cell."""
-        return f"{self.sweep.name} {self.cell.label}".strip()
+        return f"{self.sweep.name} {self.cell.name}".strip()
 
     @property
     def title(self) -> str:

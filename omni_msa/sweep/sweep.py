@@ -103,7 +103,7 @@ class Cell:
     parameters: Parameters = field(default_factory=dict)
 
     @property
-    def label(self) -> str:
+    def name(self) -> str:
         """The cell's name in tables: its values on the axes."""
         return ", ".join(value_label(axis, value) for axis, value in self.axes.items())
 
@@ -288,7 +288,7 @@ def _check_cells(file: SweepFile, cells: list[Cell]) -> list[Problem]:
     for cell in cells:
         earlier = cell_of_config.setdefault(cell.config.model_dump_json(), cell)
         if earlier is not cell:
-            got = f"{cut(earlier.label)}; {cut(cell.label)}"
+            got = f"{cut(earlier.name)}; {cut(cell.name)}"
             problems.append(Problem("two cells have the same configuration", "axes", got, "each one once"))
     if file.compare and find_cell(cells, file.compare.against) is None:
         allowed = "; ".join(cut(json.dumps(cell.axes)) for cell in cells[:12])

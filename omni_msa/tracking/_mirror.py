@@ -89,7 +89,7 @@ class _Mirror:
 
 
 def _cells(plan: Plan) -> dict[str, dict[str, Any]]:
-    return {cell.label: {**cell.axes, **cell.parameters} for cell in plan.sweep.cells}
+    return {cell.name: {**cell.axes, **cell.parameters} for cell in plan.sweep.cells}
 
 
 def _send(tracker: Tracker, trial: PlannedTrial, state: str, ledger: Ledger) -> None:

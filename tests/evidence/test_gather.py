@@ -73,7 +73,7 @@ def test_aggregate_json_has_its_keys_in_their_order(readouts):
 
 def test_the_recorded_modalities(tmp_path, own_cache):
     summary = gather(recorded_plan("modality_ablation", tmp_path)).summary
-    inputs = {control.label: {each.what: each.state for each in control.hashes} for control in summary.controls}
+    inputs = {control.name: {each.what: each.state for each in control.hashes} for control in summary.controls}
     assert all(found == {**dict.fromkeys(found, "identical"), "inputs": "explained"} for found in inputs.values())
     assert all(one.better == "label" for one in summary.differences)  # anything is better than the text alone
     assert summary.verdict.text == (
@@ -116,7 +116,7 @@ def test_eight_seeds_decide(make):
 def test_a_failed_seed_is_named(make):
     said = {"discriminative": {seed: shifted(0.5) for seed in (1, 2)}, "constant": {None: shifted(0.9)}}
     plan = make(said)
-    (failing,) = [trial for trial in plan.trials if trial.label == "discriminative, seed 3"]
+    (failing,) = [trial for trial in plan.trials if trial.name == "discriminative, seed 3"]
     folder = plan.ledger.trial(failing.trial_id)
     folder.begin(failing.config, {})
     folder.fail("bug", "it broke", "trace")

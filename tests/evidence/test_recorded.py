@@ -22,11 +22,11 @@ def test_every_trial_is_complete_under_the_present_ids(sweep, tmp_path, own_cach
 
 def test_trials_come_back_to_their_cell_and_seed(tmp_path, own_cache):
     records = read_records(recorded.recorded_plan("readout_comparison", tmp_path))
-    found = {record.trial.label: record.test["mae"] for record in records}
+    found = {record.trial.name: record.test["mae"] for record in records}
     assert found["discriminative, seed 1112"] == pytest.approx(0.6030992392678394)
     assert found["frozen_probe"] == pytest.approx(0.816, abs=5e-4)
     shared = {
-        record.trial.label: record for record in read_records(recorded.recorded_plan("modality_ablation", tmp_path))
+        record.trial.name: record for record in read_records(recorded.recorded_plan("modality_ablation", tmp_path))
     }
     assert shared["text+audio+video, seed 1112"].test["mae"] == found["discriminative, seed 1112"]
 

@@ -20,7 +20,7 @@ def plan(tmp_path, write_sweep, own_cache):
 
 def test_every_trial_of_the_plan_has_a_record(plan):
     done, constant, second = read_records(plan)
-    assert [record.trial.label for record in (done, constant, second)] == [
+    assert [record.trial.name for record in (done, constant, second)] == [
         "discriminative, seed 1",
         "constant",
         "discriminative, seed 2",

@@ -229,8 +229,8 @@ def test_an_error_in_the_importance_of_parameters_costs_nothing_else(place, monk
 def test_cells_whose_test_split_is_locked_have_means_over_their_seeds_on_valid(place):
     plan = place.plan()
     cells = {each.name: each for each in locked_cells(plan)}
-    opened_labels = {cell.label for cell in opened(plan).sweep.cells}
-    assert cells.keys() == {cell.label for cell in plan.sweep.cells} - opened_labels
+    opened_labels = {cell.name for cell in opened(plan).sweep.cells}
+    assert cells.keys() == {cell.name for cell in plan.sweep.cells} - opened_labels
     for row in find(plan)[0].history:
         numbers = cell_numbers(cells[f"proposal {row.proposal}, search"], is_valid=True)
         assert numbers["best_valid_mae"] == numbers["best_valid_mae_mean"] == pytest.approx(row.values[0])

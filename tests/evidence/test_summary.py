@@ -91,7 +91,7 @@ def test_the_best_seed_is_named():
 
 def test_a_cell_in_strict_json_with_missing_and_failed_seeds(make):
     plan = make({"discriminative": {2: {"mae": 0.5, "corr": None}}})
-    (failing,) = [trial for trial in plan.trials if trial.label == "discriminative, seed 3"]
+    (failing,) = [trial for trial in plan.trials if trial.name == "discriminative, seed 3"]
     folder = plan.ledger.trial(failing.trial_id)
     folder.begin(failing.config, {})
     folder.fail("bug", "it broke", "trace")
@@ -159,9 +159,7 @@ def test_share_of_the_gap_between_constant_and_people(make):
 def test_the_floor_is_the_constant_on_the_same_data(make):
     axes = "{readout: [discriminative, constant], num_train_clips: [4, 8]}"
     cells = cells_of(make({}, axes=axes))
-    assert (
-        floor_of([*cells.values()], cells["discriminative, num_train_clips 8"]).label == "constant, num_train_clips 8"
-    )
+    assert floor_of([*cells.values()], cells["discriminative, num_train_clips 8"]).name == "constant, num_train_clips 8"
     alone = cells["discriminative, num_train_clips 4"]
     assert floor_of([alone], alone) is None
 

@@ -28,7 +28,7 @@ def plan(tmp_path, write_sweep, own_cache):
 @pytest.fixture
 def watched(plan):
     shown, recorded = [], []
-    watch = Monitor(plan.trials, plan.ledger, shown.append, lambda trial, state: recorded.append((trial.label, state)))
+    watch = Monitor(plan.trials, plan.ledger, shown.append, lambda trial, state: recorded.append((trial.name, state)))
     return watch, shown, recorded
 
 

@@ -171,7 +171,7 @@ def test_one_study_for_each_cell_of_the_axes(tmp_path):
     assert [len(study.proposals) for study in plan.studies] == [3, 3] and not plan.missing()
     assert [cell.axes["training.batch_size"] for cell in opened(plan).sweep.cells] == [4, 4, 8, 8]
     assert plan.sweep.file.compare.against == {"proposal": DEFAULT, "stage": "fresh"}
-    pairs = [(one.label, one.against) for one in gather(opened(plan)).summary.differences]
+    pairs = [(one.name, one.against) for one in gather(opened(plan)).summary.differences]
     assert [[label.split(", ")[0] for label in pair] for pair in pairs] == [["batch_size 4"] * 2, ["batch_size 8"] * 2]
 
 
@@ -204,7 +204,7 @@ def test_if_everything_fails_the_search_ends_without_a_winner(tmp_path):
     plan = place.plan()
     assert confirmation.is_over(plan.studies[0]) and not plan.missing() and not plan.is_complete()
     assert not list(place.ledger.root.glob("searches/*/winner.json"))
-    assert [cell.label for cell in opened(plan).sweep.cells] == ["default, fresh"]
+    assert [cell.name for cell in opened(plan).sweep.cells] == ["default, fresh"]
 
 
 HALVING = {"halving": {"epochs": [1, 2, 4], "keep": 0.5}}

@@ -89,4 +89,4 @@ def made_plan(root: Any, write_sweep: Callable, said: Said | None = None, **keys
 
 def cells_of(plan: Plan) -> dict[str, CellTrials]:
     """Return the cells of a plan with their trials, by label."""
-    return {trials.label: trials for trials in cell_trials(plan, read_records(plan))}
+    return {trials.name: trials for trials in cell_trials(plan, read_records(plan))}

@@ -39,7 +39,7 @@ def make_job(root: Path, trial_id: str = "t1", fit_id: str = "f1", **sections: A
 def jobs_of(plan: Plan) -> list[Job]:
     """Return the jobs of the trials that a plan misses."""
     root = str(plan.ledger.root)
-    return [Job(root, t.trial_id, t.fit_id, t.config.model_dump(mode="json"), t.label) for t in plan.missing()]
+    return [Job(root, t.trial_id, t.fit_id, t.config.model_dump(mode="json"), t.name) for t in plan.missing()]
 
 
 def train_that(action: Callable[[TrialFolder], None] = lambda folder: None) -> Train:

@@ -37,7 +37,7 @@ def numbers(place: int) -> dict[str, float]:
 
 def is_failed(trial: PlannedTrial) -> bool:
     """Return whether the whole ledger has a trial as failed; all others are complete."""
-    return trial.label.endswith("rank 4, seed 1") or trial.label.endswith("rank 4, seed 2")
+    return trial.name.endswith("rank 4, seed 1") or trial.name.endswith("rank 4, seed 2")
 
 
 def fill(sweep: Sweep, ledger: Ledger) -> None:

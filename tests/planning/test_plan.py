@@ -36,7 +36,7 @@ def plan_of(tmp_path, write_sweep, own_cache):
 
 def test_every_trial_stands_once_the_first_seed_of_all_cells_first(plan_of):
     plan = plan_of(axes=READOUTS)
-    assert [trial.label for trial in plan.trials] == [
+    assert [trial.name for trial in plan.trials] == [
         *("discriminative, seed 1", "generative, seed 1", "expected_value, seed 1", "constant"),
         *("discriminative, seed 2", "generative, seed 2", "expected_value, seed 2"),
     ]
@@ -46,7 +46,7 @@ def test_every_trial_stands_once_the_first_seed_of_all_cells_first(plan_of):
 
 
 def test_a_fit_is_shared_by_the_readouts_that_read_it(plan_of):
-    fits = {trial.label: trial.fit_id for trial in plan_of(axes=READOUTS).trials}
+    fits = {trial.name: trial.fit_id for trial in plan_of(axes=READOUTS).trials}
     assert fits["generative, seed 1"] == fits["expected_value, seed 1"] != fits["generative, seed 2"]
     assert fits["discriminative, seed 1"] not in (fits["generative, seed 1"], fits["discriminative, seed 2"])
 
@@ -168,7 +168,7 @@ def test_what_a_search_is_expected_to_run_is_planned(tmp_path):
     expected = [(one.detail, one.config.stops_after_epoch) for one in plan.ahead]
     # Of four two are stopped after epoch 2; of the two that go on, one has a second seed.
     assert expected == [("proposed", stop) for stop in (None, None, None, 2, 2)] + [("confirmed", None)]
-    assert [one.label for one in plan.ahead] == ["to be proposed"] * 6
+    assert [one.name for one in plan.ahead] == ["to be proposed"] * 6
     seconds = [plan.costs[one.trial_id].seconds for one in plan.ahead]
     assert seconds == pytest.approx([32, 32, 32, 8, 8, 32])  # 8 clips, 8 or 2 epochs, half a second each
     assert len(plan.missing()) == 3 + 6 and not plan.is_complete()

@@ -19,7 +19,7 @@ def plan_of(tmp_path, write_sweep, own_cache):
 
 
 def finish(plan, label, mae):
-    (trial,) = [trial for trial in plan.trials if trial.label == label]
+    (trial,) = [trial for trial in plan.trials if trial.name == label]
     folder = plan.ledger.trial(trial.trial_id)
     folder.begin(trial.config, {})
     complete(folder, mae)

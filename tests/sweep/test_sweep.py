@@ -17,7 +17,7 @@ def test_cells_seeds_and_trials(write_sweep: WriteSweep) -> None:
     axes = "{readout: [discriminative, constant], adapter.rank: [2, 4]}"
     sweep = load_sweep(write_sweep(axes=axes, seeds="[5, 6, 7]"))
     assert sweep.name == "sweep"
-    assert [cell.label for cell in sweep.cells] == [
+    assert [cell.name for cell in sweep.cells] == [
         "discriminative, rank 2",
         "discriminative, rank 4",
         "constant, rank 2",
@@ -26,7 +26,7 @@ def test_cells_seeds_and_trials(write_sweep: WriteSweep) -> None:
     assert [cell.config.adapter.rank for cell in sweep.cells] == [2, 4, 2, 4]
     assert [cell.seeds for cell in sweep.cells] == [(5, 6, 7), (5, 6, 7), (None,), (None,)]
     assert [cell.deterministic for cell in sweep.cells] == [False, False, True, True]
-    trials = [(cell.label, config.seed) for cell, config in sweep.trials()]
+    trials = [(cell.name, config.seed) for cell, config in sweep.trials()]
     assert len(trials) == 2 * 3 + 2
     first = [("discriminative, rank 2", 5), ("discriminative, rank 4", 5), ("constant, rank 2", None)]
     assert trials[:3] == first  # the first seed of all cells comes first
@@ -51,7 +51,7 @@ def test_cells_share_nothing_that_can_change(write_sweep: WriteSweep) -> None:
 
 def test_the_axis_repeat(write_sweep: WriteSweep) -> None:
     sweep = load_sweep(write_sweep(axes="{repeat: [0, 1]}"))
-    assert [cell.label for cell in sweep.cells] == ["repeat 0", "repeat 1"]
+    assert [cell.name for cell in sweep.cells] == ["repeat 0", "repeat 1"]
 
 
 @pytest.mark.parametrize(

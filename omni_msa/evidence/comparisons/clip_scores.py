@@ -155,7 +155,7 @@ def tested_of(records: Mapping[Seed, TrialRecord], conventions: str) -> tuple[Cl
                 names[seed], labels = name, true
                 rows.append(scores)
         if problem:
-            notes.append(f"{record.trial.label}: {problem}; what is said over clips leaves it out.")
+            notes.append(f"{record.trial.name}: {problem}; what is said over clips leaves it out.")
     if not rows:
         return None, notes
     return ClipScores(next(iter(names.values())), tuple(names), labels, np.stack(rows), conventions), notes

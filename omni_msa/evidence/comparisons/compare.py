@@ -101,7 +101,7 @@ def _pairing(cell: CellTrials, other: CellTrials) -> Pairing:
 
 def _compare(cell: CellTrials, other: CellTrials | None, metric: str, scores: PairedScores | None) -> Comparison:
     if other is None:
-        return Comparison(cell.label, "", metric, pairing="none")
+        return Comparison(cell.name, "", metric, pairing="none")
     seeds = common_seeds(cell.seeds, other.seeds)
     pairs = [(seed, cell.at(seed, metric), other.at(seed, metric)) for seed in seeds]
     defined = {seed: a - b for seed, a, b in pairs if a is not None and b is not None}
@@ -113,8 +113,8 @@ def _compare(cell: CellTrials, other: CellTrials | None, metric: str, scores: Pa
     level = scores.influences(metric, list(defined)) if scores and defined else None
     two_levels = two_level_interval(values, level) if level is not None else None
     return Comparison(
-        label=cell.label,
-        against=other.label,
+        name=cell.name,
+        against=other.name,
         metric=metric,
         seeds=list(defined),
         values=values,
@@ -188,7 +188,7 @@ def _with_clip_intervals(
     for index, (comparison, scores) in enumerate(zip(comparisons, paired, strict=True)):
         sides = scores.at(comparison.seeds[0]) if scores is not None and comparison.n == 1 else None
         if sides is not None:
-            key = (comparison.label, comparison.against, comparison.seeds[0])
+            key = (comparison.name, comparison.against, comparison.seeds[0])
             known[key] = known.get(key) or resampler.intervals(*sides)
             tested[index] = replace(comparison, interval_clips=known[key].get(comparison.metric))
     return tested

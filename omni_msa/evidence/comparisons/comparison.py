@@ -44,7 +44,7 @@ class Comparison:
         note: what the reader must know, "" if nothing.
     """
 
-    label: str
+    name: str
     against: str
     metric: str
     seeds: list[Seed] = field(default_factory=list)
@@ -85,7 +85,7 @@ class Comparison:
     @property
     def names(self) -> tuple[str, str]:
         """The labels of the better cell and of the worse one, by the mean."""
-        return (self.label, self.against) if self.better == "label" else (self.against, self.label)
+        return (self.name, self.against) if self.better == "label" else (self.against, self.name)
 
     @property
     def widest(self) -> Interval | None:

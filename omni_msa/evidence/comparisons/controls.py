@@ -69,7 +69,7 @@ class Control:
         flags: sentences that a reader must know.
     """
 
-    label: str
+    name: str
     against: str
     controlled: bool
     axes: dict[str, list[Any]] = field(default_factory=dict)
@@ -112,8 +112,8 @@ def prove(cell: Cell, against: Cell, pairs: Sequence[Pair]) -> Control:
     if unknown:
         flags.append(f"not recorded, so not proved equal: {', '.join(unknown)}")
     return Control(
-        label=cell.label,
-        against=against.label,
+        name=cell.name,
+        against=against.name,
         controlled=not settings.others and all(recorded.state != "differs" for recorded in hashes),
         axes=axes,
         other_settings=settings.others,

@@ -69,12 +69,12 @@ def origin_flags(pairs: Sequence[Pair], differences: Mapping[str, Sequence[str]]
         named = "; ".join(f"{name} {a} against {b}" for name, (a, b) in differences.items())
         flags.append(f"different code or machine: {named}")
     records = list({record.trial_id: record for pair in pairs for record in pair}.values())
-    if unknown := [record.trial.label for record in records if not record.provenance]:
+    if unknown := [record.trial.name for record in records if not record.provenance]:
         flags.append(f"where it ran, and with which code, is not recorded: {_named(unknown)}")
-    changed = [record.trial.label for record in records if record.provenance.get("dirty")]
+    changed = [record.trial.name for record in records if record.provenance.get("dirty")]
     if changed:
         flags.append(f"recorded with uncommitted changes to the code: {_named(changed)}")
-    smaller = [record.trial.label for record in records if _had_smaller_batches(record)]
+    smaller = [record.trial.name for record in records if _had_smaller_batches(record)]
     if smaller:
         flags.append(
             f"went on with smaller batches when memory ran out, so with other dropout masks: {_named(smaller)}"

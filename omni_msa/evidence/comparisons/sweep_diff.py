@@ -128,8 +128,8 @@ def diff(plan: Plan, other: Plan) -> SweepDiff:
         plan.counts(),
         other.counts(),
         shared,
-        [cell.label for index, cell in enumerate(cells) if index not in matched],
-        [cell.label for index, cell in enumerate(others) if index not in matched.values()],
+        [cell.name for index, cell in enumerate(cells) if index not in matched],
+        [cell.name for index, cell in enumerate(others) if index not in matched.values()],
     )
 
 
@@ -167,7 +167,7 @@ def _agrees(value: Any, written: Any) -> bool:
 
 def _of(records: Sequence[TrialRecord], cell: Cell) -> dict[Seed, TrialRecord]:
     """Return the complete trials of a cell by seed."""
-    return {record.seed: record for record in records if record.is_complete and cell.label in record.trial.cells}
+    return {record.seed: record for record in records if record.is_complete and cell.name in record.trial.cells}
 
 
 def _shared(
@@ -183,8 +183,8 @@ def _shared(
     tested = [tested_of(side, conventions_of(of.config.dataset))[0] for of, side in ((cell, records), (other, others))]
     other_clips = on_other_clips(*tested)
     return SharedCell(
-        cell.label,
-        other.label,
+        cell.name,
+        other.name,
         bool(pairs) and all(a.trial_id == b.trial_id for a, b in pairs.values()),
         settings,
         control.controlled and len(settings) < 2,

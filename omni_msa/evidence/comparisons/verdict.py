@@ -123,10 +123,10 @@ def _decision(metric: str, decided: Sequence[Comparison]) -> str:
         text = f"{winner} is ahead of {other} by {wording.size(metric, decided[0].mean)} ({strength})"
         return f"{text}, but by {less}" if small else text
     ways = {"ahead of": "against", "behind": "label"}
-    groups = {way: [one.label for one in decided if one.better == side] for way, side in ways.items()}
+    groups = {way: [one.name for one in decided if one.better == side] for way, side in ways.items()}
     parts = [f"{way} {wording.names(labels)}" for way, labels in groups.items() if labels]
     text = f"{wording.name(decided[0].against)} is {' and '.join(parts)} ({strength})"
-    return f"{text}, though {wording.names([one.label for one in small])} by {less}" if small else text
+    return f"{text}, though {wording.names([one.name for one in small])} by {less}" if small else text
 
 
 def _strength(decided: Sequence[Comparison]) -> str:
@@ -135,7 +135,7 @@ def _strength(decided: Sequence[Comparison]) -> str:
     p = f"p = {highest}" if len(decided) == 1 else f"p at most {highest}"
     p += f" after Holm's correction for {family} comparisons" if family > 1 else ""
     counts = sorted({one.n for one in decided if not one.is_over_clips})
-    by_clips = [one.label for one in decided if one.is_over_clips]
+    by_clips = [one.name for one in decided if one.is_over_clips]
     if not counts:
         return f"{p}, over clips alone as {'neither cell' if len(decided) == 1 else 'none of them'} is random"
     seeds = count(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
@@ -175,7 +175,7 @@ def _observed(metric: str, ones: Sequence[Comparison], num: int, progress: Sweep
             min((one for one in ones if one.better == side), key=lambda one: abs(one.mean or 0.0))
             for side in ("label", "against")
         ]
-        return f"by the means {base} stands between {wording.names([one.label for one in nearest])}"
+        return f"by the means {base} stands between {wording.names([one.name for one in nearest])}"
     return f"{base} {'leads' if sides == {'against'} else 'trails'} {wording.others(len(ones), num)}"
 
 
@@ -188,7 +188,7 @@ def _needed(findings: Findings, progress: SweepProgress) -> str:
         else "the trials still to run may be enough"
     )
     if higher:
-        labels = [one.label for more in higher for one in findings.more_seeds[more]]
+        labels = [one.name for more in higher for one in findings.more_seeds[more]]
         text += f" ({'up to ' if len(higher) > 1 else ''}{higher[-1]} for {wording.names(labels)})"
     return text
 
@@ -197,7 +197,7 @@ def _collapses(metric: str, findings: Findings) -> str:
     """Return which cells have collapsed at some seeds, without those that the sentence has named already."""
     lost: dict[str, tuple[int, int]] = {}
     for one in (one for ones in findings.by_kind.values() for one in ones if one.n and one.num_collapsed):
-        sides = {one.label: one.num_collapsed_label, one.against: one.num_collapsed_against}
+        sides = {one.name: one.num_collapsed_label, one.against: one.num_collapsed_against}
         if len(findings.of("collapsed")) == 1 and one in findings.of("collapsed"):
             sides.pop(one.names[0])
         lost |= {label: (num, one.n + one.num_collapsed) for label, num in sides.items() if num}
@@ -209,7 +209,7 @@ def _collapses(metric: str, findings: Findings) -> str:
 
 def _with_tail(text: str, progress: SweepProgress, found: Findings | None = None) -> str:
     """Return the sentence with what has failed or is left out: in parentheses, unless it ends in some already."""
-    said = {one.label for one in (found.of("undefined") if found else ()) if is_wholly_failed(one.label, progress)}
+    said = {one.name for one in (found.of("undefined") if found else ()) if is_wholly_failed(one.name, progress)}
     lacks = [wording.failed(label, seeds) for label, seeds in progress.failed.items() if label not in said]
     parts = lacks if len(lacks) <= 2 else [f"{progress.num_failed} trials failed"]
     if progress.num_dropped:

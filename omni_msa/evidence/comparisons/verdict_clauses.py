@@ -29,18 +29,18 @@ def clauses(
     if "waiting" in kinds and found.waiting:
         said.insert(0, _waiting(found, progress))
     if "uncontrolled" in kinds and found.of("uncontrolled"):
-        said.append(_uncontrolled(found.of("uncontrolled"), {one.label: one.flags for one in controls}))
+        said.append(_uncontrolled(found.of("uncontrolled"), {one.name: one.flags for one in controls}))
     return said + ([_undefined(metric, one, progress) for one in found.of("undefined")] if "undefined" in kinds else [])
 
 
 def _names(ones: Ones) -> tuple[str, str]:
     """Return the names of the cells, and the name of the cell that they are compared with."""
-    return wording.names([one.label for one in ones]), wording.name(ones[0].against)
+    return wording.names([one.name for one in ones]), wording.name(ones[0].against)
 
 
 def _waiting(found: Findings, progress: SweepProgress) -> str:
     """Return how many further seeds the comparisons need that more seeds can decide."""
-    cells, many = wording.names([one.label for one in found.waiting]), len(found.waiting) > 1
+    cells, many = wording.names([one.name for one in found.waiting]), len(found.waiting) > 1
     lowest, highest = min(found.more_seeds), max(found.more_seeds)
     if not highest:
         return f"for {cells} the trials still to run may be enough"
@@ -62,7 +62,7 @@ def _uncertain(metric: str, ones: Ones) -> str:
 
 
 def _same_values(metric: str, ones: Ones) -> str:
-    cells = wording.names([*(one.label for one in ones), ones[0].against])
+    cells = wording.names([*(one.name for one in ones), ones[0].against])
     seeds = " at every seed" if max(one.n for one in ones) > 1 else ""
     return f"{cells} have the same {METRICS[metric].title}{seeds}"
 
@@ -123,21 +123,21 @@ def _uncontrolled(ones: Ones, flags: Mapping[str, Sequence[str]]) -> str:
     cells, base = _names(ones)
     if len(ones) > 1:
         return f"no difference between {base} and {cells} can be put down to an axis"
-    why = next(iter(flags.get(ones[0].label, [])), "more than an axis differs")
+    why = next(iter(flags.get(ones[0].name, [])), "more than an axis differs")
     return f"the difference between {cells} and {base} cannot be put down to an axis: {why}"
 
 
 def _undefined(metric: str, one: Comparison, progress: SweepProgress) -> str:
-    title, failed = METRICS[metric].title, progress.failed.get(one.label, ())
+    title, failed = METRICS[metric].title, progress.failed.get(one.name, ())
     if one.num_collapsed:
         why = f"no seed has a {title} in both"
-    elif is_wholly_failed(one.label, progress):
+    elif is_wholly_failed(one.name, progress):
         why = "its trial failed" if None in failed else "all its seeds failed"
     elif one.pairing == "none":
         why = "the sweep has no cell for it"
     else:
         why = "no seed is complete in both"
-    return f"{wording.name(one.label)} cannot be compared: {why}"
+    return f"{wording.name(one.name)} cannot be compared: {why}"
 
 
 def is_wholly_failed(label: str, progress: SweepProgress) -> bool:

@@ -80,7 +80,7 @@ def _draw_references(axes: Axes, evidence: Evidence, metric: str) -> list[str]:
 
 def _floor(evidence: Evidence, metric: str) -> float | None:
     """Return the mean of the constant cells; None without any, or if their means differ."""
-    labels = {cell.label for cell in evidence.plan.sweep.cells if cell.config.readout.name == "constant"}
+    labels = {cell.name for cell in evidence.plan.sweep.cells if cell.config.readout.name == "constant"}
     means = {spread(cell, metric).mean for cell in evidence.summary.cells if cell.name in labels}
     return means.pop() if len(means) == 1 else None
 

@@ -69,7 +69,7 @@ def draw(evidence: Evidence, folder: Path) -> list[Figure]:
         return []
     metric, fixed = rows[0].metric, fixed_cells(evidence.summary.cells)
     rows, limited = _chosen(rows)
-    labels = [one.label for one in rows]
+    labels = [one.name for one in rows]
     drawing = canvas.new_drawing(canvas.rows_height_in(labels, 22, 0.44) + 1.35)
     axes = drawing.subplots()
     left, right = _range(rows, unit(metric))
@@ -195,6 +195,6 @@ def _describe(rows: Sequence[Comparison], metric: str) -> str:
     def text(one: Comparison) -> str:
         ends, over = (one.interval, "") if one.interval else (one.interval_clips, " over clips")
         within = f" (95 %{over} from {show(ends[0], True)} to {show(ends[1], True)})" if ends else ""
-        return f"{one.label} minus {one.against}: {show(one.mean, True)}{within}"
+        return f"{one.name} minus {one.against}: {show(one.mean, True)}{within}"
 
     return f"Forest plot of paired differences in {METRICS[metric].heading}: " + "; ".join(map(text, rows)) + "."

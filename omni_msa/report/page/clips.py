@@ -92,7 +92,7 @@ def compared_pair(evidence: Evidence) -> tuple[str, ...]:
     ranked = sorted(known, key=lambda label: known[label], reverse=metric.better == "higher")
     if against is None:
         return tuple(ranked[:2])
-    return (against.label, *[label for label in ranked if label != against.label][:1])
+    return (against.name, *[label for label in ranked if label != against.name][:1])
 
 
 def choose(evidence: Evidence) -> list[Example]:

@@ -40,7 +40,7 @@ def trial_table(evidence: Evidence) -> TrialTable:
     Args:
         evidence: of the sweep.
     """
-    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
+    axes = {cell.name: cell.axes for cell in evidence.plan.sweep.cells}
     names = list(dict.fromkeys(axis for values in axes.values() for axis in values))
     there = {name for record in evidence.records for name in record.metrics}
     metrics = [name for name in METRICS if name in there]
@@ -117,7 +117,7 @@ def _of_trial(record: TrialRecord, evidence: Evidence) -> Failure:
     history = [{name: str(entry.get(name, "")) for name in _HISTORY_FIELDS} for entry in status.history]
     more = {name: value for name, value in (status.failure or {}).items() if name not in _HISTORY_FIELDS}
     details = "; ".join(f"{name}: {value}" for name, value in more.items())
-    return Failure(record.trial.label, record.trial_id, status.state, _failure(record, evidence), details, history)
+    return Failure(record.trial.name, record.trial_id, status.state, _failure(record, evidence), details, history)
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def environment(records: Sequence[TrialRecord]) -> Environment:
     groups: dict[tuple[tuple[str, str], ...], list[str]] = {}
     for record, values in zip(known, recorded, strict=True):
         own = tuple(sorted((name, value) for name, value in values.items() if name not in common))
-        groups.setdefault(own, []).append(record.trial.label)
+        groups.setdefault(own, []).append(record.trial.name)
     dates = sorted(str(record.provenance.get("ended", ""))[:10] for record in known) or [""]
     seconds = sum(float(record.provenance.get("attempt_s") or 0) for record in known)
     ordered = sorted(groups.items(), key=lambda item: -len(item[1]))
@@ -193,7 +193,7 @@ def configuration(evidence: Evidence) -> Configuration:
     cells = evidence.plan.sweep.cells
     values = [flatten(_settings(cell.config.model_dump(mode="json"))) for cell in cells]
     common, names = split_common(values)
-    labels = [cell.label for cell in cells]
+    labels = [cell.name for cell in cells]
     if len(labels) > len(names):
         rows = [(label, [own.get(name, "") for name in names]) for label, own in zip(labels, values, strict=True)]
         return Configuration(common, ["cell", *names], rows)

@@ -31,7 +31,7 @@ def _sizes(evidence: Evidence) -> Iterable[str]:
     for cell in evidence.plan.sweep.cells:
         dataset = cell.config.dataset
         sizes = (num_train_clips(cell.config), num_clips(dataset, "valid"), num_clips(dataset, "test"))
-        known = dict(zip(SPLITS, sizes, strict=True)) | ({"test": tested[cell.label]} if cell.label in tested else {})
+        known = dict(zip(SPLITS, sizes, strict=True)) | ({"test": tested[cell.name]} if cell.name in tested else {})
         yield "/".join(str(known[split] or "?") for split in SPLITS)
 
 

@@ -141,8 +141,8 @@ def _mcnemar_columns(differences: Sequence[Comparison]) -> list[PairColumn]:
 
 def _clip_corr_columns(exploratory: Sequence[Comparison]) -> list[PairColumn]:
     """Return the column of p over clips of the correlation, if that is not the metric of the table."""
-    known = {(one.label, one.against): one.p_clips for one in exploratory if one.metric == "corr"}
-    return [("clip p, Corr", lambda one: p_text(known.get((one.label, one.against))))] if known else []
+    known = {(one.name, one.against): one.p_clips for one in exploratory if one.metric == "corr"}
+    return [("clip p, Corr", lambda one: p_text(known.get((one.name, one.against))))] if known else []
 
 
 def exploratory_grid(exploratory: Sequence[Comparison], cells: Sequence[CellSummary] = ()) -> Grid:
@@ -180,7 +180,7 @@ def controls_grid(controls: Sequence[Control]) -> Grid:
         controls: at least one.
     """
     columns: list[ColumnOf[Control]] = [
-        ("cell", lambda one: Entry(one.label)),
+        ("cell", lambda one: Entry(one.name)),
         ("against", lambda one: Entry(one.against)),
         ("controlled", lambda one: Entry("yes" if one.controlled else "NO")),
         ("axis", lambda one: word(", ".join(one.axes))),
@@ -195,7 +195,7 @@ def controls_grid(controls: Sequence[Control]) -> Grid:
         "Controlled: nothing is known to differ between the two cells but the axis and what follows from it. "
         "aggregate.json lists all settings, equal and different ones."
     )
-    grid.notes.extend(once_each([(one.label, one.flags) for one in controls]))
+    grid.notes.extend(once_each([(one.name, one.flags) for one in controls]))
     return grid
 
 
@@ -214,7 +214,7 @@ def once_each(said: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
 
 def _pair_columns(targets: Sequence[str]) -> list[PairColumn]:
     """Return the column of cells, and that of the cells they are compared with if these differ."""
-    columns: list[PairColumn] = [("cell", lambda one: Entry(one.label))]
+    columns: list[PairColumn] = [("cell", lambda one: Entry(one.name))]
     return [*columns, ("against", lambda one: Entry(one.against or DASH))] if len(targets) > 1 else columns
 
 

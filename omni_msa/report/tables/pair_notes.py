@@ -35,7 +35,7 @@ def sign_flip_note(rows: Sequence[Comparison], fixed: Collection[str]) -> str:
 
 
 def _is_one_sided(one: Comparison, fixed: Collection[str]) -> bool:
-    return one.label in fixed or one.against in fixed
+    return one.name in fixed or one.against in fixed
 
 
 def floor_note(counts: Collection[int]) -> str:

@@ -33,7 +33,7 @@ def _ends(name: str, interval: tuple[float | None, float | None]) -> dict[str, f
 
 def trial_rows(evidence: Evidence) -> list[dict[str, Any]]:
     """Return one row for each trial of each cell; an undefined metric reads NaN."""
-    axes = {cell.label: cell.axes for cell in evidence.plan.sweep.cells}
+    axes = {cell.name: cell.axes for cell in evidence.plan.sweep.cells}
     return [_trial_row(axes[label], record) for record in evidence.records for label in record.trial.cells]
 
 

@@ -37,7 +37,7 @@ def maes(*values, first=1):
 def test_pairs_go_by_seed(make):
     said = {"discriminative": maes(1.0, 2.0, 4.0), "generative": {3: {"mae": 3.0}, 1: {"mae": 0.5}}}
     (one,) = make(said, **PAIR)
-    assert (one.label, one.against, one.metric) == ("generative", "discriminative", "mae")
+    assert (one.name, one.against, one.metric) == ("generative", "discriminative", "mae")
     assert (one.seeds, one.values, one.n) == ([1, 3], [-0.5, -1.0], 2)
     assert (one.mean, one.std) == pytest.approx((-0.75, 0.5 / math.sqrt(2)))
     assert one.interval == pytest.approx((-0.75 - 12.7062 * 0.25, -0.75 + 12.7062 * 0.25), abs=1e-4)

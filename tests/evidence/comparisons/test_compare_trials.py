@@ -23,7 +23,7 @@ def shared_trials(tmp_path, write_sweep, against):
     plan = made_plan(tmp_path / "m", write_sweep, said, axes=axes, seeds=str(list(range(1, 9))))
     assert len(plan.trials) == 3 * 8 + 1
     found = compare(pairs_of([*cells_of(plan).values()], against), ["mae", "corr"], Resampler(1))
-    return {(one.label, one.metric): one for one in found}
+    return {(one.name, one.metric): one for one in found}
 
 
 def test_a_cell_is_not_tested_against_its_own_trial(tmp_path, write_sweep, own_cache):

@@ -24,13 +24,13 @@ def make(tmp_path, write_sweep, own_cache):
         root = tmp_path / str(len(list(tmp_path.iterdir())))
         plan = made_plan(root, write_sweep, **keys)
         for label in (first, second):
-            deterministic = next(cell.deterministic for cell in plan.sweep.cells if cell.label == label)
+            deterministic = next(cell.deterministic for cell in plan.sweep.cells if cell.name == label)
             for seed in (None,) if deterministic else SEEDS:
                 options = {"hashes": hashes(seed), "provenance": PROVENANCE, **(more or {}).get((label, seed), {})}
                 finish(plan, label, seed, noisy(0.5, seed or 0), **options)
         cells = cells_of(made_plan(root, write_sweep, **keys))
-        (pair,) = [each for each in pairs_of([*cells.values()], against) if each[0].label == first]
-        assert pair[1].label == second
+        (pair,) = [each for each in pairs_of([*cells.values()], against) if each[0].name == first]
+        assert pair[1].name == second
         return prove_pair(*pair)
 
     return make
@@ -210,7 +210,7 @@ def test_a_trial_whose_origin_is_lost_is_named_and_differs_from_none(tmp_path, w
     for label in ("rank 2", "rank 4"):
         for seed in SEEDS:
             finish(plan, label, seed, noisy(0.5, seed), hashes=recorded(seed), provenance=PROVENANCE)
-    (trial,) = [each for each in plan.trials if each.label == "rank 2, seed 1"]
+    (trial,) = [each for each in plan.trials if each.name == "rank 2, seed 1"]
     (plan.ledger.trial(trial.trial_id).path / "provenance.json").write_text("{garb")
     cells = cells_of(made_plan(tmp_path, write_sweep, **keys))
     control = prove_pair(cells["rank 2"], cells["rank 4"])

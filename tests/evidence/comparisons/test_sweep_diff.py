@@ -22,7 +22,7 @@ def plan_of(tmp_path, write_sweep, own_cache):
         path = write_sweep(**{"seeds": "[1, 2, 3]", **keys})
         plan = make_plan(load_sweep(path, settings), Ledger(tmp_path / "mlruns"))
         for label, mae in dict(finished).items():
-            (trial,) = [trial for trial in plan.trials if trial.label == label]
+            (trial,) = [trial for trial in plan.trials if trial.name == label]
             folder = plan.ledger.trial(trial.trial_id)
             folder.begin(trial.config, {})
             folder.write_test_metrics({"mae": mae, "corr": 0.5})

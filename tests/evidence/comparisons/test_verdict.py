@@ -55,7 +55,7 @@ def test_several_comparisons_with_too_few_seeds():
     )
     behind = [pair(name, -0.5, family=2) for name in ("generative", "frozen_probe")]
     assert "discriminative trails both other cells, but" in said(*behind)[0]
-    further = replace(ahead[1], label="constant", mean=0.9)
+    further = replace(ahead[1], name="constant", mean=0.9)
     between = said(ahead[0], behind[1], further)[0]
     assert "by the means discriminative stands between frozen_probe and generative, but 3 seeds are too few" in between
     slow = pair("constant", 0.02, family=3)
@@ -151,7 +151,7 @@ def test_nothing_to_compare():
     assert said(none, progress=SweepProgress(12, 3))[0] == "No trials that could be compared are finished yet."
     text = "Not decided: no two cells have a Corr that could be compared."
     assert said(Comparison("constant", BASE, "corr", num_collapsed=3), metric="corr") == (text, "not decided", None)
-    partly = said(pair("generative", 0.2, 8), replace(none, label="constant"))[0]
+    partly = said(pair("generative", 0.2, 8), replace(none, name="constant"))[0]
     assert partly.endswith("; still open: constant cannot be compared: no seed is complete in both.")
     collapsed = said(pair("a", 0.2, 8, metric="corr"), replace(none, metric="corr", num_collapsed=3), metric="corr")[0]
     assert collapsed.endswith("; still open: generative cannot be compared: no seed has a Corr in both.")

@@ -27,7 +27,7 @@ def test_equal_values_are_told_as_equal():
     same = pair("generative", 0.0, p=1.0, better="none")
     text = "Not decided: on MAE, generative and discriminative have the same MAE at every seed."
     assert said(same) == (text, "not decided", None)
-    assert said(same, replace(same, label="b"))[0].endswith(
+    assert said(same, replace(same, name="b"))[0].endswith(
         "generative, b and discriminative have the same MAE at every seed."
     )
     assert said(replace(same, n=1, values=[0.0]))[0].endswith("generative and discriminative have the same MAE.")
@@ -40,7 +40,7 @@ def test_a_difference_within_what_matters_is_told_as_equal():
     assert said(one, pair("b", 0.2, 8))[0] == (
         f"On MAE, discriminative is ahead of b by 0.200 (p = 0.0078, 8 seeds); {text}"
     )
-    assert "discriminative within 0.050" in said(one, replace(one, label="b"))[0]
+    assert "discriminative within 0.050" in said(one, replace(one, name="b"))[0]
     turning = replace(one, p_holm=0.01, interval_two_level=(-0.01, 0.02))  # beyond chance over seeds, and too little
     assert "equals" in said(turning)[0]
     for wider in ({"interval_two_level": (-0.06, 0.06)}, {"stated_difference": 0.005}, {"num_collapsed": 1}):
@@ -76,7 +76,7 @@ def test_seeds_decide_nothing_that_other_clips_could_turn():
         None,
     )
     assert said(replace(one, interval_two_level=(-0.08, -0.01)))[1] == "supported"
-    both = said(one, replace(one, label="b"))[0]
+    both = said(one, replace(one, name="b"))[0]
     assert both.endswith("seeds tell generative and b from discriminative, but on other test clips it could turn.")
     some = said(one, pair("b", 0.2, 8, family=2))
     assert some[1] == "supported" and "; still open: over seeds generative is ahead" in some[0]
@@ -99,7 +99,7 @@ def test_collapsed_seeds_of_the_better_cell_leave_it_open():
     assert said(waiting, metric="corr")[0].endswith(
         "4 more seeds are needed, though discriminative collapsed (no Corr) at 1 of 3 seeds."
     )
-    several = [replace(waiting, label=label, num_collapsed=2, num_collapsed_label=1) for label in "abc"]
+    several = [replace(waiting, name=label, num_collapsed=2, num_collapsed_label=1) for label in "abc"]
     assert said(*several, metric="corr")[0].endswith(", though 4 cells collapsed (no Corr) at some seeds.")
 
 
@@ -144,7 +144,7 @@ def test_a_comparison_that_is_not_controlled_decides_nothing():
     assert both.endswith(
         f"; still open: the difference between generative and discriminative cannot be put down to an axis: {flags[0]}."
     )
-    two = said(one, replace(one, label="constant"))[0]
+    two = said(one, replace(one, name="constant"))[0]
     text = (
         "Not decided: on MAE, no difference between discriminative and generative and constant can be "
         "put down to an axis."

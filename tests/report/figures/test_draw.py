@@ -189,7 +189,7 @@ def test_constants_are_a_line_if_they_are_one(tmp_path, write_sweep, own_cache):
     axes = "{readout: [discriminative, constant], media.num_frames_max: [2, 4]}"
     plan = make_plan(load_sweep(write_sweep(axes=axes)), Ledger(tmp_path / "mlruns"))
     evidence = Evidence(plan, [], summary())
-    labels = [cell.label for cell in plan.sweep.cells]
+    labels = [cell.name for cell in plan.sweep.cells]
 
     def alt(*floors):
         cells = [(label, {}, [value]) for label, value in zip(labels, (0.5, 0.75, *floors), strict=True)]

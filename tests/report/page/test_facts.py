@@ -107,7 +107,7 @@ def test_many_settings_of_few_cells_are_rows(tmp_path, own_cache):
     found = facts.configuration(gather(recorded_plan("readout_comparison", tmp_path)))
     assert found.headings == [
         "setting",
-        *[cell.label for cell in recorded_plan("readout_comparison", tmp_path).sweep.cells],
+        *[cell.name for cell in recorded_plan("readout_comparison", tmp_path).sweep.cells],
     ]
     rows = dict(found.rows)
     assert rows["readout.name"][:2] == ["discriminative", "generative"]

@@ -118,7 +118,7 @@ def test_texts_from_data_are_texts(tmp_path, write_sweep, own_cache):
     tiny_trials.make_clips(own_cache, with_media=False, sentences=sentences)
     keys = {"question": '"Is <b>this</b> a \\"question\\"?"', "axes": AXES, "compare": COMPARE}
     plan = finished_plan(tmp_path / "mlruns", write_sweep, SAID, **keys)
-    (failing,) = [trial for trial in plan.trials if trial.label == "generative, seed 2"]
+    (failing,) = [trial for trial in plan.trials if trial.name == "generative, seed 2"]
     folder = plan.ledger.trial(failing.trial_id)
     folder.begin(failing.config, {})
     folder.fail("bug", "<script>window.pwned=1</script>", "</script><script>window.pwned=1</script>")
@@ -162,7 +162,7 @@ def test_files_beside_are_linked_where_they_are(evidence, tmp_path):
 
 
 def test_failures_and_provenance_are_told(evidence, tmp_path, write_sweep):
-    trial = next(trial for trial in evidence.plan.trials if trial.label == "generative, seed 2")
+    trial = next(trial for trial in evidence.plan.trials if trial.name == "generative, seed 2")
     folder = evidence.plan.ledger.trial(trial.trial_id)
     folder.begin(trial.config, {})
     folder.fail("not finite", "loss is nan at step 3", "Traceback\nFloatingPointError: loss is nan at step 3")
@@ -199,7 +199,7 @@ def test_all_settings_equal_and_differing_are_there(evidence, tmp_path):
     parsed = parse(write_page(evidence, [], tmp_path, COMMAND))
     controls = evidence.summary.controls
     assert f"{controls[0].num_equal_settings} settings are equal" in parsed.text
-    assert f"{controls[0].label} against {controls[0].against}" in parsed.text
+    assert f"{controls[0].name} against {controls[0].against}" in parsed.text
     assert "Also differs: nothing" in parsed.text
     marks = [one for one in parsed.all("article") if one.get("class") == "control"]
     assert len(marks) == len(controls)
