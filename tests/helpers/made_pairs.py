@@ -15,7 +15,7 @@ def pair(label, mean, n=3, p=None, std=0.02, family=1, over_clips=False, **more)
     spread = std if n > 1 else None
     return Comparison(
         **{
-            "label": label,
+            "name": label,
             "against": BASE,
             "metric": "mae",
             "seeds": list(range(n)),
