@@ -1,1 +1,1 @@
-"""What finished trials show: statistics of cells, comparisons, and verdicts in a sentence."""
+"""What finished trials show: statistics of cells, and what can be said of them in a sentence."""
