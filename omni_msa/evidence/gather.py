@@ -113,10 +113,10 @@ def _compared(
     primary = compare(pairs, [metric], resampler, compared.smallest_difference)
     exploratory = compare(pairs, others, resampler)
     controls = [prove_pair(cell, other) for cell, other in pairs if other]
-    known = {(one.name, one.against): one.controlled for one in controls}
+    known = {(control.name, control.against): control.controlled for control in controls}
 
-    def with_control(one: Comparison) -> Comparison:
-        return replace(one, controlled=known.get((one.name, one.against)) if one.n else None)
+    def with_control(pair: Comparison) -> Comparison:
+        return replace(pair, controlled=known.get((pair.name, pair.against)) if pair.n else None)
 
     return [*map(with_control, primary)], [*map(with_control, exploratory)], controls
 
@@ -152,8 +152,8 @@ def _laid_over(plan: Plan) -> list[str]:
 
 def data_notes(plan: Plan) -> list[str]:
     """Return notes on the data: on these copies of the corpora, and on clips that are left out."""
-    found = [store.found for store in plan.stores.values() if store.found is not None]
-    return [*plan.data_notes, *(text for one in found if (text := one.text()))]
+    bad_clips = [store.found for store in plan.stores.values() if store.found is not None]
+    return [*plan.data_notes, *(text for clips in bad_clips if (text := clips.text()))]
 
 
 def _dataset(plan: Plan) -> tuple[str, Mapping[str, float] | None]:

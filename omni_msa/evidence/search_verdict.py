@@ -37,11 +37,11 @@ def has_seeds(study: Study, names: Sequence[int | str]) -> bool:
     return not all(study.fresh_cell(name, False).deterministic for name in names)
 
 
-def _by_seed(study: Study, name: int | str, one: ProposalValue) -> Mapping[int, float]:
-    if not one.by_seed or not study.fresh_cell(name, False).deterministic:
-        return one.by_seed
+def _by_seed(study: Study, name: int | str, score: ProposalValue) -> Mapping[int, float]:
+    if not score.by_seed or not study.fresh_cell(name, False).deterministic:
+        return score.by_seed
     num = len(study.search.confirm.seeds) if has_seeds(study, [name, DEFAULT]) else 1
-    return dict.fromkeys(range(num), one.by_seed[0])
+    return dict.fromkeys(range(num), score.by_seed[0])
 
 
 def compare(study: Study, confirmed: Mapping[int | str, ProposalValue], candidate: Any) -> SearchComparison | None:
@@ -151,28 +151,29 @@ def sign(study: Study) -> int:
     return -1 if study.search.directions[0] == "higher" else 1
 
 
-def headline(found: Sequence[SearchFindings], cells: Sequence[CellSummary]) -> Verdict:
+def headline(searches: Sequence[SearchFindings], cells: Sequence[CellSummary]) -> Verdict:
     """Return the verdict of a sweep with searches for the head of the page: theirs, with the values on test.
 
     Args:
-        found: the findings of its searches, at least one.
+        searches: the findings of its searches, at least one.
         cells: of the sweep.
     """
-    states = [one.verdict.state for one in found]
+    states = [search.verdict.state for search in searches]
     state = next(state for state in (UNFINISHED, DEFAULT_FAILED, REAL, NOT_DECIDED, NOTHING) if state in states)
     return Verdict(
-        _of_several(found) if len(found) > 1 else f"{found[0].verdict.text}{_on_test(found[0], cells)}", state
+        _of_several(searches) if len(searches) > 1 else f"{searches[0].verdict.text}{_on_test(searches[0], cells)}",
+        state,
     )
 
 
-def _of_several(found: Sequence[SearchFindings]) -> str:
+def _of_several(searches: Sequence[SearchFindings]) -> str:
     """Return in a sentence how many searches found what; the page shows the verdict of each in its section."""
     by_state: dict[SearchState, list[str]] = {}
-    for one in found:
-        by_state.setdefault(one.verdict.state, []).append(one.study)
-    each = (f"{_IN_WORDS[state]} in {len(names)} ({', '.join(names)})" for state, names in by_state.items())
+    for search in searches:
+        by_state.setdefault(search.verdict.state, []).append(search.study)
+    parts = (f"{_IN_WORDS[state]} in {len(names)} ({', '.join(names)})" for state, names in by_state.items())
     alone = "Each is corrected for what it confirmed itself, not for the others."
-    return f"Of {len(found)} searches: {'; '.join(each)}. {alone}"
+    return f"Of {len(searches)} searches: {'; '.join(parts)}. {alone}"
 
 
 _IN_WORDS: dict[SearchState, str] = {
@@ -184,28 +185,28 @@ _IN_WORDS: dict[SearchState, str] = {
 }
 
 
-def choice_notes(found: Sequence[SearchFindings]) -> list[str]:
+def choice_notes(searches: Sequence[SearchFindings]) -> list[str]:
     """Return notes on differences on test: the proposals in the table were chosen by the same seeds.
 
     Args:
-        found: the findings of the searches of a sweep.
+        searches: the findings of the searches of a sweep.
     """
-    names = [f" of {one.study}" if len(found) > 1 else "" for one in found]
+    names = [f" of {search.study}" if len(searches) > 1 else "" for search in searches]
     return [
         f"Proposal {compared.candidate}{name} was chosen on valid, by these seeds, as the best of "
         f"{compared.best_of}: what it differs in on test is not corrected for that choice."
-        for name, one in zip(names, found, strict=True)
-        if (compared := one.comparison) and compared.best_of > 1
+        for name, search in zip(names, searches, strict=True)
+        if (compared := search.comparison) and compared.best_of > 1
     ]
 
 
-def _on_test(one: SearchFindings, cells: Sequence[CellSummary]) -> str:
+def _on_test(search: SearchFindings, cells: Sequence[CellSummary]) -> str:
     """Return the values of the same trials on test as a sentence, "" while test is locked."""
-    metric, compared = METRICS[one.objectives[0]], one.comparison
-    if metric.kind != "quality" or compared is None or one.winner is None:
+    metric, compared = METRICS[search.objectives[0]], search.comparison
+    if metric.kind != "quality" or compared is None or search.winner is None:
         return ""
-    axes = [{**one.axes, PROPOSAL: name, STAGE: "fresh"} for name in (compared.candidate, DEFAULT)]
-    means = [cell.of(metric.name).mean for each in axes for cell in cells if cell.axes == each]
+    axes = [{**search.axes, PROPOSAL: name, STAGE: "fresh"} for name in (compared.candidate, DEFAULT)]
+    means = [cell.of(metric.name).mean for cell_axes in axes for cell in cells if cell.axes == cell_axes]
     if len(means) < len(axes) or None in means:
         return ""
     ours, theirs = map(metric.show, means)

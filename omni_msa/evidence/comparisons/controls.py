@@ -31,7 +31,7 @@ HASHES = {
     "weights": Hash("frozen weights", ("backbone",)),
     "readout_init": Hash("initial weights of the readout", ("readout", "backbone", "dataset")),
 }
-_SORTED_BY_LENGTH = ("modalities", "media", "backbone")  # and with training.length_buckets
+_SORTED_BY_LENGTH = ("modalities", "media", "backbone")  # further causes with training.length_buckets
 
 
 @dataclass(frozen=True)

@@ -11,27 +11,27 @@ if TYPE_CHECKING:
 OTHER_CLIPS = "tested on other clips, so the difference is also one of clips"
 
 
-def note_of(one: "Comparison", has_clips: bool) -> str:
+def note_of(comparison: "Comparison", has_clips: bool) -> str:
     """Return what a reader must know of a comparison, "" if nothing.
 
     Args:
-        one: the comparison, with the size of its family.
+        comparison: one with the size of its family.
         has_clips: whether both sides have test predictions on the same clips.
     """
     whole = {
         "none": "the sweep has no such cell to compare with",
-        "same trials": "the same trial" if one.n == 1 else "the same trials",
+        "same trials": "the same trial" if comparison.n == 1 else "the same trials",
         "other clips": OTHER_CLIPS,
     }
-    if one.pairing in whole:
-        return whole[one.pairing]
-    if one.num_collapsed and not one.n:
-        return "undefined: constant predictions" if one.metric == "corr" else "undefined at every seed"
-    if one.pairing == "clips":
-        tested = "tested over clips alone" if has_clips or not one.n else "their predictions are missing"
+    if comparison.pairing in whole:
+        return whole[comparison.pairing]
+    if comparison.num_collapsed and not comparison.n:
+        return "undefined: constant predictions" if comparison.metric == "corr" else "undefined at every seed"
+    if comparison.pairing == "clips":
+        tested = "tested over clips alone" if has_clips or not comparison.n else "their predictions are missing"
         return f"neither cell is random: {tested}"
-    missing = "not paired by clip: their predictions are missing" if one.n and not has_clips else ""
-    return "; ".join(part for part in (not_testable(one.n, one.family), missing) if part)
+    missing = "not paired by clip: their predictions are missing" if comparison.n and not has_clips else ""
+    return "; ".join(part for part in (not_testable(comparison.n, comparison.family), missing) if part)
 
 
 def not_testable(num_pairs: int, family: int = 1) -> str:

@@ -65,10 +65,10 @@ def _has_digits(text: str) -> bool:
     return any(letter in "123456789" for letter in text)
 
 
-def estimate(metric: str, one: "Comparison") -> str:
+def estimate(metric: str, comparison: "Comparison") -> str:
     """Return a difference with its sign and its most comprehensive interval."""
-    text = signed(metric, one.mean) + unit(metric)
-    return text if one.widest is None else f"{text}, 95 % interval {span(metric, one.widest)}"
+    text = signed(metric, comparison.mean) + unit(metric)
+    return text if comparison.widest is None else f"{text}, 95 % interval {span(metric, comparison.widest)}"
 
 
 def span(metric: str, interval: tuple[float, float]) -> str:
