@@ -28,7 +28,7 @@ def seconds_per_clip(built: TrialParts) -> float:
     batch = built.config.training.batch_size
     clips = built.splits.train[: batch * (NUM_STEPS + NUM_WARM_UP)]
     prompts, labels = built.prompts(clips), built.labels(clips)
-    built.forward.fill_cache(prompts, [built.readout.answer(clip.label) for clip in clips], False)
+    built.forward.fill_cache(prompts, [built.readout.answer(clip.label) for clip in clips], keys_values=False)
     built.set_training(True)
     times = []
     for first in range(0, len(clips), batch):

@@ -36,10 +36,15 @@ class InputError(Exception):
         return "\n".join(f"{number}. {problem}" for number, problem in enumerate(self.problems, 1))
 
 
+_SYNONYMS = {"gpu": "cuda", "lr": "learning_rate", "picture": "video", "sound": "audio"}
+
+
 def did_you_mean(name: str, existing: Iterable[str]) -> str:
     """Return the hint `did you mean "x"?` for the existing name closest to `name`, or "" if none is similar."""
-    nearest = get_close_matches(name, list(existing), n=1, cutoff=0.5)
-    return f'did you mean "{nearest[0]}"?' if nearest else ""
+    known = {other.lower(): other for other in existing}
+    meant = _SYNONYMS.get(name.lower(), name.lower())
+    nearest = get_close_matches(meant, known, n=1, cutoff=0.5)
+    return f'did you mean "{known[nearest[0]]}"?' if nearest else ""
 
 
 class Interrupted(Exception):

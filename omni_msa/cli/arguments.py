@@ -1,6 +1,7 @@
 """The arguments of the command line."""
 
 import argparse
+import shlex
 from collections.abc import Sequence
 
 import shtab
@@ -9,6 +10,7 @@ from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.sweep import shipped
 
 PROGRAM = "omni-msa"
+SHELLS = ("bash", "zsh", "tcsh")
 _EPILOG = """exit codes: 0 all trials complete; 1 some failed; 2 bad input, nothing started;
 75 interrupted, run the same command again to continue
 --check-data: 0 no problems, 1 problems were found
@@ -42,12 +44,14 @@ def parse(arguments: Sequence[str], program: str) -> argparse.Namespace:
         )
         _add_run_arguments(parser)
         options = parser.parse_intermixed_args(arguments[1:])
+        if options.sweep is None:
+            parser.error(f"SWEEP is missing: a YAML file, or a name that `{PROGRAM} list` shows")
         if options.measure and not options.plan:
             parser.error("--measure needs --plan")
         return argparse.Namespace(**vars(options), command="run", program=parser.prog)
-    if arguments and not arguments[0].startswith("-") and arguments[0] not in _COMMANDS:
-        is_sweep = arguments[0].endswith((".yaml", ".yml")) or arguments[0] in shipped.names()
-        step = f"{PROGRAM} run {arguments[0]}" if is_sweep else did_you_mean(arguments[0], _COMMANDS)
+    if arguments and arguments[0] not in (*_COMMANDS, "-h", "--help"):
+        has_sweep = any(it.endswith((".yaml", ".yml")) or it in shipped.names() for it in arguments)
+        step = shlex.join([PROGRAM, "run", *arguments]) if has_sweep else did_you_mean(arguments[0], _COMMANDS)
         raise InputError(Problem("unknown command", "command line", arguments[0], ", ".join(_COMMANDS), step))
     return _whole_parser().parse_args(arguments or ["--help"])
 
@@ -56,7 +60,7 @@ def completion(shell: str) -> str:
     """Return a script that lets a shell complete commands, options, names of shipped sweeps and files.
 
     Args:
-        shell: one of `shtab.SUPPORTED_SHELLS`.
+        shell: one of `SHELLS`.
     """
     names = " ".join(shipped.names())
     preamble = {
@@ -71,13 +75,13 @@ def _whole_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     parsers = {name: commands.add_parser(name, help=text, description=text) for name, text in _COMMANDS.items()}
     _add_run_arguments(parsers["run"])
-    parsers["completion"].add_argument("shell", choices=shtab.SUPPORTED_SHELLS)
+    parsers["completion"].add_argument("shell", choices=SHELLS)
     return parser
 
 
 def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    sweep = add("sweep", metavar="SWEEP", help="a sweep file (YAML), or the name of a shipped sweep")
+    sweep = add("sweep", nargs="?", metavar="SWEEP", help="a sweep file (YAML), or the name of a shipped sweep")
     add("settings", nargs="*", metavar="key=value", help="settings that override the file, such as training.epochs=2")
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument("--plan", action="store_true", help="show what would run; nothing starts")

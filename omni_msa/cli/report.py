@@ -45,8 +45,9 @@ def report(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
 
 def diff_sweeps(sweep: Sweep, ledger: Ledger, options: argparse.Namespace) -> int:
     """Compare two sweeps by their results in the ledger, running nothing; return the exit code."""
+    other = load_sweep(find(options.diff)[0], options.settings)
     check_name(sweep, ledger)
-    plans = [make_plan(each, ledger) for each in (sweep, load_sweep(find(options.diff)[0], options.settings))]
+    plans = [make_plan(each, ledger) for each in (sweep, other)]
     refusals = [problem for plan in plans if not plan.is_readable for problem in plan.refusals]
     if refusals:
         raise InputError(*dict.fromkeys(refusals))

@@ -99,7 +99,7 @@ class ReadoutFacts(Protocol):
     fit_as: str
     """Name of the readout whose trained model this one reads; its own name if it shares none."""
     fit_fields: tuple[str, ...]
-    """Names of the options that training depends on."""
+    """Names of its own options that training depends on; they enter the id of the fit."""
 
     @property
     def deterministic(self) -> bool:

@@ -142,11 +142,11 @@ class JobQueue:
             self._source.done(job.trial_id)
             self._is_dry = False
         self._num_good += status.state in ("complete", "pruned")
-        is_hopeless = self._source is None or not self._num_good  # in a search only some parameters may fail
+        may_give_up = self._source is None or not self._num_good  # in a search only some parameters may fail
         if status.state == "failed" and last.get("kind") == failures.BUG:
             error_place = str(last.get("place"))
             self._bugs[error_place] += 1
-            if self._bugs[error_place] >= failures.NUM_EQUAL_BUGS_MAX and is_hopeless:
+            if self._bugs[error_place] >= failures.NUM_EQUAL_BUGS_MAX and may_give_up:
                 self.given_up = f"{failures.NUM_EQUAL_BUGS_MAX} trials failed with the same error, {error_place}"
 
 

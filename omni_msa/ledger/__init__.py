@@ -1,1 +1,1 @@
-"""The ledger on disk: the files of trials and fits, which alone decide what is done."""
+"""The ledger on disk: files of trials and of fits (trained weights that trials share), which decide what is done."""

@@ -43,10 +43,10 @@ def refusal(ledger: Ledger, sweep: NameHolder) -> Problem | None:
     holder = read_holder(ledger, sweep.name)
     if holder is None or (sweep.name == holder.name and (sweep.file == holder.file or _is_same(sweep, holder))):
         return None
-    got = f"{sweep.name}: {sweep.question}"
-    what, where = "this name is used by another sweep of the ledger", sweep.file
-    step = f'add a line to the file, as "name: {sweep.name}_2"; or remove {ledger.sweep_name(sweep.name)}'
-    return Problem(what, where, got, f"{holder.name}: {holder.question} ({holder.file})", step)
+    what = f"the name {sweep.name} belongs to another question of this ledger: {holder.question} ({holder.file})"
+    free = f"remove {ledger.sweep_name(sweep.name)}: all trials stay, the report is then replaced"
+    step = f'add a line to the file, as "name: {sweep.name}_2"; or {free}'
+    return Problem(what, sweep.file, sweep.question, "", step)
 
 
 def replaced(ledger: Ledger, sweep: NameHolder) -> str:

@@ -187,7 +187,7 @@ def _num_trained(config: TrialConfig, shape: Dimensions) -> int:
 
 def _writes(config: TrialConfig) -> bool:
     """Return whether the trial's readout writes text, and so needs `lm_head`."""
-    return plugins.load(READOUTS, config.readout.name).writes_text
+    return plugins.load(READOUTS, config.readout.name).needs_output_layer
 
 
 def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:

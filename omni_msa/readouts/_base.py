@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 class ReadoutPlugin(ReadoutFacts, Protocol):
     """A readout: the facts of `ReadoutFacts`, and the module that trains and predicts."""
 
-    writes_text: bool = True
-    """Whether it generates text, and so needs the output layer of the network."""
+    needs_output_layer: bool = True
+    """Whether it reads logits, as readouts that write text or average over answers do."""
 
     @optional
     def num_logits(self, options: Any) -> int:
-        """Return for how many tokens of a clip logits are held at once, for the plan of memory. Optional: an answer's.
+        """Return how many tokens' logits a clip holds at once, to plan memory. Optional: 6, an answer's length.
 
         Args:
             options: an instance of the plug-in's own `Options`.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from omni_msa.readouts._task import Task
 
 uses = ("dataset", "readout")
-writes_text = False
+needs_output_layer = False
 fit_as = "constant"
 fit_fields = ()
 

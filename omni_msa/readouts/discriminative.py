@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "adapter", "readout", "training", "seed")
-writes_text = False
+needs_output_layer = False
 fit_as = "discriminative"
 fit_fields = ("width", "dropout", "norm", "loss", "huber_delta")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omni_msa.readouts._task import Task
 
 uses = ("dataset", "modalities", "media", "backbone", "readout")
-writes_text = False
+needs_output_layer = False
 fit_as = "frozen_probe"
 fit_fields = ("strengths", "layer", "pooling")
 

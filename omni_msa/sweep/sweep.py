@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from omni_msa.config import plugins
 from omni_msa.config.plugin_facts import READOUTS, TRACKERS
 from omni_msa.config.sections import Section
-from omni_msa.config.trial import AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
+from omni_msa.config.trial import PLUGIN_SECTIONS, AnyMetric, QualityMetric, TrialConfig, check_metric, parse_trial
 from omni_msa.config.validation import cut, explain, shorten
 from omni_msa.errors import InputError, Problem, did_you_mean
 from omni_msa.stats.metrics import METRICS
@@ -149,8 +149,8 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     cells, cell_problems = _expand(settings, file.seeds if file else ())
     problems += cell_problems
     if file:
-        problems += _check_report_keys(file) + _check_trackers(file)
-    if file and not problems:
+        problems += _check_report_keys(file) + _check_trackers(file) + _check_hidden(settings, file)
+    if file and not problems and settings.has_profile:
         problems += _check_cells(file, cells)
     problems += _check_search(settings, file, cells)
     problems = settings.problems + [settings.locate(problem) for problem in problems]
@@ -168,6 +168,28 @@ def _check_name(name: str, where: str) -> list[Problem]:
         return []
     allowed = f"printable text of at most {_NAME_LENGTH_MAX} characters, such as paper/lora_rank"
     return [Problem("this cannot be the name of a sweep", f"{where} name", shorten(name), allowed)]
+
+
+def _check_hidden(settings: Settings, file: SweepFile) -> list[Problem]:
+    """Refuse settings of the command line that an axis would replace in every cell."""
+    what = "an axis of the sweep replaces this setting"
+    return [
+        Problem(what, path, shorten(value), "", f"write axes.{axis}=[...]")
+        for path, value in settings.layers[0][1].items()
+        for axis in file.axes
+        if _without_name(axis) in _keys_written(path, value)
+    ]
+
+
+def _keys_written(path: str, value: Any) -> set[str]:
+    keys = [f"{path}.{key}" for key in value] if isinstance(value, dict) else [path]
+    return {_without_name(key) for key in keys}
+
+
+def _without_name(key: str) -> str:
+    """Return a setting's dotted path; that of a plug-in's name is its section's."""
+    section, _, rest = key.partition(".")
+    return section if section in PLUGIN_SECTIONS and rest == "name" else key
 
 
 def _check_trackers(file: SweepFile) -> list[Problem]:

@@ -73,7 +73,8 @@ def parse(text: str, where: str) -> Any:
         _check_plain(value)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         got = " ".join(str(error).replace('in "<unicode string>", ', "at ").split()) or type(error).__name__
-        raise InputError(Problem("not valid YAML", where, got, next_step="correct the text there")) from error
+        step = "indent with spaces instead of tabs" if "'\\t'" in got else "correct the text there"
+        raise InputError(Problem("not valid YAML", where, got, next_step=step)) from error
     return value
 
 

@@ -66,12 +66,12 @@ class Tracker(Protocol):
         """Record a trial that is complete, pruned or failed."""
         ...
 
-    def cell_metrics(self, cell: CellSummary, is_valid: bool = False) -> None:
+    def cell_metrics(self, cell: CellSummary, of_valid: bool = False) -> None:
         """Write the statistics of one cell.
 
         Args:
             cell: its statistics over seeds.
-            is_valid: they are of the valid split, because the test split of a search's proposal stays locked.
+            of_valid: they are of the valid split, because the test split of a search's proposal stays locked.
         """
         ...
 

@@ -103,6 +103,6 @@ def _summarise(tracker: Tracker, plan: Plan, summary: SweepSummary) -> None:
     for cell in summary.cells:
         tracker.cell_metrics(cell)
     for cell in locked_cells(plan):
-        tracker.cell_metrics(cell, is_valid=True)
+        tracker.cell_metrics(cell, of_valid=True)
     tracker.reports(plan.ledger.report_folder(plan.sweep.name))
     tracker.close()

@@ -17,21 +17,21 @@ def final_metrics(folder: TrialFolder) -> dict[str, float]:
     return {prefix + name: as_number(value) for prefix, values in groups for name, value in (values or {}).items()}
 
 
-def cell_numbers(cell: CellSummary, is_valid: bool = False) -> dict[str, float]:
+def cell_numbers(cell: CellSummary, of_valid: bool = False) -> dict[str, float]:
     """Return the numbers of a cell: `*_mean`, `*_std`, `*_n`, and each mean also under the name that trials use.
 
     So cells and trials share, for example, the column `test_mae` of MLflow's table and charts.
 
     Args:
         cell: its statistics.
-        is_valid: they are of the valid split, and named `best_valid_*`.
+        of_valid: they are of the valid split, and named `best_valid_*`.
     """
     numbers: dict[str, float | None] = {}
     for name, summary in cell.metrics.items():
         is_cost = name in METRICS and METRICS[name].kind == "cost"
-        own = f"best_valid_{name}" if is_valid and not is_cost else name
+        own = f"best_valid_{name}" if of_valid and not is_cost else name
         numbers |= {f"{own}_mean": summary.mean, f"{own}_std": summary.std, f"{own}_n": summary.n}
-        numbers[own if is_cost or is_valid else f"test_{name}"] = summary.mean
+        numbers[own if is_cost or of_valid else f"test_{name}"] = summary.mean
     return {key: float(value) for key, value in numbers.items() if value is not None}
 
 

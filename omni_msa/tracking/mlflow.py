@@ -216,17 +216,17 @@ class MlflowTracker:
             card = model_card(folder, run.tags["cell"], trial.config, is_linked)
             self._client.log_text(run.run_id, card, "model_card.md")
 
-    def cell_metrics(self, cell: CellSummary, is_valid: bool = False) -> None:
+    def cell_metrics(self, cell: CellSummary, of_valid: bool = False) -> None:
         """Write the statistics of every metric of one cell.
 
         Args:
-            cell, is_valid: as in `cell_numbers`.
+            cell, of_valid: as in `cell_numbers`.
         """
         run, seeds = self._cell(cell.name), ", ".join(map(str, cell.seeds))
         tags = {"missing_seeds": " ".join(map(str, cell.missing))}
         if not cell.deterministic:
             tags[_NOTE] = f"Means over the seeds {seeds}; each seed's own numbers are in the runs below."
-        self._log(run, points=run.news(cell_numbers(cell, is_valid), milliseconds(None)), tags=tags)
+        self._log(run, points=run.news(cell_numbers(cell, of_valid), milliseconds(None)), tags=tags)
 
     def reports(self, folder: Path) -> None:
         """Attach the files of a report folder to the parent run; outdated ones are removed, except on a server."""

@@ -157,7 +157,7 @@ class TrialParts:
         self.set_training(False)
         prompts = self.prompts(clips)
         if self.forward is not None and readout.uses_kept:
-            self.forward.fill_cache(prompts, None, readout.decodes)
+            self.forward.fill_cache(prompts, None, keys_values=readout.decodes)
         predictions = evaluate.predict(readout, self.forward, prompts, self.config.runtime.eval_batch)
         return evaluate.as_frame(clips, predictions)
 
@@ -182,7 +182,7 @@ class TrialParts:
             return self.score(self.predict(clips, self.fitted))
         self.set_training(False)
         prompts, labels, batch = self.prompts(clips), self.labels(clips), self.config.runtime.eval_batch
-        self.forward.fill_cache(prompts, None, True)
+        self.forward.fill_cache(prompts, None, keys_values=True)
         predictions, losses = evaluate.predict_with_losses(self.fitted, self.forward, prompts, labels, batch)
         return self.score(evaluate.as_frame(clips, predictions)) | evaluate.diagnostics(predictions, losses)
 

@@ -92,7 +92,7 @@ def train(
             saved_at = beat_at = time.monotonic()
             if finished is None:
                 labels, prompts = built.labels(splits.train), built.prompts(splits.train)
-                forward.fill_cache(prompts, [fitted.answer(label) for label in labels.tolist()], False)
+                forward.fill_cache(prompts, [fitted.answer(label) for label in labels.tolist()], keys_values=False)
             batches, micro_batch = list[list[int]](), config.runtime.micro_batch
             while finished is None and record.step < last_step:
                 started = time.perf_counter()
@@ -157,7 +157,7 @@ def train(
         elif readout.closed_form and forward is not None:
             started = time.perf_counter()
             for clips in (splits.train, splits.valid) if readout.uses_kept else ():
-                forward.fill_cache(built.prompts(clips), None, readout.decodes)
+                forward.fill_cache(built.prompts(clips), None, keys_values=readout.decodes)
             labelled = [(built.prompts(clips), built.labels(clips)) for clips in (splits.train, splits.valid)]
             readout.fit(forward, labelled[0], labelled[1], config.runtime.eval_batch)
             record.train_s = time.perf_counter() - started

@@ -74,7 +74,7 @@ def _mine(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_what_a_plug_in_leaves_out_is_the_contract_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _mine(tmp_path, monkeypatch, READOUT)
     plugin = plugins.load(READOUTS, "mine")
-    assert plugin.writes_text is True
+    assert plugin.needs_output_layer is True
     assert plugin.deterministic is True
     assert plugin.trained is False
     assert plugin.check(None, 4) == []
@@ -84,7 +84,12 @@ def test_what_a_plug_in_leaves_out_is_the_contract_s(tmp_path: Path, monkeypatch
     ("change", "what", "got", "hint"),
     [
         (("", "def chek(config, num_layers): return []"), "has an unknown public name", "chek", '"check"'),
-        (("", "writes_txt = False"), "has an unknown public name", "writes_txt", '"writes_text"'),
+        (
+            ("", "needs_output_laier = False"),
+            "has an unknown public name",
+            "needs_output_laier",
+            '"needs_output_layer"',
+        ),
         (("fit_as,", "_fit_as,"), "lacks required members", "no fit_as", "ReadoutPlugin"),
         (
             ("def build(options, task)", "def build(options)"),

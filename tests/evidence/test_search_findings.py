@@ -232,7 +232,7 @@ def test_cells_whose_test_split_is_locked_have_means_over_their_seeds_on_valid(p
     opened_labels = {cell.name for cell in opened(plan).sweep.cells}
     assert cells.keys() == {cell.name for cell in plan.sweep.cells} - opened_labels
     for row in find(plan)[0].history:
-        numbers = cell_numbers(cells[f"proposal {row.proposal}, search"], is_valid=True)
+        numbers = cell_numbers(cells[f"proposal {row.proposal}, search"], of_valid=True)
         assert numbers["best_valid_mae"] == numbers["best_valid_mae_mean"] == pytest.approx(row.values[0])
         assert numbers["best_valid_mae_n"] == 2 and numbers["best_valid_mae_std"] > 0
         assert numbers["peak_memory_gb"] > 0 and not any(name.startswith(("test_", "mae")) for name in numbers)

@@ -29,7 +29,7 @@ def test_another_file_with_another_question_is_refused_with_the_line_to_add(ledg
     problem = refusal(ledger, replace(FIRST, question="Why?", file="/home/b/rank.yaml"))
     assert problem is not None
     assert problem.where == "/home/b/rank.yaml"
-    assert "How much?" in problem.allowed and "/home/a/rank.yaml" in problem.allowed
+    assert "How much?" in problem.what and "/home/a/rank.yaml" in problem.what
     assert '"name: rank_2"' in problem.next_step
 
 

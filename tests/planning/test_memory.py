@@ -106,4 +106,4 @@ def test_a_readout_that_says_it_writes_no_text_never_asks_for_scores_of_tokens(n
     if readout.closed_form:
         readout.fit(forward, (prompts, labels), (prompts, labels), 2)
     readout.predict(forward, prompts)
-    assert bool(asked) == plugin.writes_text
+    assert bool(asked) == plugin.needs_output_layer
