@@ -72,7 +72,7 @@ def distance(found: torch.Tensor, wanted: torch.Tensor, limit: float) -> str:
     return f"{far:.1e}"
 
 
-def see_the_card(device: str) -> str:
+def see_the_gpu(device: str) -> str:
     """NVML and torch report the same GPU, and this process is among those that hold its memory."""
     import bitsandbytes
     from bitsandbytes.cextension import lib
@@ -82,11 +82,11 @@ def see_the_card(device: str) -> str:
         return versions
     assert lib.compiled_with_cuda, "bitsandbytes found no CUDA library"
     held = torch.empty(2**30, dtype=torch.uint8, device="cuda")
-    (card,) = nvml.cards()
-    own = gpu_guard._own_gb(card)
-    assert card.name == torch.cuda.get_device_name(), card
-    assert 1.0 < own < 3.0, f"own memory {own:.2f} GB for one of {held.numel() / 1e9:.2f} GB; {card.processes}"
-    return f"{versions}; {card}, {card.total_gb:.1f} GB, pid seen: {bool(card.pids)}, own {own:.2f} GB"
+    (gpu,) = nvml.list_gpus()
+    own = gpu_guard._own_gb(gpu)
+    assert gpu.name == torch.cuda.get_device_name(), gpu
+    assert 1.0 < own < 3.0, f"own memory {own:.2f} GB for one of {held.numel() / 1e9:.2f} GB; {gpu.processes}"
+    return f"{versions}; {gpu}, {gpu.total_gb:.1f} GB, pid seen: {bool(gpu.pids)}, own {own:.2f} GB"
 
 
 def compare_format(device: str, name: str) -> str:
@@ -171,7 +171,7 @@ def keep_output_layer(device: str) -> str:
 
 
 CHECKS: dict[str, Callable[[str], str]] = {
-    "the GPU, by NVML and by torch": see_the_card,
+    "the GPU, by NVML and by torch": see_the_gpu,
     **{f"{name}: states and gradients as on the CPU": partial(compare_format, name=name) for name in FORMATS},
     "checkpointing changes nothing, dropout on": compare_checkpointing,
     "decoding and trees as on the CPU (float32)": compare_decoding,

@@ -68,11 +68,11 @@ def arguments() -> argparse.Namespace:
 
 def head(options: argparse.Namespace, name: str, folder: Path) -> list[str]:
     """Return the description of machine, model and clips above the tables."""
-    card = rows.card_text() if options.device == "cuda" else "CPU, one thread"
+    gpu = rows.gpu_text() if options.device == "cuda" else "CPU, one thread"
     weights = "real weights" if options.weights else "random weights"
     layers = f", {options.layers} text layers" if options.layers else ""
     clips = f"clips of {rows.SHORT_S:g} s ({rows.LONG_S:g} s: the longest that the settings leave uncut)"
-    return [f"{card}; torch {torch.__version__}; {date.today()}; {name}{layers}, {weights}; {clips}"]
+    return [f"{gpu}; torch {torch.__version__}; {date.today()}; {name}{layers}, {weights}; {clips}"]
 
 
 def attempt(row: Callable[[], Row], num_columns: int) -> Row:
@@ -104,7 +104,7 @@ def _measures(bench: Bench, options: argparse.Namespace):
         "without gradient checkpointing": Setting("generative", checkpointing=False),
         "scores of all positions": Setting("generative", all_positions=True),
         "discriminative": Setting("discriminative"),
-        "discriminative, lm_head on the GPU": Setting("discriminative", head_on_card=True),
+        "discriminative, lm_head on the GPU": Setting("discriminative", head_on_gpu=True),
         "micro-batch 2": Setting("generative", micro_batch=2),
         "micro-batch 4": Setting("generative", micro_batch=4),
     }

@@ -45,7 +45,7 @@ class Setting:
         clip_s: length of the clips.
         quantization, checkpointing, micro_batch: as in the configuration.
         all_positions: score every token of the prompt over the vocabulary, as models do by themselves.
-        head_on_card: keep `lm_head` on the GPU though nothing uses it.
+        head_on_gpu: keep `lm_head` on the GPU though nothing uses it.
     """
 
     readout: str
@@ -54,7 +54,7 @@ class Setting:
     checkpointing: bool = True
     micro_batch: int = 1
     all_positions: bool = False
-    head_on_card: bool = False
+    head_on_gpu: bool = False
 
 
 @dataclass
@@ -99,7 +99,7 @@ def clean(device: str) -> None:
         torch.cuda.empty_cache()
 
 
-def card_text() -> str:
+def gpu_text() -> str:
     """Return the GPU's name, its memory and the driver."""
     name = torch.cuda.get_device_name()
     total_gb = torch.cuda.get_device_properties(0).total_memory / 1e9
@@ -171,7 +171,7 @@ class Step:
         self.trainable = [*adapter.parameters(), *self.readout.parameters()]
         self.optimizer = torch.optim.AdamW(self.trainable, lr=1e-5)
         adapter.train(True)
-        if setting.head_on_card:
+        if setting.head_on_gpu:
             output_layer(backbone)
 
     def __call__(self) -> float:
@@ -214,9 +214,9 @@ def train_row(bench: Bench, setting: Setting) -> tuple[str, ...]:
         step()
         with idle_share(bench.device) as idle:
             seconds = float(np.median([step() for _ in range(bench.steps)]))
-        on_card, shape = bench.device == "cuda", bench.family.dimensions(step.config.backbone)
-        plan = plan_memory(step.config, setting.clip_s, on_card, shape)
-        planned = plan.total - (plan.libraries if on_card else 0)  # torch does not count CUDA's own memory
+        on_gpu, shape = bench.device == "cuda", bench.family.dimensions(step.config.backbone)
+        plan = plan_memory(step.config, setting.clip_s, on_gpu, shape)
+        planned = plan.total - (plan.libraries if on_gpu else 0)  # torch does not count CUDA's own memory
         num_clips, num_tokens = len(step.prompts), sum(len(prompt.token_ids) for prompt in step.prompts)
         speeds = f"{seconds:.2f}", f"{num_clips / seconds:.2f}", f"{num_tokens / seconds:.0f}"
         return f"{peak_gb():.2f}", f"{planned:.2f}", *speeds, idle()

@@ -84,7 +84,7 @@ class Drawn(Bench):
             return kind(shape, dtype=torch.bfloat16, device=self.device)
         return torch.empty(shape, dtype=torch.bfloat16, device=self.device).normal_(std=0.02)
 
-    def measure_card(self) -> None:
+    def measure_gpu(self) -> None:
         """Measure the GPU's bf16 FLOP/s on random data, and the bytes/s of a copy, each the median of ten."""
         if not self.is_cuda:
             return
@@ -245,10 +245,10 @@ def main() -> None:
     show = Show(options.device, options.seconds)
     family = random_checkpoint.member("tiny" if options.tiny else "qwen2_5_omni_7b", None)
     bench = Drawn(family, Path(), options.device, options.tiny, options.steps)
-    bench.measure_card()
-    card = rows.card_text() if bench.is_cuda else "CPU"
+    bench.measure_gpu()
+    gpu = rows.gpu_text() if bench.is_cuda else "CPU"
     peak = f"{bench.flops_per_s / 1e12:.0f} TFLOP/s bf16, copy {bench.bytes_per_s / 1e12:.2f} TB/s"
-    print(f"{card}; torch {torch.__version__}; {peak}")
+    print(f"{gpu}; torch {torch.__version__}; {peak}")
     show("weights drawn and quantised on the GPU", count_weights, bench)
     print("\n| setting | peak GB | planned GB | s a clip | MFU | took |\n|---|---|---|---|---|---|")
     for name, (setting, prototypes) in TRAINING.items():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from helpers.fake_nvml import FakeCard, FakeNvml
+from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.sweep_files import KEYS, PROFILE, WriteSweep
 
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a shell's background job ignores it, and so would its children
@@ -82,8 +82,8 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeNvml]:
     """Return a function that puts a library with these cards in the real one's place."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
-    def use(*cards: FakeCard, **options: Any) -> FakeNvml:
-        library = FakeNvml(*cards, **options)
+    def use(*gpus: FakeGpu, **options: Any) -> FakeNvml:
+        library = FakeNvml(*gpus, **options)
         monkeypatch.setitem(sys.modules, "pynvml", library)
         return library
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Collection
 
-from omni_msa.system.nvml import Card, cards, holders
+from omni_msa.system.nvml import Gpu, holders, list_gpus
 
 PATIENCE_S = 5.0
 """How long to wait for memory to be released, in seconds: a process's memory is freed shortly after its end."""
@@ -30,7 +30,7 @@ class GpuBusy(Exception):
         return str(self.args[0])
 
 
-def left_behind(pids: Collection[int], patience_s: float = PATIENCE_S) -> list[tuple[Card, tuple[int, ...]]]:
+def left_behind(pids: Collection[int], patience_s: float = PATIENCE_S) -> list[tuple[Gpu, tuple[int, ...]]]:
     """Return the GPUs that still hold processes which should have ended, with the ids of these.
 
     Args:
@@ -38,9 +38,9 @@ def left_behind(pids: Collection[int], patience_s: float = PATIENCE_S) -> list[t
         patience_s: how long to wait for them to end, in seconds.
     """
 
-    def still_held() -> list[tuple[Card, tuple[int, ...]]]:
-        held = ((card, tuple(pid for pid in card.pids if pid in pids)) for card in cards())
-        return [(card, ours) for card, ours in held if ours]
+    def still_held() -> list[tuple[Gpu, tuple[int, ...]]]:
+        held = ((gpu, tuple(pid for pid in gpu.pids if pid in pids)) for gpu in list_gpus())
+        return [(gpu, ours) for gpu, ours in held if ours]
 
     _wait_for(lambda: not still_held(), patience_s)
     return still_held()
@@ -70,13 +70,13 @@ class Guard:
         """
 
         def available() -> float:
-            card = self._card()
-            return float("inf") if card is None else card.free_gb + _own_gb(card)
+            gpu = self._gpu()
+            return float("inf") if gpu is None else gpu.free_gb + _own_gb(gpu)
 
-        if _wait_for(lambda: available() >= needed_gb, self._patience_s) or (card := self._card()) is None:
+        if _wait_for(lambda: available() >= needed_gb, self._patience_s) or (gpu := self._gpu()) is None:
             return
-        memory = f"{available():.1f} of {card.total_gb:.1f} GB free, {needed_gb:.1f} GB needed"
-        raise GpuBusy(f"{card} is busy: {memory}; held by {holders(card, (os.getpid(),))}; {_NEXT}", card.uuid)
+        memory = f"{available():.1f} of {gpu.total_gb:.1f} GB free, {needed_gb:.1f} GB needed"
+        raise GpuBusy(f"{gpu} is busy: {memory}; held by {holders(gpu, (os.getpid(),))}; {_NEXT}", gpu.uuid)
 
     def after(self, kept: str = "") -> None:
         """Check that a trial released its memory; the baseline is set by the first trial with the same `kept`.
@@ -88,29 +88,29 @@ class Guard:
             GpuBusy: this process holds more memory than the baseline.
         """
         release_memory()
-        card = self._card()
-        if card is None:
+        gpu = self._gpu()
+        if gpu is None:
             return
         if kept != self._kept or self._baseline_gb == float("inf"):
-            self._kept, self._baseline_gb = kept, _own_gb(card)
+            self._kept, self._baseline_gb = kept, _own_gb(gpu)
         allowed = self._baseline_gb + self._tolerance_gb
         if not _wait_for(lambda: self._own_gb() <= allowed, self._patience_s):
             held = f"this process holds {self._own_gb():.1f} GB, after its first trial {self._baseline_gb:.1f} GB"
-            raise GpuBusy(f"{card}: a trial did not release its memory: {held}; run the same command again", card.uuid)
+            raise GpuBusy(f"{gpu}: a trial did not release its memory: {held}; run the same command again", gpu.uuid)
         self._baseline_gb = min(self._baseline_gb, self._own_gb())
 
-    def _card(self) -> Card | None:
-        gpus = cards()
+    def _gpu(self) -> Gpu | None:
+        gpus = list_gpus()
         return gpus[self._index] if self._index < len(gpus) else None
 
     def _own_gb(self) -> float:
-        card = self._card()
-        return 0.0 if card is None else _own_gb(card)
+        gpu = self._gpu()
+        return 0.0 if gpu is None else _own_gb(gpu)
 
 
-def _own_gb(card: Card) -> float:
+def _own_gb(gpu: Gpu) -> float:
     """Return the GPU memory of this process, in GB, from NVML, or from torch where NVML hides it (container, MIG)."""
-    own_use = [process.used_gb for process in card.processes if process.pid == os.getpid()]
+    own_use = [process.used_gb for process in gpu.processes if process.pid == os.getpid()]
     if own_use and own_use[0] is not None:
         return own_use[0]
     torch = sys.modules.get("torch")

@@ -119,6 +119,6 @@ def _left_on_gpus(plan: Plan, ran: Sequence[PlannedTrial]) -> list[str]:
     pids = {plan.ledger.trial(trial.trial_id).written_status().pid for trial in ran} - {os.getpid()}
     step = "end them before the next run"
     return [
-        f"{card} still holds processes of this run, {', '.join(map(str, own_pids))}: {step}"
-        for card, own_pids in left_behind(pids)
+        f"{gpu} still holds processes of this run, {', '.join(map(str, own_pids))}: {step}"
+        for gpu, own_pids in left_behind(pids)
     ]

@@ -66,22 +66,22 @@ def num_slots(runtime: RuntimeConfig, weights_gb: float) -> int:
     return max(1, min(num_usable_cores(), fitting))
 
 
-def num_slots_on_cards(asked: int | None, num_cards: int, num_per_card: int | None) -> tuple[int, str]:
+def num_slots_on_gpus(asked: int | None, num_gpus: int, num_per_gpu: int | None) -> tuple[int, str]:
     """Return how many trials run at once on the GPUs, and why fewer than requested ("" if not fewer).
 
     Args:
         asked: `runtime.trials_at_once`; None means one per GPU.
-        num_cards: GPUs that trials may use, at least 1.
-        num_per_card: trials that fit on the smallest GPU by measured peaks of memory; None if a peak is not known.
+        num_gpus: GPUs that trials may use, at least 1.
+        num_per_gpu: trials that fit on the smallest GPU by measured peaks of memory; None if a peak is not known.
     """
-    if asked is None or asked <= num_cards:
-        return asked or num_cards, ""
-    if num_per_card is None:
-        return num_cards, "one trial per GPU until a trial of each kind has been measured"
-    fitting = num_cards * max(1, num_per_card)
+    if asked is None or asked <= num_gpus:
+        return asked or num_gpus, ""
+    if num_per_gpu is None:
+        return num_gpus, "one trial per GPU until a trial of each kind has been measured"
+    fitting = num_gpus * max(1, num_per_gpu)
     if asked <= fitting:
         return asked, ""
-    return fitting, f"by the measured peak, at most {max(1, num_per_card)} fit on a GPU"
+    return fitting, f"by the measured peak, at most {max(1, num_per_gpu)} fit on a GPU"
 
 
 def ran_on_gpu(result: Mapping[str, Any], config: Mapping[str, Any], attempt: Mapping[str, Any]) -> bool:

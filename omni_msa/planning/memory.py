@@ -69,14 +69,14 @@ class LargestTrial:
     Args:
         cell: name of its cell.
         memory: its peak memory by parts.
-        on_card: whether that is GPU memory; else it is host memory.
+        on_gpu: whether that is GPU memory; else it is host memory.
         clip_s: length of the clips that is assumed, in seconds.
         how: number of clips per pass, and whether gradient checkpointing is on, as text.
     """
 
     cell: str
     memory: Memory
-    on_card: bool
+    on_gpu: bool
     clip_s: float
     how: str
 
@@ -106,14 +106,14 @@ def host_memory_gb(config: TrialConfig) -> float:
 
 
 def plan_memory(
-    config: TrialConfig, clip_s: float | None = None, on_card: bool = True, shape: Dimensions | None = None
+    config: TrialConfig, clip_s: float | None = None, on_gpu: bool = True, shape: Dimensions | None = None
 ) -> Memory:
     """Estimate a trial's peak memory in training, or in testing if nothing is trained.
 
     Args:
         config: the trial's configuration.
         clip_s: length of all clips of a pass, in seconds; None means `media.audio_seconds_max`, where clips are cut.
-        on_card: whether the trial runs on a GPU, where a dropout mask takes one byte per value instead of four.
+        on_gpu: whether the trial runs on a GPU, where a dropout mask takes one byte per value instead of four.
         shape: dimensions of the backbone; None means those of its plug-in.
     """
     if not uses(config, "backbone"):
@@ -125,7 +125,7 @@ def plan_memory(
     num_clips = min(runtime.micro_batch, config.training.batch_size) if is_trained else runtime.eval_batch
     width = _width(config)
     head = 0.0 if _writes(config) or shape.text.tied_embeddings else shape.text.vocabulary_size * shape.text.hidden_size
-    text, towers, block = _states_bytes(config, shape, lengths, on_card) if is_trained else (0.0, 0.0, 0.0)
+    text, towers, block = _states_bytes(config, shape, lengths, on_gpu) if is_trained else (0.0, 0.0, 0.0)
     largest = max(layer.num_inputs * layer.num_outputs for layer in linear_layers(shape))
     widest = max(
         lengths.tokens * shape.text.intermediate_size,
@@ -140,7 +140,7 @@ def plan_memory(
         tower_states=num_clips * towers / 1e9,
         logits=num_clips * _logits_bytes(config, shape) / 1e9,
         working=(dequantised + num_clips * (3 * 4 * widest + block)) / 1e9,
-        libraries=_CUDA_GB if on_card else _LIBRARIES_GB,
+        libraries=_CUDA_GB if on_gpu else _LIBRARIES_GB,
     )
 
 
@@ -152,9 +152,9 @@ def largest(cells: Iterable[tuple[str, TrialConfig]]) -> LargestTrial | None:
     """
     result: LargestTrial | None = None
     for label, config in cells:
-        runtime, on_card, clip_s = config.runtime, hardware.uses_gpu(config.runtime), config.media.audio_seconds_max
+        runtime, on_gpu, clip_s = config.runtime, hardware.uses_gpu(config.runtime), config.media.audio_seconds_max
         try:
-            memory = plan_memory(config, clip_s, on_card)
+            memory = plan_memory(config, clip_s, on_gpu)
         except InputError:  # reported by the pre-flight
             continue
         how = f"eval_batch {runtime.eval_batch}"
@@ -162,7 +162,7 @@ def largest(cells: Iterable[tuple[str, TrialConfig]]) -> LargestTrial | None:
             how = f"micro_batch {min(runtime.micro_batch, config.training.batch_size)}"
             how += ", gradient checkpointing" * runtime.gradient_checkpointing
         if memory.total > (result.memory.total if result else 0.0):
-            result = LargestTrial(label, memory, on_card, clip_s, how)
+            result = LargestTrial(label, memory, on_gpu, clip_s, how)
     return result
 
 
@@ -199,9 +199,7 @@ def _logits_bytes(config: TrialConfig, shape: Dimensions) -> float:
     return num_tokens * shape.text.vocabulary_size * copies
 
 
-def _states_bytes(
-    config: TrialConfig, shape: Dimensions, lengths: Lengths, on_card: bool
-) -> tuple[float, float, float]:
+def _states_bytes(config: TrialConfig, shape: Dimensions, lengths: Lengths, on_gpu: bool) -> tuple[float, float, float]:
     """Return the bytes of one clip's saved activations: in the language model, in both encoders, and temporarily.
 
     Without gradient checkpointing every layer that a gradient passes saves all its activations; with it (arXiv
@@ -210,7 +208,7 @@ def _states_bytes(
     saved, inputs, largest = [0.0, 0.0], [0.0, 0.0], 0.0
     sizes, width = {"text": lengths.tokens, "audio": lengths.audio, "vision": lengths.video}, _width(config)
     for tower, adapted in _blocks_with_gradient(config, shape, lengths):
-        block_bytes, index = sizes[tower] * _block_bytes(config, shape, tower, adapted, on_card), int(tower != "text")
+        block_bytes, index = sizes[tower] * _block_bytes(config, shape, tower, adapted, on_gpu), int(tower != "text")
         saved[index] += block_bytes
         inputs[index] += sizes[tower] * getattr(shape, tower).hidden_size * width
         largest = max(largest, block_bytes)
@@ -238,7 +236,7 @@ def _blocks_with_gradient(config: TrialConfig, shape: Dimensions, lengths: Lengt
                 yield name, inputs.get((tower, number), [])
 
 
-def _block_bytes(config: TrialConfig, shape: Dimensions, tower: str, adapted: list[int], on_card: bool) -> float:
+def _block_bytes(config: TrialConfig, shape: Dimensions, tower: str, adapted: list[int], on_gpu: bool) -> float:
     """Return the bytes per token that one block saves for the backward pass.
 
     Counted from the operations of transformers' Thinker and peft's LoRA layers; tests compare it with the tensors that
@@ -251,5 +249,5 @@ def _block_bytes(config: TrialConfig, shape: Dimensions, tower: str, adapted: li
     norms = 2 * width if tower == "audio" else 8
     states = (norms + 4 * width) * sizes.hidden_size
     inner = (1 if tower == "audio" else 3) * width * sizes.intermediate_size
-    mask = (1 if on_card else 4) if adapter.dropout else 0
+    mask = (1 if on_gpu else 4) if adapter.dropout else 0
     return states + inner + sum((4 + mask) * num_inputs + 4 * adapter.rank for num_inputs in adapted)

@@ -53,7 +53,7 @@ def _model_text(model: ModelSize) -> str:
 
 
 def _memory_text(largest: LargestTrial) -> str:
-    where = "GPU" if largest.on_card else "host"
+    where = "GPU" if largest.on_gpu else "host"
     conditions = f"with clips of {largest.clip_s:g} s and {largest.how} (cell {largest.cell})"
     return f"memory per trial on the {where}: at most {largest.memory}, {conditions}"
 

@@ -9,7 +9,7 @@ from omni_msa.errors import Problem
 from omni_msa.planning import hardware, memory
 from omni_msa.planning.timing import MeasuredCost, batches, key
 from omni_msa.system import nvml
-from omni_msa.system.nvml import Card
+from omni_msa.system.nvml import Gpu
 
 
 @dataclass(frozen=True)
@@ -53,41 +53,41 @@ def choose(
         slots = Slots(hardware.num_slots(runtime, weights_gb))
         return slots if elsewhere or not configs else replace(slots, problems=_host_problems(configs, slots.num))
     num_gpus = max(1, hardware.num_gpus())
-    gpus = [] if elsewhere or hardware.gpu_obstacle() else nvml.cards()
+    gpus = [] if elsewhere or hardware.gpu_obstacle() else nvml.list_gpus()
     if not gpus or not configs:
-        num, note = hardware.num_slots_on_cards(runtime.trials_at_once, num_gpus, None if configs else 1)
+        num, note = hardware.num_slots_on_gpus(runtime.trials_at_once, num_gpus, None if configs else 1)
         return Slots(num, num_gpus, notes=_noted(note))
     return _on_gpus(gpus, configs, runtime, known, ours)
 
 
 def _on_gpus(
-    gpus: Sequence[Card],
+    gpus: Sequence[Gpu],
     configs: Sequence[TrialConfig],
     runtime: RuntimeConfig,
     known: Mapping[str, MeasuredCost],
     ours: Collection[int],
 ) -> Slots:
     kinds = _kinds(configs)
-    needed_gb = max(needed_on_card_gb(config, known) for config in kinds)
-    usable, notes, problems = usable_cards(gpus, needed_gb, ours)
+    needed_gb = max(needed_on_gpu_gb(config, known) for config in kinds)
+    usable, notes, problems = usable_gpus(gpus, needed_gb, ours)
     if problems:
         return Slots(1, len(gpus), problems=tuple(problems))
     peaks = [measured_peak_gb(config, known) for config in kinds if lookups.uses(config, "backbone")]
     peak_gb = max((peak for peak in peaks if peak), default=0.0)
     is_known = peak_gb > 0 and None not in peaks
-    num_per_card = nvml.packing(min(card.total_gb for card in usable), peak_gb) if is_known else None
-    num, note = hardware.num_slots_on_cards(runtime.trials_at_once, len(usable), num_per_card)
+    num_per_gpu = nvml.packing(min(gpu.total_gb for gpu in usable), peak_gb) if is_known else None
+    num, note = hardware.num_slots_on_gpus(runtime.trials_at_once, len(usable), num_per_gpu)
     visible = nvml.visible_devices(usable) if len(usable) < len(gpus) else None
-    tight = "" if is_known else _tight(min(card.total_gb for card in usable), kinds)
+    tight = "" if is_known else _tight(min(gpu.total_gb for gpu in usable), kinds)
     return Slots(num, len(usable), visible, (*notes, *_noted(tight), *_noted(note)))
 
 
-def _tight(card_gb: float, configs: Sequence[TrialConfig]) -> str:
+def _tight(gpu_gb: float, configs: Sequence[TrialConfig]) -> str:
     """Return a warning if the smallest GPU may be too small for the longest clips, which is no reason to refuse."""
     most_gb = max(memory.plan_memory(config).total for config in configs)
-    if most_gb <= card_gb:
+    if most_gb <= gpu_gb:
         return ""
-    return f"the longest clips may take {most_gb:.1f} GB, and the smallest GPU has {card_gb:.1f} GB"
+    return f"the longest clips may take {most_gb:.1f} GB, and the smallest GPU has {gpu_gb:.1f} GB"
 
 
 def _kinds(configs: Sequence[TrialConfig]) -> list[TrialConfig]:
@@ -105,15 +105,15 @@ def measured_peak_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> 
     return None if cost is None else cost.peaks_gb.get(batches(vars(config.runtime)))
 
 
-def needed_on_card_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float:
+def needed_on_gpu_gb(config: TrialConfig, known: Mapping[str, MeasuredCost]) -> float:
     """Return the GPU memory that a trial needs, in GB: the measured peak, else the estimated lower bound."""
     peak = measured_peak_gb(config, known)
     return memory.memory_gb(config) if peak is None else peak
 
 
-def usable_cards(
-    gpus: Sequence[Card], needed_gb: float, ours: Collection[int] = ()
-) -> tuple[list[Card], list[str], list[Problem]]:
+def usable_gpus(
+    gpus: Sequence[Gpu], needed_gb: float, ours: Collection[int] = ()
+) -> tuple[list[Gpu], list[str], list[Problem]]:
     """Leave out GPUs that are too small or busy; if none remains, that is a problem, else a note.
 
     Args:
@@ -124,27 +124,27 @@ def usable_cards(
     Returns:
         the GPUs to use, notes on those left out, and problems if none is left.
     """
-    large = [card for card in gpus if card.total_gb >= needed_gb]
-    usable = [card for card in large if nvml.free_for(card, ours) >= needed_gb]
+    large = [gpu for gpu in gpus if gpu.total_gb >= needed_gb]
+    usable = [gpu for gpu in large if nvml.free_for(gpu, ours) >= needed_gb]
     if not large:
         return [], [], [_too_small(gpus, needed_gb)]
     if not usable:
-        return [], [], [_busy(card, needed_gb, ours) for card in large]
-    small = [f"{card} is not used: it has {card.total_gb:.1f} GB" for card in gpus if card not in large]
-    busy = [f"{card} is not used: in use by {nvml.holders(card, ours)}" for card in large if card not in usable]
+        return [], [], [_busy(gpu, needed_gb, ours) for gpu in large]
+    small = [f"{gpu} is not used: it has {gpu.total_gb:.1f} GB" for gpu in gpus if gpu not in large]
+    busy = [f"{gpu} is not used: in use by {nvml.holders(gpu, ours)}" for gpu in large if gpu not in usable]
     return usable, [f"{note}, a trial needs about {needed_gb:.1f} GB" for note in (*small, *busy)], []
 
 
-def _too_small(gpus: Sequence[Card], needed_gb: float) -> Problem:
-    got = ", ".join(f"{card}: {card.total_gb:.1f} GB" for card in gpus)
+def _too_small(gpus: Sequence[Gpu], needed_gb: float) -> Problem:
+    got = ", ".join(f"{gpu}: {gpu.total_gb:.1f} GB" for gpu in gpus)
     step = "use a larger GPU, runtime.micro_batch=1, runtime.gradient_checkpointing=true or backbone.quantization=nf4"
     return Problem("no GPU has enough memory for a trial", "GPUs", got, f"at least {needed_gb:.1f} GB", step)
 
 
-def _busy(card: Card, needed_gb: float, ours: Collection[int]) -> Problem:
-    got = f"{nvml.free_for(card, ours):.1f} of {card.total_gb:.1f} GB free; held by {nvml.holders(card, ours)}"
+def _busy(gpu: Gpu, needed_gb: float, ours: Collection[int]) -> Problem:
+    got = f"{nvml.free_for(gpu, ours):.1f} of {gpu.total_gb:.1f} GB free; held by {nvml.holders(gpu, ours)}"
     step = "wait, stop that process, or choose other GPUs with CUDA_VISIBLE_DEVICES=..."
-    return Problem("a GPU is busy", str(card), got, f"at least {needed_gb:.1f} GB free", step)
+    return Problem("a GPU is busy", str(gpu), got, f"at least {needed_gb:.1f} GB free", step)
 
 
 def _host_problems(configs: Sequence[TrialConfig], num_slots: int) -> tuple[Problem, ...]:

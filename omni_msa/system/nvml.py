@@ -16,7 +16,7 @@ class Process:
 
 
 @dataclass(frozen=True)
-class Card:
+class Gpu:
     """One GPU (or MIG slice) at one moment.
 
     Args:
@@ -43,7 +43,7 @@ class Card:
         return f"GPU {self.index} ({self.name})"
 
 
-def cards() -> list[Card]:
+def list_gpus() -> list[Gpu]:
     """Return the GPUs this process may use, in the order of `CUDA_VISIBLE_DEVICES`; none without NVML or a driver.
 
     A GPU that does not report its memory is left out. Indices are those of `nvidia-smi`, which CUDA uses too if
@@ -52,8 +52,8 @@ def cards() -> list[Card]:
     with _nvml() as nvml:
         if nvml is None:
             return []
-        visible = [_card(nvml, handle) for handle in _visible(nvml) if handle is not None]
-        return [card for card in visible if card is not None]
+        visible = [_gpu(nvml, handle) for handle in _visible(nvml) if handle is not None]
+        return [gpu for gpu in visible if gpu is not None]
 
 
 @contextmanager
@@ -107,13 +107,13 @@ def _named(nvml: Any, name: str, handles: list[Any]) -> Any:
     return matches[0] if len(matches) == 1 else None  # CUDA accepts an unambiguous prefix
 
 
-def _card(nvml: Any, handle: Any) -> Card | None:
+def _gpu(nvml: Any, handle: Any) -> Gpu | None:
     try:
         memory = nvml.nvmlDeviceGetMemoryInfo(handle)
         about = nvml.nvmlDeviceGetIndex(handle), nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle)
     except nvml.NVMLError:
         return None
-    return Card(*about, memory.total / 1e9, memory.free / 1e9, _processes(nvml, handle))
+    return Gpu(*about, memory.total / 1e9, memory.free / 1e9, _processes(nvml, handle))
 
 
 def _processes(nvml: Any, handle: Any) -> tuple[Process, ...]:
@@ -126,7 +126,7 @@ def _processes(nvml: Any, handle: Any) -> tuple[Process, ...]:
 
 
 @contextmanager
-def first_card() -> Iterator[Callable[[], dict[str, float]]]:
+def first_gpu() -> Iterator[Callable[[], dict[str, float]]]:
     """Keep NVML open; yields a function that returns the current use of the first GPU this process may use.
 
     It returns `gpu_percent` (share of recent time in which it was busy) and `gpu_memory_gb` (1e9 bytes, all processes).
@@ -164,26 +164,26 @@ def with_margin(peak_gb: float) -> float:
     return peak_gb + max(1.0, 0.1 * peak_gb)
 
 
-def free_for(card: Card, ours: Collection[int] = ()) -> float:
+def free_for(gpu: Gpu, ours: Collection[int] = ()) -> float:
     """Return the GB available to a process of ours: free memory, and memory that processes of ours hold.
 
     Args:
-        card: its present state.
+        gpu: its present state.
         ours: ids of processes of ours.
     """
-    held = [process.used_gb for process in card.processes if process.pid in ours]
+    held = [process.used_gb for process in gpu.processes if process.pid in ours]
     if None in held:  # the driver does not report how much a process of ours holds
-        return card.total_gb
-    return card.free_gb + sum(size for size in held if size is not None)
+        return gpu.total_gb
+    return gpu.free_gb + sum(size for size in held if size is not None)
 
 
-def holders(card: Card, ours: Collection[int] = ()) -> str:
+def holders(gpu: Gpu, ours: Collection[int] = ()) -> str:
     """Return the other processes that hold memory on a GPU, as text for a message."""
-    others = [process for process in card.processes if process.pid not in ours]
+    others = [process for process in gpu.processes if process.pid not in ours]
     named = [f"pid {other.pid}" + ("" if other.used_gb is None else f" ({other.used_gb:.1f} GB)") for other in others]
     return ", ".join(named) or "processes that are not visible from here"
 
 
-def visible_devices(chosen: Iterable[Card]) -> str:
+def visible_devices(chosen: Iterable[Gpu]) -> str:
     """Return the value of `CUDA_VISIBLE_DEVICES` for these GPUs."""
-    return ",".join(card.uuid for card in chosen)
+    return ",".join(gpu.uuid for gpu in chosen)

@@ -213,8 +213,8 @@ class MlflowTracker:
             weights, artifacts, is_linked = weights_of(folder), run.folder(self._client.tracking_uri), False
             if weights is not None and weights.is_file() and artifacts is not None:
                 is_linked = link(weights, artifacts / ADAPTER)
-            card = model_card(folder, run.tags["cell"], trial.config, is_linked)
-            self._client.log_text(run.run_id, card, "model_card.md")
+            gpu = model_card(folder, run.tags["cell"], trial.config, is_linked)
+            self._client.log_text(run.run_id, gpu, "model_card.md")
 
     def cell_metrics(self, cell: CellSummary, of_valid: bool = False) -> None:
         """Write the statistics of every metric of one cell.

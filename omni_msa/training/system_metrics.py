@@ -56,7 +56,7 @@ def _gpu_watched() -> Iterator[Usage]:
     """Sample the GPU in a thread, which ends with the block."""
     percents: deque[float] = deque()
     done = threading.Event()
-    with nvml.first_card() as read:
+    with nvml.first_gpu() as read:
 
         def sample() -> dict[str, float]:
             values = read()

@@ -10,7 +10,7 @@ from helpers.paths import BENCHMARKS
 
 
 @pytest.mark.slow
-def test_every_check_passes_without_a_card(tmp_path):
+def test_every_check_passes_without_a_gpu(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "card_checks.py"), "--device", "cpu"]
     environment = {**os.environ, "OMNI_MSA_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

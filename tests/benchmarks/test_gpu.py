@@ -11,7 +11,7 @@ from helpers.paths import BENCHMARKS
 
 
 @pytest.mark.slow
-def test_the_whole_script_runs_without_a_card(tmp_path):
+def test_the_whole_script_runs_without_a_gpu(tmp_path):
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--device", "cpu", "--tiny", "--steps", "1"]
     environment = {**os.environ, "OMNI_MSA_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=500)
@@ -41,7 +41,7 @@ def test_what_does_not_fit_is_one_row(monkeypatch):
         gpu.attempt(raises(RuntimeError("another")), 2)
 
 
-def test_without_a_card_it_says_how_to_run_it(tmp_path):
+def test_without_a_gpu_it_says_how_to_run_it(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("there is a card")
     ran = subprocess.run([sys.executable, str(BENCHMARKS / "gpu.py")], capture_output=True, text=True, timeout=100)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.fake_nvml import FakeCard
+from helpers.fake_nvml import FakeGpu
 from omni_msa.execution.gpu_guard import GpuBusy, Guard, left_behind
 
 ME = os.getpid()
@@ -40,14 +40,14 @@ def guard() -> Guard:
 
 
 def test_without_a_driver_nothing_is_checked(nvml):
-    nvml(FakeCard(), has_driver=False)
+    nvml(FakeGpu(), has_driver=False)
     guard().before(1e6)
     guard().after()
     assert left_behind([7], 0.0) == []
 
 
 def test_a_trial_starts_where_its_memory_is_free(nvml):
-    nvml(FakeCard(24.0, processes={7: 8.0, ME: 6.0}))  # 10 GB are free, 6 more are the backbone kept here
+    nvml(FakeGpu(24.0, processes={7: 8.0, ME: 6.0}))  # 10 GB are free, 6 more are the backbone kept here
     guard().before(16.0)
     with pytest.raises(GpuBusy) as caught:
         guard().before(16.1)
@@ -57,60 +57,60 @@ def test_a_trial_starts_where_its_memory_is_free(nvml):
     assert caught.value.uuid == "GPU-0a"
 
 
-def test_a_busy_card_is_waited_for(nvml, meanwhile):
-    card = FakeCard(24.0, processes={7: 20.0})
-    nvml(card)
-    meanwhile(lambda: setattr(card, "free", 24.0))
+def test_a_busy_gpu_is_waited_for(nvml, meanwhile):
+    gpu = FakeGpu(24.0, processes={7: 20.0})
+    nvml(gpu)
+    meanwhile(lambda: setattr(gpu, "free", 24.0))
     Guard(patience_s=60.0).before(12.0)
 
 
-def test_a_card_busy_survives_the_way_between_processes():
+def test_a_gpu_busy_survives_the_way_between_processes():
     copy = pickle.loads(pickle.dumps(GpuBusy("card 0 is busy", "GPU-0a")))
     assert str(copy) == "card 0 is busy" and copy.uuid == "GPU-0a"
 
 
 def test_after_a_trial_memory_is_back_at_the_baseline(nvml, torch):
-    card = FakeCard(24.0, processes={ME: 6.0})
-    nvml(card)
+    gpu = FakeGpu(24.0, processes={ME: 6.0})
+    nvml(gpu)
     watched = guard()
     watched.after("backbone a")
-    card.processes[ME] = 6.2  # kernels loaded since
+    gpu.processes[ME] = 6.2  # kernels loaded since
     watched.after("backbone a")
-    card.processes[ME] = 6.3
+    gpu.processes[ME] = 6.3
     with pytest.raises(GpuBusy, match=r"did not release its memory: this process holds 6\.3 GB, after .* 6\.0 GB"):
         watched.after("backbone a")
     assert torch.num_emptied == 3  # what torch only keeps for later is no fault of the trial
 
 
 def test_another_backbone_has_another_baseline(nvml):
-    card = FakeCard(24.0, processes={ME: 6.0})
-    nvml(card)
+    gpu = FakeGpu(24.0, processes={ME: 6.0})
+    nvml(gpu)
     watched = guard()
     watched.after("backbone a")
-    card.processes[ME] = 17.0
+    gpu.processes[ME] = 17.0
     watched.after("backbone b")
     with pytest.raises(GpuBusy):
-        card.processes[ME] = 18.0
+        gpu.processes[ME] = 18.0
         watched.after("backbone b")
 
 
 def test_a_slow_creep_is_seen_against_the_lowest_baseline(nvml):
-    card = FakeCard(24.0, processes={ME: 6.0})
-    nvml(card)
+    gpu = FakeGpu(24.0, processes={ME: 6.0})
+    nvml(gpu)
     watched = guard()
     watched.after()
-    card.processes[ME] = 5.0
+    gpu.processes[ME] = 5.0
     watched.after()
-    card.processes[ME] = 5.2
+    gpu.processes[ME] = 5.2
     watched.after()
-    card.processes[ME] = 5.4
+    gpu.processes[ME] = 5.4
     with pytest.raises(GpuBusy):
         watched.after()
 
 
 @pytest.mark.parametrize("processes", [{}, {7: 3.0}, {ME: None}])
 def test_where_the_driver_does_not_tell_torch_does(nvml, torch, processes):
-    nvml(FakeCard(24.0, free=2.0, processes=processes))
+    nvml(FakeGpu(24.0, free=2.0, processes=processes))
     watched = guard()
     watched.before(7.0)  # 2 GB are free, 5 GB are ours
     with pytest.raises(GpuBusy):
@@ -121,11 +121,11 @@ def test_where_the_driver_does_not_tell_torch_does(nvml, torch, processes):
         watched.after()
 
 
-def test_what_ended_processes_left_on_cards(nvml, meanwhile):
-    first, second = FakeCard(processes={7: 1.0, 8: 1.0}), FakeCard(processes={9: 1.0})
+def test_what_ended_processes_left_on_gpus(nvml, meanwhile):
+    first, second = FakeGpu(processes={7: 1.0, 8: 1.0}), FakeGpu(processes={9: 1.0})
     nvml(first, second)
-    ((card, pids),) = left_behind([8, 10], 0.0)
-    assert (card.index, pids) == (0, (8,))
+    ((gpu, pids),) = left_behind([8, 10], 0.0)
+    assert (gpu.index, pids) == (0, (8,))
     assert left_behind([10], 0.0) == []
     meanwhile(lambda: first.processes.pop(8))
     assert left_behind([8], 60.0) == []

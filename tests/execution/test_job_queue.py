@@ -125,7 +125,7 @@ def test_errors_in_different_places_stop_nothing(queue_of, tmp_path):
     assert queue.given_up == "" and queue.is_over()
 
 
-def test_the_last_card_out_of_service_stops_the_sweep(tmp_path):
+def test_the_last_gpu_out_of_service_stops_the_sweep(tmp_path):
     asked = []
     queue = JobQueue([make_job(tmp_path)], lambda: bool(asked), asked.append)
     queue.out_of_service("card 0 is busy", False)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from helpers.fake_nvml import FakeCard, FakeNvml
+from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.place import Place
 from helpers.stand_ins import finished
 from helpers.tiny_trials import config
@@ -95,13 +95,13 @@ def test_the_step_is_the_median_after_the_warm_up():
     assert clock.step_s() == 1
 
 
-def test_a_busy_card_is_not_measured_on(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {77: 24.0})))
+def test_a_busy_gpu_is_not_measured_on(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeGpu(24.0, 0.0, {77: 24.0})))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    on_card = trials("discriminative", runtime={"device": "cuda"})
-    assert hardware.uses_gpu(on_card[0].config.runtime)
+    on_gpu = trials("discriminative", runtime={"device": "cuda"})
+    assert hardware.uses_gpu(on_gpu[0].config.runtime)
     with pytest.raises(InputError, match="pid 77"):
-        measure(on_card, Ledger(tmp_path / "mlruns"), lambda what, done, total: None)
+        measure(on_gpu, Ledger(tmp_path / "mlruns"), lambda what, done, total: None)
     assert not (tmp_path / "mlruns").exists()
 
 

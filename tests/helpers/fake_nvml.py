@@ -9,7 +9,7 @@ class NVMLError(Exception):
     """Of the real library's name and place."""
 
 
-class FakeCard:
+class FakeGpu:
     """A card: its total and free memory in GB, and the memory of each process on it (None: not told).
 
     `busy`: per cent of the time (None: not told).
@@ -25,12 +25,12 @@ class FakeCard:
 
 
 class FakeNvml:
-    """The library. `cards` may be changed while it is in use; `has_driver` False makes it fail to start."""
+    """The library. `gpus` may be changed while it is in use; `has_driver` False makes it fail to start."""
 
     NVMLError = NVMLError
 
-    def __init__(self, *cards: FakeCard, slices=None, has_driver=True):
-        self.cards, self.slices, self.has_driver, self.num_open = list(cards), slices or {}, has_driver, 0
+    def __init__(self, *gpus: FakeGpu, slices=None, has_driver=True):
+        self.gpus, self.slices, self.has_driver, self.num_open = list(gpus), slices or {}, has_driver, 0
 
     def nvmlInit(self):
         if not self.has_driver:
@@ -41,12 +41,12 @@ class FakeNvml:
         self.num_open -= 1
 
     def nvmlDeviceGetCount(self):
-        return len(self.cards)
+        return len(self.gpus)
 
     def nvmlDeviceGetHandleByIndex(self, index):
-        if "handle" in self.cards[index].without:
+        if "handle" in self.gpus[index].without:
             raise NVMLError("GPU is lost")
-        return self.cards[index]
+        return self.gpus[index]
 
     def nvmlDeviceGetHandleByUUID(self, uuid):
         if uuid not in self.slices:
@@ -54,10 +54,10 @@ class FakeNvml:
         return self.slices[uuid]
 
     def nvmlDeviceGetIndex(self, handle):
-        return self.cards.index(handle) if handle in self.cards else 0
+        return self.gpus.index(handle) if handle in self.gpus else 0
 
     def nvmlDeviceGetUUID(self, handle):
-        return handle.uuid or f"GPU-{self.cards.index(handle)}a"
+        return handle.uuid or f"GPU-{self.gpus.index(handle)}a"
 
     def nvmlDeviceGetName(self, handle):
         return "Card of a test"

@@ -48,7 +48,7 @@ def test_the_description_names_the_machine():
 
 
 @pytest.mark.parametrize(
-    ("asked", "num_cards", "num_per_card", "slots"),
+    ("asked", "num_gpus", "num_per_gpu", "slots"),
     [
         (None, 2, None, 2),
         (None, 2, 8, 2),  # one a card unless more are asked for
@@ -61,8 +61,8 @@ def test_the_description_names_the_machine():
         (9, 2, 3, 6),
     ],
 )
-def test_trials_share_a_card_only_as_far_as_measured(asked, num_cards, num_per_card, slots):
-    num, why = hardware.num_slots_on_cards(asked, num_cards, num_per_card)
+def test_trials_share_a_gpu_only_as_far_as_measured(asked, num_gpus, num_per_gpu, slots):
+    num, why = hardware.num_slots_on_gpus(asked, num_gpus, num_per_gpu)
     assert num == slots
     assert bool(why) == (asked is not None and slots < asked)
 

@@ -47,7 +47,7 @@ def plan_for(trial, prompts, monkeypatch) -> Memory:
     seen = sum(float(prompt.media.grid_thw.prod()) for prompt in prompts) / len(prompts)
     lengths = Lengths(max(len(prompt.token_ids) for prompt in prompts), heard, seen)
     monkeypatch.setattr("omni_msa.planning.memory.clip_lengths", lambda config, clip_s: lengths)
-    return plan_memory(trial, on_card=False, shape=WIDE)
+    return plan_memory(trial, on_gpu=False, shape=WIDE)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1])

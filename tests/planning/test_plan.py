@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.fake_nvml import FakeCard, FakeNvml
+from helpers.fake_nvml import FakeGpu, FakeNvml
 from helpers.searched import Searched
 from helpers.stand_ins import complete
 from omni_msa.config import plugins
@@ -114,7 +114,7 @@ def test_as_json_is_json_and_names_folders(plan_of):
     assert values["trials"][1]["seed"] is None and values["trials"][1]["cells"] == ["constant"]
 
 
-def test_hours_are_those_of_trials_or_shared_cards(plan_of):
+def test_hours_are_those_of_trials_or_shared_gpus(plan_of):
     plan = plan_of(axes=READOUTS, overrides=["runtime.device=cpu"])
     # 16 clips, 2 epochs, half a second each: 16 s a fit; generative's is the only one of the pair.
     hours = {cell: round(value * 3600, 6) for cell, value in plan.cell_hours().items()}
@@ -136,8 +136,8 @@ def test_costs_are_in_the_json(plan_of):
     assert values["notes"] == vader_av.notes(None, vader_av.Options())
 
 
-def test_a_card_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {77: 24.0})))
+def test_a_gpu_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeGpu(24.0, 0.0, {77: 24.0})))
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.13.0")
     monkeypatch.setattr(hardware, "_DEVICES", tmp_path)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -146,7 +146,7 @@ def test_a_card_that_is_busy_is_found_with_everything_else(plan_of, tmp_path, mo
     assert "last_9" in text and "pid 77" in text and "a GPU is busy" in text
     trial = plan_of().trials[0]
     folder = plan_of().ledger.trial(trial.trial_id)
-    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeCard(24.0, 0.0, {os.getpid(): 24.0})))
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml(FakeGpu(24.0, 0.0, {os.getpid(): 24.0})))
     folder.begin(trial.config, {})  # this process runs a trial of the sweep: its memory will be free
     assert plan_of().refusals == ()
 

@@ -100,7 +100,7 @@ def test_cost_is_shown_with_what_it_rests_on(plan):
     assert "2 at once; expected time 8 h 00 min, cost 16.00 core-hours (3 guessed" in text.replace("about ", "")
 
 
-def test_notes_on_cards_follow_the_time(plan):
+def test_notes_on_gpus_follow_the_time(plan):
     noted = replace(plan("runtime.device=cpu"), slots=Slots(2, 1, notes=("card 1 is not used",)))
     text = plan_text(noted)
     assert "\nnote: card 1 is not used" in text and "GPU-hours" in text

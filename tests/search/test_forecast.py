@@ -158,7 +158,7 @@ def test_the_outlook_follows_what_another_thread_writes(tmp_path):
 @pytest.mark.parametrize(
     ("budget", "num_workers"), [({"hours": 5.0}, 8), ({"proposals": 1}, 4), ({"hours": 5.0, "proposals": 1}, 4)]
 )
-def test_a_search_that_hours_end_may_use_every_card(tmp_path, monkeypatch, budget, num_workers):
+def test_a_search_that_hours_end_may_use_every_gpu(tmp_path, monkeypatch, budget, num_workers):
     found: list[int] = []
     monkeypatch.setattr(ray_runner, "run", lambda queue, workers, *others: bool(found.append(workers.num_slots)))
     plan = Searched(tmp_path, seeds=(1,), budget=budget, confirm={"best": 1, "seeds": [11]}).plan()

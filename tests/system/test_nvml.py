@@ -4,34 +4,34 @@ import os
 
 import pytest
 
-from helpers.fake_nvml import FakeCard
-from omni_msa.system.nvml import Card, Process, cards, free_for, holders, packing, visible_devices, with_margin
+from helpers.fake_nvml import FakeGpu
+from omni_msa.system.nvml import Gpu, Process, free_for, holders, list_gpus, packing, visible_devices, with_margin
 
 ME = os.getpid()
-CARD = Card(0, "GPU-0a", "Card of a test", 24.0, 10.0, (Process(7, 8.0), Process(ME, 6.0)))
+CARD = Gpu(0, "GPU-0a", "Card of a test", 24.0, 10.0, (Process(7, 8.0), Process(ME, 6.0)))
 
 
-def test_without_a_driver_there_are_no_cards_and_nothing_is_checked(nvml):
-    nvml(FakeCard(), has_driver=False)
-    assert cards() == []
+def test_without_a_driver_there_are_no_gpus_and_nothing_is_checked(nvml):
+    nvml(FakeGpu(), has_driver=False)
+    assert list_gpus() == []
 
 
-def test_the_real_library_answers_with_cards_or_none():
-    assert all(card.total_gb >= card.free_gb >= 0 for card in cards())
+def test_the_real_library_answers_with_gpus_or_none():
+    assert all(gpu.total_gb >= gpu.free_gb >= 0 for gpu in list_gpus())
 
 
-def test_a_card_tells_memory_and_processes(nvml):
-    library = nvml(FakeCard(24.0, processes={7: 8.0, 9: None}))
-    (card,) = cards()
-    assert card == Card(0, "GPU-0a", "Card of a test", 24.0, 16.0, (Process(7, 8.0), Process(9, None)))
-    assert card.pids == (7, 9) and str(card) == "GPU 0 (Card of a test)"
+def test_a_gpu_tells_memory_and_processes(nvml):
+    library = nvml(FakeGpu(24.0, processes={7: 8.0, 9: None}))
+    (gpu,) = list_gpus()
+    assert gpu == Gpu(0, "GPU-0a", "Card of a test", 24.0, 16.0, (Process(7, 8.0), Process(9, None)))
+    assert gpu.pids == (7, 9) and str(gpu) == "GPU 0 (Card of a test)"
     assert library.num_open == 0
 
 
-def test_cards_that_do_not_tell(nvml):
-    nvml(FakeCard(without=("memory",)), FakeCard(without=("processes",), free=3.0))
-    (card,) = cards()  # one without memory cannot be judged
-    assert (card.index, card.processes, card.free_gb) == (1, (), 3.0)
+def test_gpus_that_do_not_tell(nvml):
+    nvml(FakeGpu(without=("memory",)), FakeGpu(without=("processes",), free=3.0))
+    (gpu,) = list_gpus()  # one without memory cannot be judged
+    assert (gpu.index, gpu.processes, gpu.free_gb) == (1, (), 3.0)
 
 
 @pytest.mark.parametrize(
@@ -49,32 +49,32 @@ def test_cards_that_do_not_tell(nvml):
         (" 1 , 2 ", [1, 2]),
     ],
 )
-def test_only_visible_cards_in_their_order(nvml, monkeypatch, value, indices):
-    nvml(FakeCard(), FakeCard(), FakeCard())
+def test_only_visible_gpus_in_their_order(nvml, monkeypatch, value, indices):
+    nvml(FakeGpu(), FakeGpu(), FakeGpu())
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
-    assert [card.index for card in cards()] == indices
+    assert [gpu.index for gpu in list_gpus()] == indices
 
 
-def test_a_card_that_is_lost_hides_no_other(nvml, monkeypatch):
-    nvml(FakeCard(without=("handle",)), FakeCard())
-    assert [card.index for card in cards()] == [1]
+def test_a_gpu_that_is_lost_hides_no_other(nvml, monkeypatch):
+    nvml(FakeGpu(without=("handle",)), FakeGpu())
+    assert [gpu.index for gpu in list_gpus()] == [1]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-1a,0")
-    assert [card.index for card in cards()] == [1]
+    assert [gpu.index for gpu in list_gpus()] == [1]
 
 
-def test_a_slice_is_a_card_of_its_own(nvml, monkeypatch):
-    piece = FakeCard(10.0, uuid="MIG-1", without=("processes",))
-    nvml(FakeCard(80.0), slices={"MIG-1": piece})
+def test_a_slice_is_a_gpu_of_its_own(nvml, monkeypatch):
+    piece = FakeGpu(10.0, uuid="MIG-1", without=("processes",))
+    nvml(FakeGpu(80.0), slices={"MIG-1": piece})
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-1,MIG-2")
-    (card,) = cards()
-    assert (card.uuid, card.total_gb, card.pids) == ("MIG-1", 10.0, ())
+    (gpu,) = list_gpus()
+    assert (gpu.uuid, gpu.total_gb, gpu.pids) == ("MIG-1", 10.0, ())
 
 
-def test_visible_devices_shows_the_same_cards_again(nvml, monkeypatch):
-    nvml(FakeCard(), FakeCard(), FakeCard())
-    chosen = cards()[1:]
+def test_visible_devices_shows_the_same_gpus_again(nvml, monkeypatch):
+    nvml(FakeGpu(), FakeGpu(), FakeGpu())
+    chosen = list_gpus()[1:]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible_devices(chosen))
-    assert cards() == chosen
+    assert list_gpus() == chosen
 
 
 def test_a_margin_of_a_tenth_or_a_gigabyte():
@@ -86,11 +86,11 @@ def test_a_margin_of_a_tenth_or_a_gigabyte():
 
 def test_what_is_ours_counts_as_free():
     assert free_for(CARD) == pytest.approx(10.0) and free_for(CARD, {ME}) == pytest.approx(16.0)
-    unknown = Card(0, "", "", 24.0, 1.0, (Process(ME),))
+    unknown = Gpu(0, "", "", 24.0, 1.0, (Process(ME),))
     assert free_for(unknown, {ME}) == 24.0 and free_for(unknown) == 1.0
 
 
 def test_others_are_named():
     assert holders(CARD, {ME}) == "pid 7 (8.0 GB)"
-    assert holders(Card(0, "", "", 24.0, 1.0, (Process(7),))) == "pid 7"
-    assert holders(Card(0, "", "", 24.0, 1.0)) == "processes that are not visible from here"
+    assert holders(Gpu(0, "", "", 24.0, 1.0, (Process(7),))) == "pid 7"
+    assert holders(Gpu(0, "", "", 24.0, 1.0)) == "processes that are not visible from here"

@@ -198,8 +198,8 @@ def test_the_weights_are_linked_in_each_trial_and_not_copied(place):
     linked = [attached(place, "trial", name) / "adapter.safetensors" for name in ("a1", "a2")]
     assert all(each.samefile(weights(place)) and not each.is_symlink() for each in linked)
     assert weights(place).stat().st_nlink == 3
-    card = (linked[0].parent / "model_card.md").read_text()
-    assert card.startswith("# disc, seed 1\n") and "is linked to" in card
+    gpu = (linked[0].parent / "model_card.md").read_text()
+    assert gpu.startswith("# disc, seed 1\n") and "is linked to" in gpu
 
 
 def test_on_another_disk_they_are_linked_by_name(place, monkeypatch):
@@ -217,7 +217,7 @@ def test_without_the_file_only_the_link_is_missing(place):
     assert "is not there" in (attached(place, "trial", "a1") / "model_card.md").read_text()
 
 
-def test_a_server_gets_the_card_with_the_path(place, monkeypatch):
+def test_a_server_gets_the_gpu_with_the_path(place, monkeypatch):
     """What a server keeps its files in is its own matter: a run's files then have an address, not a folder."""
     record(place, [])
     tracker = open_tracker(place)
@@ -226,8 +226,8 @@ def test_a_server_gets_the_card_with_the_path(place, monkeypatch):
     tracker.finish(view(place, "a1", "disc", 1))
     monkeypatch.undo()
     assert content(place)["trial", "a1"][6] == ["config.json", "model_card.md", "predictions.test.parquet"]
-    card = (attached(place, "trial", "a1") / "model_card.md").read_text()
-    assert "Not attached; they are in the file of the fit" in card and str(weights(place)) in card
+    gpu = (attached(place, "trial", "a1") / "model_card.md").read_text()
+    assert "Not attached; they are in the file of the fit" in gpu and str(weights(place)) in gpu
 
 
 def test_a_report_is_attached_once_and_nothing_of_a_former_one_stays(place, monkeypatch):

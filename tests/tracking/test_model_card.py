@@ -23,27 +23,27 @@ def trained(text_clips, tmp_path):
     return tiny_trials.run(tmp_path, trial), trial.model_dump(mode="json")
 
 
-def table(card, name):
+def table(gpu, name):
     """Return the value beside a name in any of the card's tables."""
-    (row,) = [line for line in card.splitlines() if line.startswith(f"| {name} |")]
+    (row,) = [line for line in gpu.splitlines() if line.startswith(f"| {name} |")]
     return row.removeprefix(f"| {name} | ").removesuffix(" |")
 
 
-def test_the_card_says_what_was_done_with_what_and_how_good_it_is(trained):
+def test_the_gpu_says_what_was_done_with_what_and_how_good_it_is(trained):
     folder, config = trained
-    card = model_card(folder, "discriminative", config, True)
+    gpu = model_card(folder, "discriminative", config, True)
     result, test = folder.result(), folder.test_metrics()
-    assert card.startswith("# discriminative, seed 1\n")
-    assert table(card, "backbone") == "tiny, frozen; quantisation none"
-    assert table(card, "licence of its weights") == "none: they are random"
-    assert (table(card, "readout"), table(card, "modalities")) == ("discriminative", "text")
-    assert (table(card, "data"), table(card, "seed")) == ("vader_av", "1")
-    assert table(card, "mae") == f"{result['valid']['mae']:.6g} | {test['mae']:.6g}"
-    assert table(card, "hash of data_order") == f"`{result['hashes']['data_order']}`"
-    assert table(card, "`training.epochs`") == "`2`"
-    assert table(card, "code") == "commit not recorded"
-    assert float(table(card, "trainable_parameters")) == pytest.approx(result["cost"]["trainable_parameters"], rel=1e-5)
-    for line in (each for each in card.splitlines() if each.startswith("|")):
+    assert gpu.startswith("# discriminative, seed 1\n")
+    assert table(gpu, "backbone") == "tiny, frozen; quantisation none"
+    assert table(gpu, "licence of its weights") == "none: they are random"
+    assert (table(gpu, "readout"), table(gpu, "modalities")) == ("discriminative", "text")
+    assert (table(gpu, "data"), table(gpu, "seed")) == ("vader_av", "1")
+    assert table(gpu, "mae") == f"{result['valid']['mae']:.6g} | {test['mae']:.6g}"
+    assert table(gpu, "hash of data_order") == f"`{result['hashes']['data_order']}`"
+    assert table(gpu, "`training.epochs`") == "`2`"
+    assert table(gpu, "code") == "commit not recorded"
+    assert float(table(gpu, "trainable_parameters")) == pytest.approx(result["cost"]["trainable_parameters"], rel=1e-5)
+    for line in (each for each in gpu.splitlines() if each.startswith("|")):
         assert line.endswith("|")
 
 
@@ -55,30 +55,30 @@ def test_it_names_the_file_of_the_weights_with_its_sum(trained):
     content = path.read_bytes()
     assert sha256(path) == hashlib.sha256(content).hexdigest()
     for is_attached, words in ((True, "beside this card"), (False, "Not attached")):
-        card = model_card(folder, "discriminative", config, is_attached)
-        assert words in card and table(card, f"`{path}`") == f"{len(content)} | `{sha256(path)}`"
+        gpu = model_card(folder, "discriminative", config, is_attached)
+        assert words in gpu and table(gpu, f"`{path}`") == f"{len(content)} | `{sha256(path)}`"
 
 
 def test_weights_that_are_gone_are_said_to_be(trained):
     folder, config = trained
     weights_of(folder).unlink()
-    card = model_card(folder, "discriminative", config, False)
-    assert "is not there" in card and "SHA-256" not in card and "```" not in card
+    gpu = model_card(folder, "discriminative", config, False)
+    assert "is not there" in gpu and "SHA-256" not in gpu and "```" not in gpu
 
 
 def test_a_trial_without_training_has_none(text_clips, tmp_path):
     trial = tiny_trials.config(readout={"name": "constant"}, seed=None)
     folder = tiny_trials.run(tmp_path, trial)
-    card = model_card(folder, "constant", trial.model_dump(mode="json"), False)
+    gpu = model_card(folder, "constant", trial.model_dump(mode="json"), False)
     assert weights_of(folder) is None
-    assert card.startswith("# constant\n") and table(card, "seed") == "none: no randomness"
-    assert "Nothing was trained" in card and "undefined" in table(card, "corr")
+    assert gpu.startswith("# constant\n") and table(gpu, "seed") == "none: no randomness"
+    assert "Nothing was trained" in gpu and "undefined" in table(gpu, "corr")
 
 
 def test_the_recipe_gives_the_predictions_that_were_recorded(trained, text_clips, tmp_path):
     folder, config = trained
-    card = model_card(folder, "discriminative", config, True)
-    (recipe,) = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    gpu = model_card(folder, "discriminative", config, True)
+    (recipe,) = re.findall(r"```python\n(.*?)```", gpu, re.DOTALL)
     place = tmp_path / "elsewhere"
     place.mkdir()
     (place / "config.json").write_text(json.dumps(config))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from helpers import tiny_trials
-from helpers.fake_nvml import FakeCard
-from omni_msa.system.nvml import first_card
+from helpers.fake_nvml import FakeGpu
+from omni_msa.system.nvml import first_gpu
 from omni_msa.training import system_metrics
 from omni_msa.training.system_metrics import watched
 
@@ -39,16 +39,16 @@ def test_memory_is_what_the_process_holds():
     assert during - before == pytest.approx(block.nbytes / 1e9, abs=0.08)
 
 
-def test_of_a_card_the_mean_since_the_last_row(nvml, monkeypatch):
+def test_of_a_gpu_the_mean_since_the_last_row(nvml, monkeypatch):
     monkeypatch.setattr(system_metrics, "_SAMPLE_S", 0.005)
-    card = FakeCard(24.0, free=18.0, busy=100)
-    library = nvml(card)
+    gpu = FakeGpu(24.0, free=18.0, busy=100)
+    library = nvml(gpu)
     with watched("cuda") as usage:
         time.sleep(0.5)
-        card.busy = 0
+        gpu.busy = 0
         time.sleep(0.5)
         first = usage()
-        card.free = 17.5
+        gpu.free = 17.5
         time.sleep(0.05)
         second = usage()
         assert library.num_open == 1
@@ -61,30 +61,30 @@ def test_of_a_card_the_mean_since_the_last_row(nvml, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cards", "known"),
+    ("gpus", "known"),
     [
-        ([FakeCard(24.0)], {"system_gpu_memory_gb"}),  # such as a MIG slice
-        ([FakeCard(24.0, busy=5, without=("memory",))], {"system_gpu_percent"}),
-        ([FakeCard(24.0, busy=5, without=("handle",))], set()),
+        ([FakeGpu(24.0)], {"system_gpu_memory_gb"}),  # such as a MIG slice
+        ([FakeGpu(24.0, busy=5, without=("memory",))], {"system_gpu_percent"}),
+        ([FakeGpu(24.0, busy=5, without=("handle",))], set()),
         ([], set()),
     ],
 )
-def test_what_a_card_does_not_tell_is_left_out(nvml, cards, known):
-    nvml(*cards)
+def test_what_a_gpu_does_not_tell_is_left_out(nvml, gpus, known):
+    nvml(*gpus)
     with watched("cuda") as usage:
         assert set(usage()) == HOST | known
 
 
 def test_without_a_driver_only_the_host_is_seen(nvml):
-    nvml(FakeCard(), has_driver=False)
+    nvml(FakeGpu(), has_driver=False)
     with watched("cuda") as usage:
         assert set(usage()) == HOST
 
 
-def test_the_card_is_the_first_that_may_be_used(nvml, monkeypatch):
-    nvml(FakeCard(busy=1), FakeCard(24.0, busy=2, free=20.0))
+def test_the_gpu_is_the_first_that_may_be_used(nvml, monkeypatch):
+    nvml(FakeGpu(busy=1), FakeGpu(24.0, busy=2, free=20.0))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
-    with first_card() as use:
+    with first_gpu() as use:
         assert use() == {"gpu_percent": 2.0, "gpu_memory_gb": pytest.approx(4.0)}
 
 
