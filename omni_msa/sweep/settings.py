@@ -75,9 +75,13 @@ def read_settings(path: Path, overrides: Iterable[str], default_profile: str) ->
 
 
 def _profile_folders(path: Path) -> list[Path]:
-    """Return the folders with profiles: beside the sweep file, or in the folder above; then the shipped ones."""
+    """Return the folders that may hold profiles, first those of the user: beside the sweep file or one folder above.
+
+    For a shipped sweep it is `profiles/` in the current folder. The last one is that of the shipped profiles.
+    """
     above, beside = path.absolute().parent.parent / shipped.PROFILES, path.parent / shipped.PROFILES
-    return [above if above.is_dir() and not beside.is_dir() else beside, shipped.folder() / shipped.PROFILES]
+    own = above if above.is_dir() and not beside.is_dir() else beside
+    return [Path(shipped.PROFILES) if shipped.is_shipped(path) else own, shipped.folder() / shipped.PROFILES]
 
 
 def overlay(base: dict[str, Any], section: str, values: Any) -> None:

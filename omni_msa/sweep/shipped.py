@@ -54,14 +54,18 @@ def find(text: str) -> tuple[Path, str]:
     raise InputError(Problem("there is no such sweep", "", shorten(text), allowed, did_you_mean(name, names())))
 
 
+def is_shipped(path: Path) -> bool:
+    """Return whether a sweep file is one that comes with the package."""
+    return path.resolve().is_relative_to(folder().resolve())
+
+
 def place_of(path: Path) -> str:
     """Return the absolute path of a sweep file; of a shipped one `sweeps/NAME.yaml`, wherever the package is."""
-    return (
-        f"{_FOLDER}/{name_of(path)}.yaml" if path.resolve().is_relative_to(folder().resolve()) else str(path.absolute())
-    )
+    return f"{_FOLDER}/{name_of(path)}.yaml" if is_shipped(path) else str(path.absolute())
 
 
 def name_of(path: Path) -> str:
     """Return the name that a sweep has by its file: for a shipped one its path below `sweeps/`, else the stem."""
-    inside, full = folder().resolve(), path.resolve()
-    return full.relative_to(inside).with_suffix("").as_posix() if full.is_relative_to(inside) else path.stem
+    if not is_shipped(path):
+        return path.stem
+    return path.resolve().relative_to(folder().resolve()).with_suffix("").as_posix()

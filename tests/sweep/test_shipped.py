@@ -67,6 +67,7 @@ def test_an_own_profile_wins_over_the_shipped_one(here: Path) -> None:
     own = (SWEEPS / "profiles" / "tiny.yaml").read_text().replace("num_train: 16", "num_train: 12")
     (here / "profiles" / "tiny.yaml").write_text(own)
     assert load_sweep(Path("mine.yaml")).cells[0].config.dataset.num_train == 12
+    assert load_sweep(SWEEPS / "smoke.yaml").cells[0].config.dataset.num_train == 12
 
 
 @pytest.mark.parametrize("name", ["paper/mine", "a b", "ü"])
