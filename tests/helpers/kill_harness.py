@@ -90,11 +90,11 @@ class KillPlace(Place):
         self.finished: dict[str, dict[str, tuple[int, str]]] = {}
         self.moments: list[Moment] = []
 
-    def start(self, *arguments: str, moments: tuple[Moment, ...] = ()) -> subprocess.Popen:
+    def start(self, *arguments: str, moments: tuple[Moment, ...] = (), sweep: Path | None = None) -> subprocess.Popen:
         """Start the command with moments at which it, or what belongs to it, is killed."""
         self.num_starts += 1
         self.environment |= shim(self.folder / "kills" / str(self.num_starts), self.pace_s, moments)
-        return super().start(*arguments)
+        return super().start(*arguments, sweep=sweep)
 
     def hits(self) -> set[str]:
         """Return the names of the moments of the last start that have come and found somebody to kill."""
