@@ -1,6 +1,5 @@
 """The shared part of the Qwen2.5-Omni backbones: all but the shape of the text tower and the name of the checkpoint."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -8,6 +7,7 @@ from omni_msa.config.sections import BackboneOptions
 from omni_msa.errors import Problem
 from omni_msa.model.dimensions import AudioDimensions, Dimensions, TextDimensions, VisionDimensions
 from omni_msa.model.hub import build_from_checkpoint, find_checkpoint, require_checkpoint
+from omni_msa.system.downloads import ReportProgress
 
 if TYPE_CHECKING:
     from omni_msa.model.thinker import Backbone
@@ -50,7 +50,7 @@ class QwenOmni:
         checkpoint = find_checkpoint(self.repository, options.weights, self.dimensions(options))
         return [checkpoint] if isinstance(checkpoint, Problem) else []
 
-    def fetch(self, options: BackboneOptions, progress: Callable[[str, int, int], None] | None = None) -> None:
+    def fetch(self, options: BackboneOptions, progress: ReportProgress | None = None) -> None:
         """Check that the weights are on this machine; they are too large to be downloaded automatically.
 
         Raises:
@@ -58,9 +58,7 @@ class QwenOmni:
         """
         require_checkpoint(self.repository, options.weights, self.dimensions(options))
 
-    def build(
-        self, options: BackboneOptions, device: str, progress: Callable[[str, int, int], None] | None = None
-    ) -> "Backbone":
+    def build(self, options: BackboneOptions, device: str, progress: ReportProgress | None = None) -> "Backbone":
         """Build the backbone.
 
         Args:

@@ -27,7 +27,7 @@ from omni_msa.search.confirmation import expand, studies
 from omni_msa.search.forecast import look_ahead
 from omni_msa.search.study import Study
 from omni_msa.sweep.search_space import label
-from omni_msa.sweep.shipped import place_of
+from omni_msa.sweep.shipped import location_of
 from omni_msa.sweep.sweep import Cell, Sweep
 
 
@@ -187,7 +187,7 @@ def check_name(sweep: Sweep, ledger: Ledger) -> None:
 
 def name_holder(sweep: Sweep) -> NameHolder:
     """Return the record that a ledger keeps of the sweep that uses a name."""
-    return NameHolder(sweep.name, sweep.file.question, place_of(sweep.path), sweep.overrides)
+    return NameHolder(sweep.name, sweep.file.question, location_of(sweep.path), sweep.overrides)
 
 
 def _untrained(left: Iterable[PlannedTrial], ledger: Ledger) -> list[TrialConfig]:

@@ -59,7 +59,7 @@ def is_shipped(path: Path) -> bool:
     return path.resolve().is_relative_to(folder().resolve())
 
 
-def place_of(path: Path) -> str:
+def location_of(path: Path) -> str:
     """Return the absolute path of a sweep file; of a shipped one `sweeps/NAME.yaml`, wherever the package is."""
     return f"{_FOLDER}/{name_of(path)}.yaml" if is_shipped(path) else str(path.absolute())
 

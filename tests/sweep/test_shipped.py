@@ -92,5 +92,5 @@ def test_an_unknown_tracker_is_refused(write_sweep) -> None:
 
 
 def test_a_shipped_file_is_known_by_its_name_wherever_the_package_is(here: Path) -> None:
-    assert shipped.place_of(SWEEPS / "paper" / "seeds.yaml") == "sweeps/paper/seeds.yaml"
-    assert shipped.place_of(Path("mine.yaml")) == str(here / "mine.yaml")
+    assert shipped.location_of(SWEEPS / "paper" / "seeds.yaml") == "sweeps/paper/seeds.yaml"
+    assert shipped.location_of(Path("mine.yaml")) == str(here / "mine.yaml")
